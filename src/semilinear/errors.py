@@ -1,0 +1,39 @@
+"""Exceptions: each names the argument at fault, what was wrong with it, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InvalidArgument(ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class UnknownName(InvalidArgument):
+    """A name that is looked up (a method, a schedule, a problem) does not exist."""
+
+    @classmethod
+    def among(cls, argument: str, name: object, known: Iterable[str]) -> UnknownName:
+        """Build the message for `name`, listing the nearest of the `known` names."""
+        known = sorted(known)
+        near = difflib.get_close_matches(str(name).lower(), known, n=4, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}."
+        return cls(f"{argument}={name!r} is not known; {hint}")
+
+
+class ModelOutputError(ValueError):
+    """A nonlinear term or a diffusion model returned another shape or dtype than it must."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A nonlinear term or a diffusion model returned NaN or infinity, or a state overflowed."""
+
+
+class MissingDependency(ImportError):
+    """A feature needs a package that is not installed."""
+
+    @classmethod
+    def of(cls, package: str, extra: str) -> MissingDependency:
+        """Build the message that names the missing `package` and the `extra` that brings it."""
+        return cls(f"this needs the package {package!r}; install it with: pip install 'semilinear[{extra}]'")

@@ -1,0 +1,134 @@
+"""Compiled kernels for NumPy arrays: each linear combination is one pass over memory.
+
+The check for entries that are not finite is part of the pass. States and values of N are kept as flat
+contiguous arrays, so that one compilation serves all shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from semilinear.kernels._jit import compiled
+from semilinear.kernels.reference import Backend, Native
+
+
+@compiled
+def scalar_one(out, sources, c):  # type: ignore[no-untyped-def]
+    """Write ``out = sum_j c[0, j] sources[j]``; return whether an entry is not finite."""
+    bad = False
+    kind = out.dtype.type
+    for i in range(out.size):
+        total = kind(c[0, 0]) * sources[0][i]
+        for j in range(1, len(sources)):
+            total += kind(c[0, j]) * sources[j][i]
+        out[i] = total
+        bad |= not np.isfinite(total)
+    return bad
+
+
+@compiled
+def scalar_two(out, second, sources, c):  # type: ignore[no-untyped-def]
+    """Write two linear combinations of the same sources in one pass."""
+    bad = False
+    kind = out.dtype.type
+    for i in range(out.size):
+        total = kind(c[0, 0]) * sources[0][i]
+        other = kind(c[1, 0]) * sources[0][i]
+        for j in range(1, len(sources)):
+            total += kind(c[0, j]) * sources[j][i]
+            other += kind(c[1, j]) * sources[j][i]
+        out[i] = total
+        second[i] = other
+        bad |= (not np.isfinite(total)) | (not np.isfinite(other))
+    return bad
+
+
+@compiled
+def elementwise_one(out, sources, c):  # type: ignore[no-untyped-def]
+    """Write ``out[b, m] = sum_j c[j][m] sources[j][b, m]``; return whether one is not finite."""
+    bad = False
+    for b in range(out.shape[0]):
+        row = out[b]
+        for m in range(row.size):
+            total = c[0][m] * sources[0][b, m]
+            for j in range(1, len(sources)):
+                total += c[j][m] * sources[j][b, m]
+            row[m] = total
+            bad |= not np.isfinite(total)
+    return bad
+
+
+class NumPyBackend(Backend):
+    """Compiled kernels for NumPy arrays of float32, float64, complex64 and complex128."""
+
+    def __init__(self, like: Any) -> None:
+        super().__init__(like)
+        self.size = prod(self.shape)
+
+    def take(self, array: Any) -> Native | None:
+        if not isinstance(array, np.ndarray):
+            array = np.asarray(array)
+        if array.dtype != self.dtype or array.shape != self.shape:
+            return None
+        return array.reshape(-1)
+
+    def give(self, native: Native) -> Any:
+        return native.reshape(self.shape)
+
+    def combine_scalar(
+        self, coefficients: np.ndarray, sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        count = len(coefficients)
+        first = np.empty(self.size, self.dtype)
+        if count == 1:
+            bad = scalar_one(first, sources, coefficients)
+            return (first,), not (check and bad)
+        outputs = [first, *(np.empty(self.size, self.dtype) for _ in range(count - 1))]
+        bad = False
+        for o in range(0, count - 1, 2):
+            bad |= scalar_two(outputs[o], outputs[o + 1], sources, coefficients[o : o + 2])
+        if count % 2:
+            bad |= scalar_one(outputs[-1], sources, coefficients[-1:])
+        return tuple(outputs), not (check and bad)
+
+    def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
+        if form == "matrix":
+            return super().prepare(coefficients, form)
+        return [self._flattened(row) for row in coefficients]
+
+    def _flattened(self, row: Sequence[Any]) -> tuple[np.ndarray, ...]:
+        """Return flat coefficients of one length, a trailing part of the state where possible."""
+        arrays = [np.asarray(c) for c in row]
+        shape = np.broadcast_shapes(*(c.shape for c in arrays))
+        while shape and shape[0] == 1:
+            shape = shape[1:]
+        if shape != self.shape[len(self.shape) - len(shape) :]:
+            shape = self.shape
+        kind = np.result_type(*arrays, np.float64).kind
+        dtype = self.dtype if kind == "c" else np.empty(0, self.dtype).real.dtype
+        full = (np.broadcast_to(c.reshape(c.shape[-len(shape) or c.ndim :]), shape) for c in arrays)
+        return tuple(np.ascontiguousarray(c, dtype=dtype).reshape(-1) for c in full)
+
+    def combine_elementwise(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        outputs = []
+        bad = False
+        for c in prepared:
+            out = np.empty(self.size, self.dtype)
+            split = (-1, c[0].size)
+            bad |= elementwise_one(out.reshape(split), tuple(s.reshape(split) for s in sources), c)
+            outputs.append(out)
+        return tuple(outputs), not (check and bad)
+
+    def combine_matrix(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        outputs, finite = super().combine_matrix(
+            prepared, [self.give(source) for source in sources], check
+        )
+        return tuple(x.reshape(-1) for x in outputs), finite

@@ -1,0 +1,118 @@
+"""The kernels in plain array-API code: the definition, for every array library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_numpy_namespace
+
+Native = Any
+"""An array in the form in which a backend keeps states and values of N."""
+
+
+class Backend:
+    """Linear combinations of arrays like `like`: its library, shape, dtype and device.
+
+    A backend keeps arrays in a native form (here: as they are). `take` brings an array in, `give`
+    gives it back; `combine_*` make new arrays and say whether all their entries are finite.
+    """
+
+    def __init__(self, like: Any) -> None:
+        self.xp = array_namespace(like)
+        self.shape: tuple[int, ...] = tuple(like.shape)
+        self.dtype = like.dtype
+        self.device = device(like)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What prepared coefficients depend on."""
+        return type(self), str(self.dtype), str(self.device), self.shape
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether states are complex."""
+        return bool(self.xp.isdtype(self.dtype, "complex floating"))
+
+    def take(self, array: Any) -> Native | None:
+        """Return the native form, or None if shape or dtype differ."""
+        if is_numpy_namespace(self.xp) and not isinstance(array, np.ndarray):
+            array = np.asarray(array)
+        if tuple(getattr(array, "shape", ())) != self.shape:
+            return None
+        return array if getattr(array, "dtype", None) == self.dtype else None
+
+    def give(self, native: Native) -> Any:
+        """Return the array of a native form."""
+        return native
+
+    def is_finite(self, native: Native) -> bool:
+        """Tell whether all entries are finite."""
+        return bool(self.xp.all(self.xp.isfinite(native)))
+
+    def count_bad(self, native: Native) -> str:
+        """Return how many entries are not finite, as text."""
+        bad = int(self.xp.sum(self.xp.astype(~self.xp.isfinite(native), self.xp.int64)))
+        return f"{bad} of {prod(self.shape)}"
+
+    def plain(self) -> Backend | None:
+        """Return the backend that takes over where this one cannot take an output, if any."""
+        return None
+
+    def combine_scalar(
+        self, coefficients: np.ndarray, sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Return ``sum_j c_oj * source_j`` for each row o of a matrix of numbers."""
+        rows = coefficients.tolist()
+        return self._combined([_weighted(row, sources) for row in rows], check)
+
+    def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
+        """Cast elementwise or matrix coefficients to the library, dtype and device of the states."""
+        return [[self._cast(c) for c in row] for row in coefficients]
+
+    def combine_elementwise(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Return ``sum_j c_oj * source_j`` with coefficients that broadcast to the state."""
+        return self._combined([_weighted(row, sources) for row in prepared], check)
+
+    def combine_matrix(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Return ``sum_j C_oj source_j``, matrices acting on the last axis."""
+        return self._combined([self._acted(row, sources) for row in prepared], check)
+
+    def _acted(self, row: Sequence[Any], sources: Sequence[Native]) -> Native:
+        total = None
+        for c, source in zip(row, sources, strict=True):
+            if isinstance(c, float | complex):  # the identity, or zero
+                term = c * source
+            else:
+                term = self.xp.matmul(c, source[..., None])[..., 0]
+            total = term if total is None else total + term
+        return total
+
+    def _combined(self, outputs: list[Native], check: bool) -> tuple[tuple[Native, ...], bool]:
+        return tuple(outputs), not check or all(self.is_finite(x) for x in outputs)
+
+    def _cast(self, c: Any) -> Any:
+        """Return a coefficient as a Python number or as an array of the states' precision."""
+        if np.ndim(c) == 0:
+            return c.item() if isinstance(c, np.generic | np.ndarray) else c
+        single = str(self.dtype).rpartition(".")[2] in ("float32", "complex64")
+        if np.iscomplexobj(c):
+            dtype = self.dtype
+        elif self.is_complex:
+            dtype = self.xp.float32 if single else self.xp.float64
+        else:
+            dtype = self.dtype
+        return self.xp.asarray(c, dtype=dtype, device=self.device)
+
+
+def _weighted(row: Sequence[Any], sources: Sequence[Native]) -> Native:
+    total = row[0] * sources[0]
+    for c, source in zip(row[1:], sources[1:], strict=True):
+        total = total + c * source
+    return total

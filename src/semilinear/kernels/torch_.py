@@ -1,0 +1,57 @@
+"""CPU tensors of PyTorch through the kernels for NumPy arrays, sharing their memory.
+
+Nothing is copied and nothing is imported: a tensor brings its library along. Tensors that record
+gradients, other devices and other dtypes are served by the reference kernels.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from semilinear.kernels.numba_ import NumPyBackend
+from semilinear.kernels.reference import Backend, Native
+
+DTYPES = {
+    "torch.float32": np.float32,
+    "torch.float64": np.float64,
+    "torch.complex64": np.complex64,
+    "torch.complex128": np.complex128,
+}
+
+
+def shares_memory(x: Any) -> bool:
+    """Tell whether the tensor can be seen as a NumPy array without a copy or a lost gradient."""
+    return (
+        x.device.type == "cpu"
+        and str(x.dtype) in DTYPES
+        and not x.requires_grad
+        and not x.is_conj()
+        and not x.is_neg()
+    )
+
+
+class TorchBackend(NumPyBackend):
+    """Compiled kernels on the memory of CPU tensors."""
+
+    def __init__(self, like: Any) -> None:
+        super().__init__(like.detach().numpy())
+        self.tensor_dtype = like.dtype
+        self._from_numpy = sys.modules["torch"].from_numpy
+
+    def take(self, array: Any) -> Native | None:
+        try:
+            if array.dtype is not self.tensor_dtype or array.requires_grad:
+                return None
+            return super().take(array.numpy())
+        except (AttributeError, RuntimeError, TypeError):
+            # Not a tensor, on another device, or with a lazy conjugate: the caller sorts it out.
+            return None
+
+    def give(self, native: Native) -> Any:
+        return self._from_numpy(native.reshape(self.shape))
+
+    def plain(self) -> Backend | None:
+        return Backend(self._from_numpy(np.empty(self.shape, self.dtype)))

@@ -1,0 +1,100 @@
+"""Methods as data. Adding one is a constant in one of these files; everything else follows.
+
+``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
+``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.methods import adams, butcher, etdrk
+from semilinear.methods import lawson as _lawson
+from semilinear.methods.adams import etdab, etdpec, ipndm
+from semilinear.methods.butcher import CLASSICAL, Butcher
+from semilinear.methods.etdrk import etd2rk
+from semilinear.methods.lawson import lawson
+from semilinear.methods.multistep import Multistep
+from semilinear.methods.sequence import STARTS, Method, sequence
+from semilinear.methods.tableau import Tableau, exponential_runge_kutta
+
+__all__ = [
+    "CLASSICAL",
+    "STARTS",
+    "Butcher",
+    "Method",
+    "MethodInfo",
+    "Multistep",
+    "Tableau",
+    "butcher",
+    "etd2rk",
+    "etdab",
+    "etdpec",
+    "exponential_runge_kutta",
+    "get",
+    "info",
+    "ipndm",
+    "lawson",
+    "names",
+    "sequence",
+]
+
+_REGISTRY: dict[str, Method] = {
+    value.name: value
+    for module in (etdrk, _lawson, adams)
+    for value in vars(module).values()
+    if isinstance(value, Tableau | Multistep)
+}
+
+ALIASES: dict[str, str] = {
+    "exponential_euler": "etd1",
+    "norsett_euler": "etd1",
+    "etdrk2": "etd2rk",
+    "etdrk3": "etd3rk",
+    "etdrk4": "etd4rk",
+    "cox_matthews4": "etd4rk",
+    "etdrk4b": "krogstad4",
+    "exprk4s5": "hochbruck_ostermann4",
+    "exprk4s6": "luan4",
+    "exprk5s8": "luan_ostermann5",
+    "if4": "lawson4",
+    "integrating_factor4": "lawson4",
+}
+
+
+class MethodInfo(NamedTuple):
+    """What a user chooses by."""
+
+    name: str
+    order: int
+    stiff_order: int
+    history: int
+    evaluations: int
+    reference: str
+
+
+def names() -> list[str]:
+    """Return the names of all methods (aliases left out)."""
+    return sorted(_REGISTRY)
+
+
+def get(method: str | Method) -> Method:
+    """Return a method by name or alias; a method object is returned as it is."""
+    if isinstance(method, Tableau | Multistep):
+        return method
+    if not isinstance(method, str):
+        raise InvalidArgument(
+            f"method={method!r} must be a name or a method object; see semilinear.methods.names()"
+        )
+    name = method.lower()
+    name = ALIASES.get(name, name)
+    if name not in _REGISTRY:
+        raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
+    return _REGISTRY[name]
+
+
+def info(method: str | Method) -> MethodInfo:
+    """Return order, stiff order, number of past values and evaluations per step of a method."""
+    m = get(method)
+    return MethodInfo(m.name, m.order, m.stiff_order, m.history, m.evaluations, m.reference)

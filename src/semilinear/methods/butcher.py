@@ -1,0 +1,122 @@
+"""Classical explicit Runge-Kutta tableaux: the input of `lawson` and of the rho-RK samplers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+Rational = Fraction | int
+
+
+@dataclass(frozen=True)
+class Butcher:
+    """A classical explicit Runge-Kutta tableau with exact entries.
+
+    Parameters
+    ----------
+    name
+        The name under which it is known.
+    a
+        Strictly lower triangular rows, the first one empty.
+    b
+        Weights.
+    order
+        Classical order.
+    reference
+        Where it stands.
+
+    Notes
+    -----
+    The nodes are the row sums, ``c_i = sum_j a_ij``.
+    """
+
+    name: str
+    a: tuple[tuple[Rational, ...], ...]
+    b: tuple[Rational, ...]
+    order: int
+    reference: str
+
+    def __post_init__(self) -> None:
+        if [len(row) for row in self.a] != list(range(len(self.b))):
+            raise ValueError(f"{self.name}: rows of a must have 0, 1, 2, ... entries, one per b")
+        if sum(self.b) != 1:
+            raise ValueError(f"{self.name}: the weights b must add up to 1")
+        if not all(0 <= c <= 1 for c in self.c):
+            raise ValueError(f"{self.name}: the nodes must lie in [0, 1]")
+
+    @property
+    def c(self) -> tuple[Fraction, ...]:
+        """Nodes."""
+        return tuple(Fraction(sum(row)) for row in self.a)
+
+
+def _f(numerator: int, denominator: int) -> Fraction:
+    return Fraction(numerator, denominator)
+
+
+HALF = _f(1, 2)
+
+EULER = Butcher("euler1", ((),), (1,), 1, "Euler (1768)")
+MIDPOINT2 = Butcher("midpoint2", ((), (HALF,)), (0, 1), 2, "Runge (1895)")
+HEUN2 = Butcher("heun2", ((), (1,)), (HALF, HALF), 2, "Heun (1900)")
+RALSTON2 = Butcher("ralston2", ((), (_f(2, 3),)), (_f(1, 4), _f(3, 4)), 2, "Ralston (1962)")
+KUTTA3 = Butcher(
+    "kutta3", ((), (HALF,), (-1, 2)), (_f(1, 6), _f(2, 3), _f(1, 6)), 3, "Kutta (1901)"
+)
+HEUN3 = Butcher(
+    "heun3", ((), (_f(1, 3),), (0, _f(2, 3))), (_f(1, 4), 0, _f(3, 4)), 3, "Heun (1900)"
+)
+RALSTON3 = Butcher(
+    "ralston3",
+    ((), (HALF,), (0, _f(3, 4))),
+    (_f(2, 9), _f(1, 3), _f(4, 9)),
+    3,
+    "Ralston (1962); Bogacki and Shampine (1989)",
+)
+WRAY3 = Butcher(
+    "wray3",
+    ((), (_f(8, 15),), (_f(1, 4), _f(5, 12))),
+    (_f(1, 4), 0, _f(3, 4)),
+    3,
+    "van der Houwen (1972); Wray (1988)",
+)
+SSP3 = Butcher(
+    "ssp3",
+    ((), (1,), (_f(1, 4), _f(1, 4))),
+    (_f(1, 6), _f(1, 6), _f(2, 3)),
+    3,
+    "Shu and Osher (1988)",
+)
+RK4 = Butcher(
+    "rk4",
+    ((), (HALF,), (0, HALF), (0, 0, 1)),
+    (_f(1, 6), _f(1, 3), _f(1, 3), _f(1, 6)),
+    4,
+    "Kutta (1901)",
+)
+THREE_EIGHTHS4 = Butcher(
+    "three_eighths4",
+    ((), (_f(1, 3),), (_f(-1, 3), 1), (1, -1, 1)),
+    (_f(1, 8), _f(3, 8), _f(3, 8), _f(1, 8)),
+    4,
+    "Kutta (1901)",
+)
+DORMAND_PRINCE5 = Butcher(
+    "dopri5",
+    (
+        (),
+        (_f(1, 5),),
+        (_f(3, 40), _f(9, 40)),
+        (_f(44, 45), _f(-56, 15), _f(32, 9)),
+        (_f(19372, 6561), _f(-25360, 2187), _f(64448, 6561), _f(-212, 729)),
+        (_f(9017, 3168), _f(-355, 33), _f(46732, 5247), _f(49, 176), _f(-5103, 18656)),
+    ),
+    (_f(35, 384), 0, _f(500, 1113), _f(125, 192), _f(-2187, 6784), _f(11, 84)),
+    5,
+    "Dormand and Prince (1980), RK5(4)7M without its last (first-same-as-last) stage",
+)
+
+CLASSICAL: dict[str, Butcher] = {
+    tableau.name: tableau for tableau in tuple(globals().values()) if isinstance(tableau, Butcher)
+}
+"""Every classical tableau by name."""

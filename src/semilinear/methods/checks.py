@@ -1,0 +1,190 @@
+"""Exact self-checks of methods, from the data alone: no ODE is solved, no number is rounded.
+
+Each check returns what holds, so that a test compares it with what is declared. A classical order
+is proved by the order conditions over bicoloured rooted trees (Berland, Owren and Skaflestad 2005):
+nodes are N (any number of children) or L (one child or none); z = h L is expanded in powers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from math import factorial
+
+from semilinear.methods.multistep import Multistep
+from semilinear.methods.tableau import Tableau
+from semilinear.phi import ZERO, Phi, phi
+
+Tree = tuple[str, tuple["Tree", ...]]
+
+
+def has_row_sums(tableau: Tableau) -> bool:
+    """Tell whether a constant N is integrated exactly at every stage.
+
+    ``sum_j a_ij = c_i phi_1(c_i z)`` and ``sum_j b_j = phi_1(z)``.
+    """
+    rows = zip((*tableau.c, Fraction(1)), (*tableau.a, tableau.b), strict=True)
+    return all(
+        _total(row) == (c * phi(1, 0, c) if c else ZERO).for_constant_linear_part()
+        for c, row in rows
+    )
+
+
+def phi_moments(tableau: Tableau) -> int:
+    """Return up to which q the weights satisfy ``sum_j b_j c_j^(q-1) / (q-1)! = phi_q(z)``."""
+    q = 0
+    while q < 12:
+        moment = _total(
+            tuple(b * (c**q / factorial(q)) for b, c in zip(tableau.b, tableau.c, strict=True))
+        )
+        if moment != phi(q + 1):
+            return q
+        q += 1
+    return q
+
+
+def is_explicit_and_local(tableau: Tableau) -> bool:
+    """Tell whether every row reads earlier stages only and looks at its own step only."""
+    return all(
+        0 <= end <= 1
+        for row in (*tableau.a, tableau.b)
+        for weight in row
+        for (_, frm, to), _ in weight
+        for end in (frm, to)
+    ) and all(len(row) == i for i, row in enumerate(tableau.a))
+
+
+def is_first_same_as_last(tableau: Tableau) -> bool:
+    """Tell whether the last stage is the new value, so that its N serves the next step."""
+    return tableau.c[-1] == 1 and tableau.a[-1] == tableau.b[:-1] and tableau.b[-1] == ZERO
+
+
+def adams_moments(method: Multistep, *, corrector: bool = False) -> int:
+    """Return how many powers of theta the weights integrate exactly on a uniform grid.
+
+    ``sum_j W_j theta_j^m = m! phi_{m+1}(z)`` for m below the result.
+    """
+    nodes = [-q for q in range(method.past)]
+    if corrector:
+        nodes = [1, *nodes]
+    weights = method.fixed[-1] if method.fixed else None
+    exact = [phi(1) * w for w in weights] if weights else uniform_weights(nodes)
+    m = 0
+    while m < 12:
+        moment = _total(tuple(w * Fraction(q) ** m for w, q in zip(exact, nodes, strict=True)))
+        if moment != factorial(m) * phi(m + 1):
+            return m
+        m += 1
+    return m
+
+
+def uniform_weights(nodes: list[int]) -> list[Phi]:
+    """Return the Lagrange weights of grid offsets on a uniform grid, exactly.
+
+    theta^m in the Lagrange polynomial becomes m! phi_{m+1}.
+    """
+    weights = []
+    for j, own in enumerate(nodes):
+        polynomial = [Fraction(1)]
+        for other in (q for i, q in enumerate(nodes) if i != j):
+            shifted = [Fraction(0), *polynomial]
+            scaled = [*(-other * x for x in polynomial), Fraction(0)]
+            polynomial = [(s + t) / (own - other) for s, t in zip(shifted, scaled, strict=True)]
+        terms = (factorial(m) * x * phi(m + 1) for m, x in enumerate(polynomial))
+        weights.append(_sum(terms))
+    return weights
+
+
+def classical_order(tableau: Tableau, *, up_to: int = 6) -> int:
+    """Return the classical order, at most `up_to`, by the tree conditions."""
+    for order in range(1, up_to + 1):
+        for tree in trees(order):
+            if elementary_weight(tableau, tree) != Fraction(1, density(tree)):
+                return order - 1
+    return up_to
+
+
+def elementary_weight(tableau: Tableau, tree: Tree) -> Fraction:
+    """Return the weight of a tree in the new value; the exact solution has 1 / density."""
+    count = order_of(tree) + 1
+    a = [[weight.series(count) for weight in row] for row in tableau.a]
+    b = [weight.series(count) for weight in tableau.b]
+
+    @lru_cache(maxsize=None)
+    def of_stage(i: int, tau: Tree) -> Fraction:
+        return combine(tableau.c[i], a[i], tau)
+
+    def combine(c: Fraction, row: list[tuple[Fraction, ...]], tau: Tree) -> Fraction:
+        powers, rest = _linear_chain(tau)
+        if rest is None:
+            return c**powers / factorial(powers)
+        total = Fraction(0)
+        for j, weight in enumerate(row):
+            if weight[powers]:
+                product = weight[powers]
+                for child in rest[1]:
+                    product *= of_stage(j, child)
+                total += product
+        return total
+
+    return combine(Fraction(1), b, tree)
+
+
+def trees(order: int) -> tuple[Tree, ...]:
+    """Return all bicoloured trees with `order` nodes in which L has at most one child."""
+    return _trees(order)
+
+
+@lru_cache(maxsize=None)
+def _trees(order: int) -> tuple[Tree, ...]:
+    if order == 1:
+        return (("N", ()), ("L", ()))
+    linear = tuple(("L", (child,)) for child in _trees(order - 1))
+    nonlinear = tuple(("N", children) for children in _forests(order - 1, None))
+    return (*linear, *nonlinear)
+
+
+def _forests(total: int, largest: Tree | None) -> Iterator[tuple[Tree, ...]]:
+    if total == 0:
+        yield ()
+        return
+    for size in range(total, 0, -1):
+        for tree in _trees(size):
+            if largest is None or (order_of(tree), tree) <= (order_of(largest), largest):
+                for rest in _forests(total - size, tree):
+                    yield (tree, *rest)
+
+
+@lru_cache(maxsize=None)
+def order_of(tree: Tree) -> int:
+    """Return the number of nodes."""
+    return 1 + sum(order_of(child) for child in tree[1])
+
+
+def density(tree: Tree) -> int:
+    """Return gamma: the number of nodes times the densities of the subtrees."""
+    product = order_of(tree)
+    for child in tree[1]:
+        product *= density(child)
+    return product
+
+
+def _linear_chain(tree: Tree) -> tuple[int, Tree | None]:
+    powers = 0
+    rest: Tree | None = tree
+    while rest is not None and rest[0] == "L":
+        powers += 1
+        rest = rest[1][0] if rest[1] else None
+    return powers, rest
+
+
+def _sum(terms: Iterator[Phi] | tuple[Phi, ...]) -> Phi:
+    total = ZERO
+    for term in terms:
+        total = total + term
+    return total
+
+
+def _total(row: tuple[Phi, ...]) -> Phi:
+    return _sum(row).for_constant_linear_part()

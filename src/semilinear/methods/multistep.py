@@ -1,0 +1,119 @@
+"""History methods as data: exponential Adams methods and their relatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Step, Weight
+from semilinear.phi import phi
+
+
+@dataclass(frozen=True)
+class Multistep:
+    """A method that extrapolates past values of N.
+
+    The predictor replaces N by the polynomial through its last k values and integrates that exactly::
+
+        y_{n+1} = Psi y_n + sum_{j<k} W_j N_{n-j},   W_j = int Psi(t_{n+1}, s) B(s) l_j(s) ds
+
+    on any grid (Norsett 1969; variable steps: Zhang and Chen 2022, eq. 14). A corrector adds the
+    value at the predicted point as one more node.
+
+    Parameters
+    ----------
+    name
+        The name under which `semilinear.methods` knows it.
+    past
+        k, the number of values of N in the predictor.
+    mode
+        ``"P"``: predictor only. ``"PEC"``: predict, evaluate, correct; the evaluation at the
+        predicted state is kept as history. ``"PECE"``: the corrected state is evaluated again.
+    order
+        Order with starting values that are accurate enough.
+    fixed
+        Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values,
+        whatever the grid (iPNDM).
+    reference
+        Where the method stands.
+    """
+
+    name: str
+    past: int
+    mode: str
+    order: int
+    reference: str
+    fixed: tuple[tuple[Fraction, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
+            raise ValueError(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
+        if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
+            raise ValueError(f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values")
+
+    @property
+    def history(self) -> int:
+        """Number of past values of N, besides the newest, that a step uses."""
+        return self.past - 1
+
+    @property
+    def stiff_order(self) -> int:
+        """Order kept on stiff parabolic problems: the whole order (Hochbruck and Ostermann 2010)."""
+        return self.order
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of N per step, once started."""
+        return 2 if self.mode == "PECE" else 1
+
+    def step(self, known: int, *, evaluated: bool) -> Step:
+        """Return the rows of one step.
+
+        Parameters
+        ----------
+        known
+            Number of past values of N that are there; fewer than `history` mean a lower degree.
+        evaluated
+            Whether N at the start of the step is there too.
+        """
+        return _step(self, min(known, self.past - 1), evaluated)
+
+
+@lru_cache(maxsize=None)
+def _step(method: Multistep, known: int, evaluated: bool) -> Step:
+    nodes = tuple(-q for q in range(known + 1))
+    corrected = method.mode != "P"
+    start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
+    predict = _combine("P" if corrected else "y+", nodes, _weights(method, nodes))
+    rows: list[Combine | Evaluate] = [*start, predict]
+    if corrected:
+        rows.append(Evaluate("P", Fraction(1), slot(1)))
+        rows.append(_combine("y+", (1, *nodes), _weights(method, (1, *nodes))))
+    newest = 1 if corrected else 0
+    if method.mode == "PECE":
+        rows.append(Evaluate("y+", Fraction(1), "N="))
+    kept = []
+    for age in range(method.past if corrected else method.past - 1):
+        offset = newest - age
+        if offset < -known:
+            break
+        source = "N=" if offset == 1 and method.mode == "PECE" else slot(offset)
+        kept.append((slot(offset - 1), source))
+    return Step(tuple(rows), ((BASE, "y+"), *kept), history=known)
+
+
+def slot(offset: int) -> str:
+    """Return the name of the value of N at a grid point, counted from the start of the step."""
+    return f"N[{offset}]"
+
+
+def _weights(method: Multistep, nodes: tuple[int, ...]) -> list[Weight]:
+    if method.fixed:
+        return [w * phi(1) for w in method.fixed[len(nodes) - 1]]
+    return [Lagrange(j, nodes) for j in range(len(nodes))]
+
+
+def _combine(dst: str, nodes: tuple[int, ...], weights: list[Weight]) -> Combine:
+    terms = tuple((slot(q), weight) for q, weight in zip(nodes, weights, strict=True))
+    return Combine(dst, states=((BASE, phi(0)),), inputs=terms)

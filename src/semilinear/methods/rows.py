@@ -1,0 +1,82 @@
+"""The language in which every method is written: straight-line rows with symbolic weights.
+
+A step is a sequence of two instructions, ``Combine`` (a linear combination of states and of
+values of N) and ``Evaluate`` (ask for N at a state). What a method *is* stands in these rows and
+nowhere else; a plan fills the weights in with numbers for a propagator and a grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from semilinear.phi import Phi
+
+BASE = "y"
+"""Name of the state at the start of a step."""
+
+
+@dataclass(frozen=True)
+class Lagrange:
+    """Weight of the value of N at one node of an interpolation polynomial.
+
+    ``int Psi(t_{n+1}, s) B(s) l_j(s) ds`` over the step, where l_j is the Lagrange polynomial of
+    the grid points ``t_{n+q}``, q in `nodes`, which is 1 at ``nodes[j]``.
+    """
+
+    j: int
+    nodes: tuple[int, ...]
+
+
+Weight = Phi | Lagrange
+
+
+@dataclass(frozen=True)
+class Combine:
+    """``dst = sum Psi-weight * state + h * sum weight * N``."""
+
+    dst: str
+    states: tuple[tuple[str, Phi], ...]
+    inputs: tuple[tuple[str, Weight], ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names that are read, states first."""
+        return tuple(name for name, _ in (*self.states, *self.inputs))
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Ask for N at `state`, at the position `at` of the step; the answer is kept in `slot`."""
+
+    state: str
+    at: Fraction
+    slot: str
+
+
+Instruction = Combine | Evaluate
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: instructions, and what the next step finds under which name.
+
+    Parameters
+    ----------
+    instructions
+        In the order in which they run.
+    carry
+        (name in the next step, name in this step); must bring ``"y"``.
+    history
+        Grid offsets of past points that the weights look at (0 is the start of this step).
+    """
+
+    instructions: tuple[Instruction, ...]
+    carry: tuple[tuple[str, str], ...]
+    history: int = 0
+    evaluations: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = sum(isinstance(i, Evaluate) for i in self.instructions)
+        object.__setattr__(self, "evaluations", count)
+

@@ -1,0 +1,57 @@
+"""From a method to the sequence of its steps on a grid, starting procedure included."""
+
+from __future__ import annotations
+
+from semilinear.methods.etdrk import ETD2RK, HOCHBRUCK_OSTERMANN4, LUAN_OSTERMANN5
+from semilinear.methods.multistep import Multistep, slot
+from semilinear.methods.rows import Step
+from semilinear.methods.tableau import FIRST, Tableau
+
+Method = Tableau | Multistep
+
+STARTS = ("ramp", "rk")
+
+
+def sequence(method: Method, count: int, *, start: str = "ramp") -> list[Step]:
+    """Return the `count` steps of a run.
+
+    Parameters
+    ----------
+    method
+        A method.
+    count
+        Number of steps.
+    start
+        For a multistep method, how the first steps are made: ``"ramp"``, the degree grows with the
+        number of known values (published, one evaluation a step, but the order falls to two), or
+        ``"rk"``, exponential Runge-Kutta steps that keep the order.
+    """
+    if isinstance(method, Tableau):
+        return [method.step()] * count
+    steps: list[Step] = []
+    if start == "rk":
+        steps = [_starting_step(method, n) for n in range(min(method.history, count))]
+    first = len(steps)
+    for n in range(first, count):
+        steps.append(method.step(n, evaluated=method.mode != "P" and n > first))
+    return steps
+
+
+def _starting_step(method: Multistep, known: int) -> Step:
+    """Return a Runge-Kutta step that leaves N at its start as a past value."""
+    past = [(slot(-q - 1), slot(-q)) for q in range(1, known + 1)]
+    return starter(method.order).step(carry=((slot(-1), FIRST), *past))
+
+
+def starter(order: int) -> Tableau:
+    """Return the one-step method that starts a multistep method of the given order.
+
+    Its order is at least ``order - 1``: a starting error of that size, made on finitely many
+    steps, is of the size of the global error.
+    """
+    if order <= 2:
+        return ETD2RK
+    return HOCHBRUCK_OSTERMANN4 if order <= 4 else LUAN_OSTERMANN5
+
+
+

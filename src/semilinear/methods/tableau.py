@@ -1,0 +1,118 @@
+"""One-step methods as data: explicit exponential Runge-Kutta tableaux."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
+from semilinear.phi import ZERO, Phi, phi
+
+FIRST = "N1"
+"""Slot of the value of N at the start of a step."""
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """An explicit exponential Runge-Kutta method.
+
+    Stages are numbered from 1; with z = h L and N_j = N(t + c_j h, U_j)::
+
+        U_i   = Psi(c_i, 0) y + h sum_{j<i} a_ij N_j
+        y_new = Psi(1, 0) y   + h sum_j     b_j N_j
+
+    Parameters
+    ----------
+    name
+        The name under which `semilinear.methods` knows it.
+    c
+        Nodes, ``c[0] == 0``.
+    a
+        Strictly lower triangular rows of weights; row i has i entries.
+    b
+        Weights of the new value.
+    order
+        Classical order, proved from bicoloured rooted trees by `methods.checks`.
+    stiff_order
+        Order that is kept, measured, on stiff parabolic problems (both Hochbruck-Ostermann forms).
+    reference
+        Where the method stands.
+    """
+
+    name: str
+    c: tuple[Fraction, ...]
+    a: tuple[tuple[Phi, ...], ...]
+    b: tuple[Phi, ...]
+    order: int
+    stiff_order: int
+    reference: str
+
+    def __post_init__(self) -> None:
+        stages = len(self.c)
+        if self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
+            raise ValueError(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
+        if len(self.b) != stages:
+            raise ValueError(f"{self.name}: {len(self.b)} weights b for {stages} stages")
+
+    @property
+    def history(self) -> int:
+        """Number of past values of N that a step uses: none."""
+        return 0
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of N per step."""
+        return len(self.c)
+
+    def step(self, carry: tuple[tuple[str, str], ...] = ()) -> Step:
+        """Return the rows of one step; `carry` is what it hands on beside the new state."""
+        instructions: list[Combine | Evaluate] = [Evaluate(BASE, Fraction(0), FIRST)]
+        for i, (ci, row) in enumerate(zip(self.c[1:], self.a[1:], strict=True), start=2):
+            instructions.append(_combine(f"U{i}", ci, row))
+            instructions.append(Evaluate(f"U{i}", ci, f"N{i}"))
+        instructions.append(_combine("y+", Fraction(1), self.b))
+        return Step(tuple(instructions), carry=((BASE, "y+"), *carry))
+
+
+def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:
+    inputs = tuple((f"N{j}", w) for j, w in enumerate(weights, start=1) if w != ZERO)
+    return Combine(dst, states=((BASE, phi(0, 0, c)),), inputs=inputs)
+
+
+def exponential_runge_kutta(
+    name: str,
+    c: tuple[Fraction | int, ...],
+    a: Mapping[tuple[int, int], Phi],
+    b: Mapping[int, Phi],
+    *,
+    order: int,
+    stiff_order: int,
+    reference: str,
+) -> Tableau:
+    """Build a tableau from its weights off the first column.
+
+    The first column follows from the row sums ``sum_j a_ij = c_i phi_1(c_i z)`` and
+    ``sum_j b_j = phi_1(z)``, which make a constant N exact.
+
+    Parameters
+    ----------
+    c
+        Nodes, beginning with 0.
+    a, b
+        Weights by (stage, stage) and by stage, numbered from 1, the first column left out.
+    """
+    nodes = tuple(Fraction(x) for x in c)
+    rows = []
+    for i in range(1, len(nodes) + 1):
+        rest = tuple(a.get((i, j), ZERO) for j in range(2, i))
+        rows.append(_with_first(nodes[i - 1], rest) if i > 1 else ())
+    weights = _with_first(Fraction(1), tuple(b.get(j, ZERO) for j in range(2, len(nodes) + 1)))
+    return Tableau(name, nodes, tuple(rows), weights, order, stiff_order, reference)
+
+
+def _with_first(c: Fraction, rest: tuple[Phi, ...]) -> tuple[Phi, ...]:
+    first = c * phi(1, 0, c)
+    for weight in rest:
+        first = first - weight
+    return (first, *rest)

@@ -1,0 +1,135 @@
+"""Exact algebra of phi-functions: the alphabet in which methods are written.
+
+An atom ``phi(k, frm, to)`` stands for phi_k of the linear part over the sub-interval
+[t + frm h, t + to h] of a step::
+
+    phi_0 = Psi(to, frm)                                       (the flow)
+    phi_k = int_0^1 Psi(to, s) B(s) theta^(k-1) / (k-1)! dtheta,   s = frm + theta (to - frm)
+
+which for constant L and B = 1 is phi_k((to - frm) h L). Atoms are keyed by their interval and not
+by its length: with a time-dependent L the two differ, and Lawson's fourth-order method keyed by
+length falls to order two. All classical weights are *linear* in the atoms, so rational
+coefficients suffice and every identity is decided with ``==``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import factorial
+from typing import NamedTuple
+
+
+class Atom(NamedTuple):
+    """phi_k over the part [frm, to] of a step."""
+
+    k: int
+    frm: Fraction
+    to: Fraction
+
+
+class Phi:
+    """An exact rational combination of phi atoms; immutable and hashable.
+
+    Supports ``+``, ``-``, multiplication and division by rationals, and ``==``.
+    """
+
+    __slots__ = ("_terms",)
+    _terms: tuple[tuple[Atom, Fraction], ...]
+
+    def __init__(self, terms: Mapping[Atom, Fraction]) -> None:
+        kept = ((atom, Fraction(value)) for atom, value in terms.items() if value != 0)
+        object.__setattr__(self, "_terms", tuple(sorted(kept)))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("Phi is immutable")
+
+    def __reduce__(self) -> tuple[type[Phi], tuple[dict[Atom, Fraction]]]:
+        return Phi, (dict(self._terms),)
+
+    def __iter__(self) -> Iterator[tuple[Atom, Fraction]]:
+        """Iterate over (atom, coefficient)."""
+        return iter(self._terms)
+
+    def __bool__(self) -> bool:
+        return bool(self._terms)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Phi) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
+
+    def __add__(self, other: Phi) -> Phi:
+        if not isinstance(other, Phi):
+            return NotImplemented
+        total = dict(self._terms)
+        for atom, value in other:
+            total[atom] = total.get(atom, Fraction(0)) + value
+        return Phi(total)
+
+    def __sub__(self, other: Phi) -> Phi:
+        return self + (-1) * other
+
+    def __neg__(self) -> Phi:
+        return (-1) * self
+
+    def __mul__(self, factor: Fraction | int) -> Phi:
+        return Phi({atom: value * Fraction(factor) for atom, value in self})
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Fraction | int) -> Phi:
+        return self * Fraction(1, 1) * (1 / Fraction(divisor))
+
+    def __repr__(self) -> str:
+        if not self:
+            return "0"
+        parts = []
+        for (k, frm, to), value in self:
+            name = f"phi{k}[{frm},{to}]"
+            parts.append(name if value == 1 else f"{value}*{name}")
+        return " + ".join(parts)
+
+    def for_constant_linear_part(self) -> Phi:
+        """Return the same function of z for constant L: each interval moved to start at 0."""
+        total: dict[Atom, Fraction] = {}
+        for (k, frm, to), value in self:
+            if k == 0 and frm == to:
+                frm = to = Fraction(0)
+            atom = Atom(k, Fraction(0), to - frm)
+            total[atom] = total.get(atom, Fraction(0)) + value
+        return Phi(total)
+
+    def series(self, count: int) -> tuple[Fraction, ...]:
+        """Return the first `count` Taylor coefficients in z = h L for constant L.
+
+        phi_k(c z) = sum_m c^m z^m / (m + k)!.
+        """
+        return tuple(
+            sum(
+                (value * (to - frm) ** m / factorial(m + k) for (k, frm, to), value in self),
+                Fraction(0),
+            )
+            for m in range(count)
+        )
+
+
+def phi(k: int, frm: Fraction | int = 0, to: Fraction | int = 1) -> Phi:
+    """Return the atom phi_k over [frm, to], a part of the unit step.
+
+    Parameters
+    ----------
+    k
+        Index; 0 is the flow of the linear part.
+    frm, to
+        Ends of the interval in units of the step. Only the flow (k = 0) may have ``frm == to`` (the
+        identity) or ``frm > to`` (backwards).
+    """
+    frm, to = Fraction(frm), Fraction(to)
+    if k < 0 or (frm >= to and k > 0):
+        raise ValueError(f"phi({k}, {frm}, {to}) is not an atom: need k >= 0 and frm < to")
+    return Phi({Atom(k, frm, to): Fraction(1)})
+
+
+ZERO = Phi({})

@@ -1,0 +1,118 @@
+"""The one question that a plan asks of a linear part."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import factorial
+from typing import Any, Literal
+
+import numpy as np
+
+from semilinear.errors import InvalidArgument
+
+Form = Literal["scalar", "elementwise", "matrix"]
+"""How coefficients of an operator act on a state: as numbers, entry by entry, or as matrices."""
+
+Coefficient = Any
+"""A float or complex (array over steps), an array over the entries of a state, or a matrix."""
+
+
+class Propagator(ABC):
+    """The linear part L(t), with its known weight B(t), over an interval.
+
+    With Psi the flow of y' = L(t) y, a propagator answers, for an interval [a, b],
+
+    - ``flow(a, b)``: Psi(b, a);
+    - ``integrals(a, b, nodes, scale)``: the integrals of a Newton basis,
+      ``int_a^b Psi(b, s) B(s) prod_{l<m} (s - nodes_l) / scale ds``.
+
+    With all nodes equal to a and scale b - a these are ``(b - a) m! phi_{m+1}`` of exponential
+    Runge-Kutta methods; with past grid points they give the weights of Adams methods on any grid.
+    They stay finite where b is infinite but Psi B decays, because node and scale are asked for.
+    All coefficients are float64 or complex128 on the host.
+    """
+
+    form: Form
+    constant: bool
+    """Whether answers depend on b - a only, so that equal steps share their coefficients."""
+
+    @abstractmethod
+    def flow(self, a: Any, b: Any) -> Coefficient:
+        """Return Psi(b, a)."""
+
+    @abstractmethod
+    def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
+        """Return the integrals for m = 0 .. len(nodes).
+
+        Parameters
+        ----------
+        a, b
+            Ends of the interval; arrays over steps for a scalar operator, else floats.
+        nodes
+            Newton nodes, shaped like a.
+        scale
+            Length by which every factor is divided, not 0.
+        """
+
+    @abstractmethod
+    def input_weight(self, t: Any) -> Coefficient:
+        """Return B(t)."""
+
+    @abstractmethod
+    def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
+        """Raise `InvalidArgument` if a state of this shape and kind cannot be propagated."""
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether coefficients are complex."""
+        return False
+
+    def _check_complex(self, complex_state: bool, argument: str) -> None:
+        if self.is_complex and not complex_state:
+            raise InvalidArgument(
+                f"{argument} is real but the linear part is complex; pass a complex {argument}, "
+                f"for example {argument}.astype(complex)"
+            )
+
+
+def newton_integrals(
+    phis: Sequence[Coefficient], a: Any, h: Any, nodes: Sequence[Any], scale: Any
+) -> list[Coefficient]:
+    """Return the integrals of the Newton basis for a constant linear part.
+
+    Parameters
+    ----------
+    phis
+        phi_0 .. phi_{K} of h L with K > len(nodes).
+    """
+    moments = [h * factorial(m) * phis[m + 1] for m in range(len(nodes) + 1)]
+    stretch = h / scale
+    polynomial: list[Any] = [1.0]
+    answers = [moments[0]]
+    for node in nodes:
+        shift = (a - node) / scale
+        grown = [shift * x for x in polynomial] + [0.0]
+        for power, x in enumerate(polynomial):
+            grown[power + 1] = grown[power + 1] + stretch * x
+        polynomial = grown
+        total = polynomial[0] * moments[0]
+        for x, moment in zip(polynomial[1:], moments[1:], strict=False):
+            total = total + x * moment
+        answers.append(total)
+    return answers
+
+
+def finite_array(value: Any, argument: str) -> np.ndarray:
+    """Return `value` as a read-only float64 or complex128 array, or refuse it."""
+    try:
+        array = np.array(value)
+        if array.dtype.kind not in "biufc":
+            raise TypeError
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{argument} must be an array of numbers, got {value!r}") from None
+    array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+    if not np.isfinite(array).all():
+        raise InvalidArgument(f"{argument} has NaN or infinite entries; all must be finite")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,92 @@
+"""A linear part that is a full matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, factorial, log2
+from typing import Any
+
+import numpy as np
+
+from semilinear.errors import InvalidArgument
+from semilinear.propagators.base import Coefficient, Propagator, finite_array, newton_integrals
+
+TERMS = 18
+"""Taylor terms for a matrix of norm at most 1/2: 2^-18 / 18! < 1e-21."""
+
+
+class Dense(Propagator):
+    """y' = A y + N(t, y) with a matrix A that acts on the last axis of the state.
+
+    Parameters
+    ----------
+    matrix
+        A, real or complex, of shape (n, n) for states of shape (..., n).
+
+    Notes
+    -----
+    phi-functions of A are matrices, made by Taylor series and scaling and modified squaring
+    (Skaflestad and Wright 2009); they cost some n^3 per distinct step length, and n^2 to apply.
+    """
+
+    form = "matrix"
+    constant = True
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix = finite_array(matrix, "matrix")
+        if self.matrix.ndim != 2 or self.matrix.shape[0] != self.matrix.shape[1]:
+            raise InvalidArgument(f"matrix has shape {self.matrix.shape}; it must be square")
+
+    def __repr__(self) -> str:
+        return f"Dense(shape={self.matrix.shape}, dtype={self.matrix.dtype})"
+
+    @property
+    def is_complex(self) -> bool:
+        return self.matrix.dtype.kind == "c"
+
+    def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
+        self._check_complex(complex_state, argument)
+        if not shape or shape[-1] != len(self.matrix):
+            raise InvalidArgument(
+                f"{argument} has shape {shape}; its last axis must have length {len(self.matrix)}, "
+                "the size of the matrix of Dense"
+            )
+
+    def input_weight(self, t: Any) -> Coefficient:
+        return 1.0
+
+    def flow(self, a: Any, b: Any) -> Coefficient:
+        return phi_matrices((b - a) * self.matrix, 0)[0]
+
+    def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
+        h = b - a
+        return newton_integrals(phi_matrices(h * self.matrix, len(nodes) + 1), a, h, nodes, scale)
+
+
+def phi_matrices(z: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return phi_0(Z) .. phi_count(Z) of a square matrix.
+
+    ``phi_k(2Z) = 2^-k (phi_0(Z) phi_k(Z) + sum_{j=1..k} phi_j(Z) / (k-j)!)``
+    (Skaflestad and Wright 2009, eq. 2.7), from a Taylor series at a norm of at most 1/2.
+    """
+    norm = float(np.linalg.norm(z, 1))
+    doublings = max(0, ceil(log2(2 * norm))) if norm > 0 else 0
+    small = z / 2.0**doublings
+    identity = np.eye(len(z), dtype=z.dtype)
+    top = identity / factorial(count + TERMS)
+    for m in range(count + TERMS - 1, count - 1, -1):
+        top = small @ top + identity / factorial(m)
+    phis = [top]
+    for k in range(count - 1, -1, -1):
+        phis.insert(0, small @ phis[0] + identity / factorial(k))
+    for _ in range(doublings):
+        flow = phis[0]
+        phis = [_doubled(flow, phis, k) for k in range(count + 1)]
+    return phis
+
+
+def _doubled(flow: np.ndarray, phis: list[np.ndarray], k: int) -> np.ndarray:
+    total = flow @ phis[k]
+    for j in range(1, k + 1):
+        total = total + phis[j] / factorial(k - j)
+    return total / 2.0**k

@@ -1,0 +1,161 @@
+"""A linear part that multiplies the whole state by one number, constant or L(t), with weight B(t)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+
+from semilinear.errors import InvalidArgument
+from semilinear.kernels.phi_reference import phi_functions
+from semilinear.propagators.base import Coefficient, Propagator, newton_integrals
+
+Number = float | complex
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
+NODES, WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
+MAX_PANELS = 4096
+
+
+def _integration_matrix() -> np.ndarray:
+    """Return E with ``sum_r E_qr f_r = int_{x_q}^1 f`` for polynomials through the Gauss nodes."""
+    legendre = np.polynomial.legendre
+    count = len(NODES)
+    x = 2 * NODES - 1
+    values = legendre.legvander(x, count - 1)
+    # Legendre coefficients of the interpolant, by the discrete orthogonality of Gauss quadrature.
+    to_coefficients = values.T * (2 * WEIGHTS) * ((2 * np.arange(count) + 1) / 2)[:, None]
+    tails = np.empty((count, count))
+    for k in range(count):
+        primitive = legendre.legint(np.eye(count)[k])
+        tails[:, k] = (legendre.legval(1.0, primitive) - legendre.legval(x, primitive)) / 2
+    return tails @ to_coefficients
+
+
+TAIL = _integration_matrix()
+
+
+class Scalar(Propagator):
+    """y' = L(t) y + B(t) N(t, y) with numbers L and B that multiply the whole state.
+
+    Parameters
+    ----------
+    rate
+        L: a real or complex number, or a function of t.
+    weight
+        B: a number, or a function of t.
+
+    Notes
+    -----
+    A constant L and B use phi-functions. Otherwise Psi(b, s) = exp(int_s^b L) and its integrals are
+    Gauss-Legendre sums on panels in which ``|int L|`` stays moderate, refined towards the end of the
+    step where L decays: exact to rounding for L and B that are smooth on the scale of a step.
+    Functions of t may take arrays; one that does not is called point by point.
+    """
+
+    form = "scalar"
+
+    def __init__(
+        self,
+        rate: Number | Callable[[Any], Any],
+        *,
+        weight: Number | Callable[[Any], Any] = 1.0,
+    ) -> None:
+        self.rate = rate if callable(rate) else _number(rate, "rate")
+        self.weight = weight if callable(weight) else _number(weight, "weight")
+        self.constant = not (callable(rate) or callable(weight))
+        probes = [f(0.5) if callable(f) else f for f in (self.rate, self.weight)]
+        self._complex = any(isinstance(p, complex) or np.iscomplexobj(p) for p in probes)
+
+    def __repr__(self) -> str:
+        return f"Scalar({self.rate!r}, weight={self.weight!r})"
+
+    @property
+    def is_complex(self) -> bool:
+        return self._complex
+
+    def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
+        self._check_complex(complex_state, argument)
+
+    def input_weight(self, t: Any) -> Coefficient:
+        return _sample(self.weight, t)
+
+    def flow(self, a: Any, b: Any) -> Coefficient:
+        h = np.asarray(b, dtype=float) - a
+        if not callable(self.rate):
+            return np.exp(h * self.rate)
+        return np.exp(self._kernel(a, h)[2])
+
+    def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
+        h = np.asarray(b, dtype=float) - a
+        if self.constant:
+            phis = phi_functions(np.asarray(h * self.rate), len(nodes) + 1)
+            return [self.weight * x for x in newton_integrals(phis, a, h, nodes, scale)]
+        times, integrand, _ = self._kernel(a, h)
+        scale = np.asarray(scale, dtype=float)[..., None, None]
+        answers = [integrand.sum(axis=(-2, -1))]
+        for node in nodes:
+            integrand = integrand * ((times - np.asarray(node)[..., None, None]) / scale)
+            answers.append(integrand.sum(axis=(-2, -1)))
+        return answers
+
+    def _kernel(self, a: Any, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return quadrature times, Psi(b, s) B(s) ds there, and int_a^b L; axes (step, panel, q)."""
+        start = np.asarray(a, dtype=float)[..., None, None]
+        length = h[..., None, None]
+        edges = np.array([0.0, 1.0])
+        rates = _sample(self.rate, start + length * NODES)
+        edges = _panels(rates * length)
+        widths = np.diff(edges)[:, None]
+        times = start + length * (edges[:-1, None] + widths * NODES)
+        rates = _sample(self.rate, times) * length * widths
+        whole = (rates * WEIGHTS).sum(axis=-1)
+        later = np.flip(np.cumsum(np.flip(whole, axis=-1), axis=-1), axis=-1) - whole
+        exponent = rates @ TAIL.T + later[..., None]
+        integrand = np.exp(exponent) * _sample(self.weight, times) * (length * widths * WEIGHTS)
+        return times, integrand, whole.sum(axis=-1)
+
+
+def _panels(z: np.ndarray) -> np.ndarray:
+    """Return panel edges on [0, 1] for integrands that vary like exp(z s), z = h L sampled."""
+    size = float(np.max(np.abs(z), initial=0.0))
+    if size <= 4:
+        return np.array([0.0, 1.0])
+    if float(np.max(np.real(z), initial=0.0)) <= 1 and float(np.max(np.abs(np.imag(z)))) <= 1:
+        levels = ceil(log2(size / 4))
+        return np.concatenate([[0.0], 1 - 0.5 ** np.arange(1.0, levels + 1), [1.0]])
+    count = ceil(size / 4)
+    if count > MAX_PANELS:
+        raise InvalidArgument(
+            f"rate: |L| h = {size:.3g} oscillates or grows too much within one step for quadrature; "
+            "take smaller steps"
+        )
+    return np.linspace(0.0, 1.0, count + 1)
+
+
+def _sample(f: Any, t: Any) -> Any:
+    """Evaluate f at an array of times, point by point if it takes no arrays."""
+    if not callable(f):
+        return f
+    times = np.asarray(t, dtype=float)
+    try:
+        values = np.asarray(f(times))
+        if values.shape in ((), times.shape):
+            return np.broadcast_to(values, times.shape)
+    except (TypeError, ValueError):
+        pass
+    return np.array([f(float(s)) for s in times.ravel()]).reshape(times.shape)
+
+
+def _number(value: Any, argument: str) -> Number:
+    try:
+        number = complex(value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(
+            f"{argument}={value!r} must be one number or a function of t; use Diagonal for one number "
+            "per entry of the state and Dense for a matrix"
+        ) from None
+    if not np.isfinite(number):
+        raise InvalidArgument(f"{argument}={value!r} must be finite")
+    return number if isinstance(value, complex) or np.iscomplexobj(value) else number.real

@@ -1,0 +1,260 @@
+"""From rows to segments: what runs between two evaluations, as one pass over memory.
+
+Rows between two evaluations are linear, so they compose: every value that is still needed afterwards
+is one linear combination of what the segment finds (the slots) and the answer. A segment's `Code` is
+its structure, made once for all steps of the same shape; its numbers are sums of products of the
+coefficients of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semilinear.methods.rows import BASE, Combine, Step
+
+Reference = tuple[int, int]
+"""(0 for this step or 1 for the next one, index of the coefficient within its step)."""
+
+Product = tuple[Reference, ...]
+Form = dict[int, list[Product]]
+"""Linear form over the environment: index -> sum of products of coefficients."""
+
+
+class Mix(NamedTuple):
+    """``dst = sum_i coefficient_i * source_i``, coefficients by index within the step."""
+
+    dst: str
+    sources: tuple[str, ...]
+    first: int
+
+
+class Ask(NamedTuple):
+    """Evaluate at a state; the answer appears under a name."""
+
+    state: str
+    answer: str
+    at: Any
+
+
+class Lowered(NamedTuple):
+    """A step as mixes and asks, with the number of coefficients that it reads."""
+
+    items: tuple[Mix | Ask, ...]
+    carry: tuple[tuple[str, str], ...]
+    asks: tuple[Ask, ...]
+    coefficients: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Code:
+    """Structure of a segment; compared by identity.
+
+    `pick` takes the sources out of (slots, answer), `keep` the new slots out of (slots, answer,
+    outputs); `asked` is the slot that the model sees next; `completes` tells whether a step ends here.
+    """
+
+    pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    keep: Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    asked: int
+    slots: tuple[str, ...]
+    sources: tuple[int, ...]
+    recipe: tuple[Form, ...]
+    completes: bool
+
+
+class Segment(NamedTuple):
+    """A code with its numbers: a matrix of outputs times sources."""
+
+    code: Code
+    coefficients: Any
+
+
+def lower(step: Step, *, told: bool) -> Lowered:
+    """Lower a step to mixes and asks.
+
+    Parameters
+    ----------
+    told
+        Whether an answer must first be turned into N = p * state + q * answer; p and q are then the
+        last coefficients of the step, two for each evaluation in order.
+    """
+    items: list[Mix | Ask] = []
+    count = sum(len(i.sources) for i in step.instructions if isinstance(i, Combine))
+    own, tell = 0, count
+    for instruction in step.instructions:
+        if isinstance(instruction, Combine):
+            items.append(Mix(instruction.dst, instruction.sources, own))
+            own += len(instruction.sources)
+        elif told:
+            answer = f"answer for {instruction.slot}"
+            items.append(Ask(instruction.state, answer, instruction.at))
+            items.append(Mix(instruction.slot, (instruction.state, answer), tell))
+            tell += 2
+        else:
+            items.append(Ask(instruction.state, instruction.slot, instruction.at))
+    asks = tuple(item for item in items if isinstance(item, Ask))
+    return Lowered(tuple(items), step.carry, asks, tell)
+
+
+def opening(step: Lowered) -> Code:
+    """Return the code that runs before the first evaluation of a run."""
+    return _compile((BASE,), None, [_until_ask(step, 0)], step)
+
+
+def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered | None) -> Code:
+    """Return the code that runs after evaluation number `ask` of a step.
+
+    Parameters
+    ----------
+    slots
+        Names of what the segment finds.
+    following
+        The step after this one if `ask` is the last of its step; None at the end of the run.
+    """
+    answer = step.asks[ask].answer
+    rest = _until_ask(step, ask + 1)
+    if ask + 1 < len(step.asks):
+        return _compile((*slots, answer), None, [rest], step)
+    head = [] if following is None else _until_ask(following, 0)
+    return _compile((*slots, answer), step.carry, [rest, head], following)
+
+
+def _until_ask(step: Lowered, number: int) -> list[Mix | Ask]:
+    """Return the mixes before evaluation `number` and after the one before it, and the ask itself."""
+    seen = 0
+    taken: list[Mix | Ask] = []
+    for item in step.items:
+        if isinstance(item, Ask):
+            if seen == number:
+                return [*taken, item]
+            seen += 1
+        elif seen == number:
+            taken.append(item)
+    return taken
+
+
+def _compile(
+    names: tuple[str, ...],
+    carry: tuple[tuple[str, str], ...] | None,
+    blocks: list[list[Mix | Ask]],
+    last: Lowered | None,
+) -> Code:
+    values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(names)}
+    ask: Ask | None = None
+    for block, items in enumerate(blocks):
+        if block and carry is not None:
+            values = {new: values[old] for new, old in carry if old in values}
+        for item in items:
+            if isinstance(item, Ask):
+                ask = item
+            else:
+                values[item.dst] = _mixed(values, item, block)
+    if ask is None:
+        return _finish(len(names), {BASE: values[BASE]}, BASE, completes=True)
+    assert last is not None
+    needed = _needed_after(last, ask)
+    live = {name: form for name, form in values.items() if name in needed}
+    live.setdefault(ask.state, values[ask.state])
+    return _finish(len(names), live, ask.state, completes=carry is not None)
+
+
+def _mixed(values: dict[str, Form], mix: Mix, block: int) -> Form:
+    total: Form = {}
+    for offset, source in enumerate(mix.sources):
+        reference = (block, mix.first + offset)
+        for index, products in values[source].items():
+            total.setdefault(index, []).extend((*p, reference) for p in products)
+    return total
+
+
+def _needed_after(step: Lowered, ask: Ask) -> set[str]:
+    position = step.items.index(ask)
+    needed = {old for _, old in step.carry}
+    for item in reversed(step.items[position + 1 :]):
+        if isinstance(item, Mix):
+            needed.discard(item.dst)
+            needed.update(item.sources)
+        else:
+            needed.discard(item.answer)
+            needed.add(item.state)
+    return needed - {ask.answer}
+
+
+def _finish(count: int, live: dict[str, Form], asked: str, *, completes: bool) -> Code:
+    outputs: list[Form] = []
+    kept: list[int] = []
+    for form in live.values():
+        if len(form) == 1 and next(iter(form.values())) == [()]:
+            kept.append(next(iter(form)))
+        elif form in outputs:
+            kept.append(count + outputs.index(form))
+        else:
+            kept.append(count + len(outputs))
+            outputs.append(form)
+    sources = tuple(sorted({index for form in outputs for index in form}))
+    names = tuple(live)
+    return Code(
+        _getter(sources),
+        _getter(kept),
+        names.index(asked),
+        names,
+        sources,
+        tuple(outputs),
+        completes,
+    )
+
+
+def _getter(indices: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    if len(indices) > 1:
+        return itemgetter(*indices)
+    if not indices:
+        return _nothing
+    return itemgetter(slice(indices[0], indices[0] + 1))
+
+
+def _nothing(env: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ()
+
+
+def numbers(code: Code, this: Sequence[Any], following: Sequence[Any], *, matrix: bool) -> list[Any]:
+    """Return the coefficients of a segment, outputs by sources.
+
+    Parameters
+    ----------
+    this, following
+        Coefficients of this step and of the next: numbers, arrays over steps, arrays over the
+        entries of a state, or matrices.
+    matrix
+        Whether two-dimensional coefficients multiply as matrices.
+    """
+    steps = (this, following)
+
+    def product(references: Product) -> Any:
+        value: Any = 1.0
+        for block, index in references:
+            factor = steps[block][index]
+            # Later rows act on earlier ones from the left.
+            value = _matmul(factor, value) if matrix else factor * value
+        return value
+
+    def entry(products: list[Product]) -> Any:
+        total = product(products[0])
+        for references in products[1:]:
+            total = total + product(references)
+        return total
+
+    return [
+        [entry(form[index]) if index in form else 0.0 for index in code.sources]
+        for form in code.recipe
+    ]
+
+
+def _matmul(left: Any, right: Any) -> Any:
+    if np.ndim(left) == 2 and np.ndim(right) == 2:
+        return left @ right
+    return left * right

@@ -1,0 +1,54 @@
+"""What every test gets: Hypothesis profiles, array libraries, and the markers' conditions."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before anything imports matplotlib, which reads it once.
+os.environ["MPLBACKEND"] = "Agg"
+
+# No deadline and no complaint about slow generation: the machine's load must not decide a verdict.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", untimed, max_examples=25)
+settings.register_profile("ci", untimed, max_examples=25, derandomize=True)
+settings.register_profile("nightly", untimed, max_examples=500)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+)
+
+ARRAY_LIBRARIES = {
+    "numpy": "array_api_compat.numpy",
+    "array_api_strict": "array_api_strict",
+    "torch": "array_api_compat.torch",
+}
+
+
+@pytest.fixture(params=ARRAY_LIBRARIES)
+def xp(request: pytest.FixtureRequest) -> ModuleType:
+    """Return the array-API namespace of each library; a library that is absent is skipped."""
+    pytest.importorskip(request.param)
+    return importlib.import_module(ARRAY_LIBRARIES[request.param])
+
+
+@functools.cache
+def missing_for_gpu() -> str | None:
+    """Return what keeps the tests marked ``gpu`` from running, or None if they can run."""
+    try:
+        import cupy
+    except ImportError as error:
+        return f"CuPy cannot be imported ({error}); install the extra cuda12 or cuda13"
+    if not cupy.cuda.is_available():
+        return "CuPy finds no CUDA device"
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked ``gpu``, saying why, where it cannot run."""
+    if item.get_closest_marker("gpu") and (reason := missing_for_gpu()):
+        pytest.skip(reason)
