@@ -7,6 +7,8 @@ from fractions import Fraction
 from math import factorial
 from typing import Any
 
+import numpy as np
+
 from semilinear.methods.rows import Combine, Lagrange, Step, Weight
 from semilinear.phi import Phi
 from semilinear.propagators import Propagator
@@ -88,8 +90,12 @@ class _StepWeights:
         """Return the weights of all nodes, by divided differences of the Newton integrals."""
         if nodes not in self.lagrange:
             times = [self.points[q] for q in nodes]
-            scale = self.points[1] - self.points[0]
             a, b = self.points[0], self.points[1]
+            scale = b - a
+            if np.ndim(scale) and not np.isfinite(scale).all():
+                # A last step to infinity: measure by the step before it.
+                before = a - times[1] if len(times) > 1 else np.ones_like(scale)
+                scale = np.where(np.isfinite(scale), scale, before)
             integrals = self.propagator.integrals(a, b, times[:-1], scale)
             self.lagrange[nodes] = [
                 _lagrange_weight(j, times, scale, integrals) for j in range(len(nodes))

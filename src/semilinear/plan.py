@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
 from semilinear.methods.rows import BASE, Combine
@@ -160,7 +158,9 @@ class Plan:
         """
         x, _, done, evaluation, step, slots, _, backend, check = state
         if done:
-            raise InvalidArgument("state is done: its run is over; begin another with plan.start(x)")
+            raise InvalidArgument(
+                "state is done: its run is over; begin another with plan.start(x)"
+            )
         answer = backend.take(output)
         if answer is None:
             backend, slots, answer = self._received(state, output)
@@ -255,7 +255,8 @@ def _rows(program: Program, times: Sequence[float]) -> list[Row]:
     for n, step in enumerate(program.steps):
         lowered = program.of(n)
         values = program.values(n)
-        told = iter(values[len(values) - 2 * len(lowered.asks) :] if program.tell else ())
+        tells = program.tell is not None and not step.raw
+        told = iter(values[len(values) - 2 * len(lowered.asks) :] if tells else ())
         position = 0
         for instruction in step.instructions:
             if isinstance(instruction, Combine):
@@ -265,7 +266,7 @@ def _rows(program: Program, times: Sequence[float]) -> list[Row]:
                 position = end
                 continue
             ask = (times[evaluation], instruction.slot)
-            tell = (float(next(told)), float(next(told))) if program.tell else None
+            tell = (next(told), next(told)) if tells else None
             evaluation += 1
             if rows and rows[-1].step == n and rows[-1].dst == instruction.state:
                 rows[-1] = rows[-1]._replace(ask=ask, tell=tell)

@@ -105,12 +105,10 @@ class Program:
         """Return the coefficients of steps of one shape, arrays over the steps (scalar operators)."""
         step = self.steps[members[0]]
         if members[0] in self.given:
-            table = [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
-        else:
-            index = np.asarray(members)
-            points = {q: self.grid[index + q] for q in range(-step.history, 2)}
-            table = step_coefficients(step, self.propagator, points)
-        return [*table, *self._told(members)]
+            return [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
+        index = np.asarray(members)
+        points = {q: self.grid[index + q] for q in range(-step.history, 2)}
+        return [*step_coefficients(step, self.propagator, points), *self._told(members)]
 
     def values(self, n: int) -> list[Any]:
         """Return the coefficients of step n alone."""
@@ -120,7 +118,7 @@ class Program:
         return step_coefficients(self.steps[n], self.propagator, points)
 
     def _told(self, members: list[int]) -> list[np.ndarray]:
-        if self.tell is None:
+        if self.tell is None or self.steps[members[0]].raw:
             return []
         pairs = (self.tell(self._at(members, float(ask.at))) for ask in self.of(members[0]).asks)
         return [x for pair in pairs for x in pair]
@@ -266,4 +264,3 @@ def _length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
         members[-1].append(float(lengths[i]))
         classes[i] = len(members) - 1
     return [float(np.mean(group)) for group in members], classes.tolist()
-

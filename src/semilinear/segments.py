@@ -90,7 +90,7 @@ def lower(step: Step, *, told: bool) -> Lowered:
         if isinstance(instruction, Combine):
             items.append(Mix(instruction.dst, instruction.sources, own))
             own += len(instruction.sources)
-        elif told:
+        elif told and not step.raw:
             answer = f"answer for {instruction.slot}"
             items.append(Ask(instruction.state, answer, instruction.at))
             items.append(Mix(instruction.slot, (instruction.state, answer), tell))
@@ -221,7 +221,9 @@ def _nothing(env: tuple[Any, ...]) -> tuple[Any, ...]:
     return ()
 
 
-def numbers(code: Code, this: Sequence[Any], following: Sequence[Any], *, matrix: bool) -> list[Any]:
+def numbers(
+    code: Code, this: Sequence[Any], following: Sequence[Any], *, matrix: bool
+) -> list[Any]:
     """Return the coefficients of a segment, outputs by sources.
 
     Parameters

@@ -184,9 +184,15 @@ def _grid(
     step_size: float | None,
     grid: Sequence[float] | np.ndarray | None,
 ) -> np.ndarray:
-    given = [name for name, v in [("steps", steps), ("step_size", step_size), ("grid", grid)] if v is not None]
+    given = [
+        name
+        for name, v in [("steps", steps), ("step_size", step_size), ("grid", grid)]
+        if v is not None
+    ]
     if len(given) != 1:
-        raise InvalidArgument(f"give exactly one of steps, step_size and grid; got {given or 'none'}")
+        raise InvalidArgument(
+            f"give exactly one of steps, step_size and grid; got {given or 'none'}"
+        )
     if grid is not None:
         times = _monotone(grid, "grid")
         if times[0] != t0 or times[-1] != t1:

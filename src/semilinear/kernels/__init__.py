@@ -26,7 +26,7 @@ def backend_for(x: Any) -> Backend:
 
         return NumPyBackend(x)
     if type(x).__module__.split(".")[0] == "torch":
-        from semilinear.kernels.torch_ import shares_memory, TorchBackend
+        from semilinear.kernels.torch_ import TorchBackend, shares_memory
 
         if shares_memory(x) and x.numel() >= COMPILED_FROM:
             return TorchBackend(x)

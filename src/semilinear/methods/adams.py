@@ -7,7 +7,9 @@ from fractions import Fraction
 from semilinear.methods.multistep import Multistep
 
 _ADAMS_BASHFORTH = "Norsett (1969); Cox and Matthews (2002), eq. 7; Hochbruck and Ostermann (2011)"
-_PAIR = "Norsett (1969) with an Adams-Moulton corrector; in x0 over lambda: Zhao et al. (2023), UniPC"
+_PAIR = (
+    "Norsett (1969) with an Adams-Moulton corrector; in x0 over lambda: Zhao et al. (2023), UniPC"
+)
 
 
 def etdab(past: int) -> Multistep:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from math import factorial
 
 from semilinear.methods.multistep import Multistep
@@ -111,7 +111,7 @@ def elementary_weight(tableau: Tableau, tree: Tree) -> Fraction:
     a = [[weight.series(count) for weight in row] for row in tableau.a]
     b = [weight.series(count) for weight in tableau.b]
 
-    @lru_cache(maxsize=None)
+    @cache
     def of_stage(i: int, tau: Tree) -> Fraction:
         return combine(tableau.c[i], a[i], tau)
 
@@ -136,7 +136,7 @@ def trees(order: int) -> tuple[Tree, ...]:
     return _trees(order)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _trees(order: int) -> tuple[Tree, ...]:
     if order == 1:
         return (("N", ()), ("L", ()))
@@ -156,7 +156,7 @@ def _forests(total: int, largest: Tree | None) -> Iterator[tuple[Tree, ...]]:
                     yield (tree, *rest)
 
 
-@lru_cache(maxsize=None)
+@cache
 def order_of(tree: Tree) -> int:
     """Return the number of nodes."""
     return 1 + sum(order_of(child) for child in tree[1])

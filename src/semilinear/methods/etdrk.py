@@ -111,9 +111,7 @@ FRIEDLI4 = exponential_runge_kutta(
     reference="Friedli (1978); Hochbruck and Ostermann (2005), section 5",
 )
 
-_A52 = (
-    HALF * phi(2, 0, HALF) - phi(3) + Fraction(1, 4) * phi(2) - HALF * phi(3, 0, HALF)
-)
+_A52 = HALF * phi(2, 0, HALF) - phi(3) + Fraction(1, 4) * phi(2) - HALF * phi(3, 0, HALF)
 
 HOCHBRUCK_OSTERMANN4 = exponential_runge_kutta(
     "hochbruck_ostermann4",

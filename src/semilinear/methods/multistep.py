@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Step, Weight
 from semilinear.phi import phi
@@ -50,7 +50,9 @@ class Multistep:
         if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
             raise ValueError(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
-            raise ValueError(f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values")
+            raise ValueError(
+                f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
+            )
 
     @property
     def history(self) -> int:
@@ -80,7 +82,7 @@ class Multistep:
         return _step(self, min(known, self.past - 1), evaluated)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _step(method: Multistep, known: int, evaluated: bool) -> Step:
     nodes = tuple(-q for q in range(known + 1))
     corrected = method.mode != "P"

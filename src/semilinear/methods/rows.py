@@ -68,15 +68,17 @@ class Step:
     carry
         (name in the next step, name in this step); must bring ``"y"``.
     history
-        Grid offsets of past points that the weights look at (0 is the start of this step).
+        How many grid points before the start of the step the weights look at.
+    raw
+        Whether slots hold answers as the model gives them, whatever a plan would turn them into.
     """
 
     instructions: tuple[Instruction, ...]
     carry: tuple[tuple[str, str], ...]
     history: int = 0
+    raw: bool = False
     evaluations: int = field(init=False)
 
     def __post_init__(self) -> None:
         count = sum(isinstance(i, Evaluate) for i in self.instructions)
         object.__setattr__(self, "evaluations", count)
-

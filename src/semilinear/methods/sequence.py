@@ -52,6 +52,3 @@ def starter(order: int) -> Tableau:
     if order <= 2:
         return ETD2RK
     return HOCHBRUCK_OSTERMANN4 if order <= 4 else LUAN_OSTERMANN5
-
-
-

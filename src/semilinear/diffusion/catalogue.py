@@ -1,0 +1,84 @@
+"""The samplers by name: each is a parameterisation and a method of the core, nothing else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from semilinear.diffusion.parameterisations import Parameterisation
+from semilinear.errors import UnknownName
+from semilinear.methods import CLASSICAL, Method, Tableau, etdab, ipndm, lawson
+
+
+class Sampler(NamedTuple):
+    """A parameterisation with a method.
+
+    Parameters
+    ----------
+    name
+        The name under which `diffusion.plan` knows it.
+    parameterisation
+        Quantity and variable.
+    method
+        The method of the core.
+    reference
+        Where it stands.
+    """
+
+    name: str
+    parameterisation: Parameterisation
+    method: Method
+    reference: str
+
+    @property
+    def order(self) -> int:
+        """Order with starting values that are accurate enough."""
+        return 1 if self.parameterisation.quantity == "score" else self.method.order
+
+
+_DEIS = "Zhang and Chen (2022)"
+
+
+def _samplers() -> list[Sampler]:
+    eps_t = Parameterisation("eps", "t")
+    found = [
+        Sampler("ddim", eps_t, etdab(1), "Song, Meng and Ermon (2020), eta = 0"),
+        Sampler("euler", Parameterisation("velocity", "t"), etdab(1), "probability flow, Euler"),
+        Sampler("ei_score", Parameterisation("score", "t"), etdab(1), f"{_DEIS}, ingredient 1"),
+    ]
+    for r in range(1, 7):
+        for variable, prefix in (("t", "tab"), ("rho", "rhoab"), ("lambda", "logrhoab")):
+            parameterisation = Parameterisation("eps", variable)
+            found.append(Sampler(f"{prefix}{r}", parameterisation, etdab(r + 1), _DEIS))
+    for tableau in CLASSICAL.values():
+        method = lawson(tableau)
+        reference = f"{_DEIS}, rhoRK; {tableau.reference}"
+        found.append(
+            Sampler(f"rho_{tableau.name}", Parameterisation("eps", "rho"), method, reference)
+        )
+    found.extend(Sampler(f"ipndm{k}", eps_t, ipndm(k), f"{_DEIS}, iPNDM") for k in range(1, 5))
+    return found
+
+
+_REGISTRY = {sampler.name: sampler for sampler in _samplers()}
+
+ALIASES = {"deis": "tab3", "dpm_solver1": "ddim", "heun": "rho_heun2"}
+
+
+def names() -> list[str]:
+    """Return the names of all samplers (aliases left out)."""
+    return list(_REGISTRY)
+
+
+def get(method: str | Sampler) -> Sampler:
+    """Return a sampler by name or alias; a `Sampler` is returned as it is."""
+    if isinstance(method, Sampler):
+        return method
+    name = ALIASES.get(str(method).lower(), str(method).lower())
+    if name not in _REGISTRY:
+        raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
+    return _REGISTRY[name]
+
+
+def is_one_step(sampler: Sampler) -> bool:
+    """Tell whether a sampler needs no past evaluations."""
+    return isinstance(sampler.method, Tableau)

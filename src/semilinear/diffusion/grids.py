@@ -1,0 +1,121 @@
+"""Time grids: where the steps of a sampler lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, UnknownName
+
+
+class Grid(Protocol):
+    """A rule that places n + 1 times from t_start to t_end."""
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        """Return n + 1 decreasing times, the first and last exactly as given."""
+
+
+@dataclass(frozen=True)
+class PowerT:
+    """Uniform in t^(1/power): 1 is uniform, 2 the quadratic grid of the paper (Zhang and Chen 2022)."""
+
+    power: float = 1.0
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        return _power(t_start, t_end, n, self.power)
+
+
+@dataclass(frozen=True)
+class UniformLambda:
+    """Uniform in lambda = ln(alpha / sigma), half the log signal-to-noise ratio (Lu et al. 2022)."""
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        lam = np.linspace(_finite_lam(schedule, t_start), _finite_lam(schedule, t_end), n + 1)
+        return schedule.t_of_lam(lam)
+
+
+@dataclass(frozen=True)
+class PowerRho:
+    """Uniform in rho^(1/power), rho = sigma / alpha: 7 is the grid of Karras et al. (2022)."""
+
+    power: float = 7.0
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        _finite_lam(schedule, t_start)
+        rho = _power(schedule.rho(t_start), schedule.rho(t_end), n, self.power)
+        return schedule.t_of_rho(rho)
+
+
+GRIDS: dict[str, Callable[[], Grid]] = {
+    "uniform": PowerT,
+    "quadratic": lambda: PowerT(2.0),
+    "lambda": UniformLambda,
+    "karras": PowerRho,
+}
+"""Grids by name."""
+
+
+def times(
+    grid: str | Grid | Sequence[float] | np.ndarray,
+    schedule: NoiseSchedule,
+    t_start: float,
+    t_end: float,
+    n: int,
+) -> np.ndarray:
+    """Return the n + 1 times of a grid given by name, by rule, or by its points.
+
+    Parameters
+    ----------
+    grid
+        A name of `GRIDS`, a rule like ``PowerT(1.5)``, or decreasing times.
+    """
+    if isinstance(grid, str):
+        if grid not in GRIDS:
+            raise UnknownName.among("grid", grid, GRIDS)
+        grid = GRIDS[grid]()
+    if callable(grid):
+        points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)
+        points[0], points[-1] = t_start, t_end
+    else:
+        points = explicit(grid)
+    if not (np.diff(points) < 0).all():
+        raise InvalidArgument(
+            f"grid: {n} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are not strictly "
+            "decreasing; sampling goes from noise (large t) to data"
+        )
+    return points
+
+
+def explicit(grid: Any) -> np.ndarray:
+    """Return explicit grid points as float64, or refuse them."""
+    try:
+        points = np.array(grid, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidArgument(
+            f"grid={grid!r} must be a name, a rule or a sequence of times"
+        ) from None
+    if points.ndim != 1 or len(points) < 2 or not np.isfinite(points).all():
+        raise InvalidArgument("grid must be one-dimensional and finite with at least two times")
+    if not (np.diff(points) < 0).all():
+        raise InvalidArgument("grid must be strictly decreasing, from noise (large t) to data")
+    return points
+
+
+def _power(first: float, last: float, n: int, power: float) -> np.ndarray:
+    if not (np.isfinite(power) and power > 0):
+        raise InvalidArgument(f"power={power!r} of a grid must be positive and finite")
+    return np.linspace(first ** (1 / power), last ** (1 / power), n + 1) ** power
+
+
+def _finite_lam(schedule: NoiseSchedule, t: float) -> float:
+    lam = schedule.lam(t)
+    if not np.isfinite(lam):
+        raise InvalidArgument(
+            f"grid: rho is {schedule.rho(t)} at t={t:.6g}, where this grid cannot end; choose "
+            "t_start or t_end inside, or a grid in t"
+        )
+    return lam

@@ -1,0 +1,172 @@
+"""What all noise schedules share: types, domains, refusals, and the formulas a new one inherits."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+from semilinear.diffusion.schedules import (
+    EDM,
+    SCHEDULES,
+    VE,
+    Flow,
+    NoiseSchedule,
+    SubVP,
+    VPCosine,
+    VPLinear,
+)
+from semilinear.errors import InvalidArgument
+
+EPS = float(np.finfo(np.float64).eps)
+ALL = [make() for make in SCHEDULES.values()]
+OF_TIME = ("alpha", "log_alpha", "sigma", "rho", "lam", "drift", "diffusion_squared")
+OF_LAM = ("t_of_lam", "alpha_of_lam", "sigma_of_lam")
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+def test_scalars_give_floats_and_arrays_give_new_float64_arrays(schedule):
+    t = np.array([[0.25, 0.5, 0.75], [0.125, 0.875, 1.0]])
+    lam = schedule.lam(t[:, :2])
+    calls = [(name, t) for name in OF_TIME]
+    calls += [("t_of_rho", schedule.rho(t)), *((name, lam) for name in OF_LAM)]
+    for name, values in calls:
+        method = getattr(schedule, name)
+        result = method(values)
+        assert isinstance(result, np.ndarray)
+        assert (result.dtype, result.shape) == (np.float64, values.shape)
+        assert not np.shares_memory(result, values)
+        np.testing.assert_array_equal(method(values.tolist()), result)
+        scalar = method(float(values[0, 1]))
+        assert type(scalar) is float
+        assert scalar == pytest.approx(result[0, 1], rel=8 * EPS, abs=8 * EPS)
+        assert type(method(values[0, 1])) is float
+        assert isinstance(method(np.array(values[0, 1])), np.ndarray)
+        assert method(np.empty((0, 3))).shape == (0, 3)
+    half = t.astype(np.float16)  # its values are exact in every format
+    np.testing.assert_array_equal(schedule.alpha(half), schedule.alpha(t))
+    assert schedule.alpha(1) == schedule.alpha(np.int32(1)) == schedule.alpha(np.float32(1.0))
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+def test_schedules_are_immutable_values(schedule):
+    before = hash(schedule), schedule.lam_breaks, schedule.t_of_lam(schedule.lam(0.5))
+    for twin in (pickle.loads(pickle.dumps(schedule)), copy.deepcopy(schedule)):
+        assert twin == schedule
+        assert hash(twin) == before[0]
+        np.testing.assert_array_equal(twin.lam_breaks, before[1])
+        assert not twin.lam_breaks.flags.writeable
+    for field in dataclasses.fields(schedule):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(schedule, field.name, 0.5)
+
+
+def test_schedules_with_other_parameters_differ():
+    many = [*ALL, VPLinear(0.1, 19.0), VE(0.01), EDM(0.01), VPCosine(0.0), VPCosine(final=0.9)]
+    assert len(set(many)) == len(many)
+    assert VPLinear(1, 20) == VPLinear(1.0, np.float64(20.0))
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+def test_a_rounding_error_outside_the_domain_is_its_end(schedule):
+    t_max = schedule.t_start if np.isinf(schedule.t_max) else schedule.t_max
+    assert schedule.alpha(-EPS) == schedule.alpha([-EPS])[0] == schedule.alpha(0.0)
+    if np.isfinite(schedule.t_max):
+        assert schedule.sigma(t_max * (1.0 + 4.0 * EPS)) == schedule.sigma(t_max)
+        rho = schedule.rho(t_max)
+        assert schedule.t_of_rho(np.nextafter(rho, np.inf)) == pytest.approx(t_max, rel=4 * EPS)
+        assert schedule.t_of_rho(rho * (1.0 + 8.0 * EPS)) <= t_max
+        assert schedule.t_of_lam(schedule.lam(t_max) - 8.0 * EPS) <= t_max
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+@pytest.mark.parametrize("name", [*OF_TIME, "t_of_rho", *OF_LAM])
+def test_nan_and_what_is_no_number_are_refused(schedule, name):
+    method = getattr(schedule, name)
+    argument = {"t_of_rho": "rho", **dict.fromkeys(OF_LAM, "lam")}.get(name, "t")
+    with pytest.raises(InvalidArgument, match=f"{argument}=nan lies outside the domain"):
+        method(np.nan)
+    for value in ("0.5", None, True, 0.5j, [[0.5], [0.5, 0.5]], np.array(["a"]), object()):
+        with pytest.raises(InvalidArgument, match=argument):
+            method(value)
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=repr)
+def test_values_outside_the_domain_are_refused(schedule):
+    with pytest.raises(InvalidArgument, match=r"t=-0\.001 lies outside the domain \[0\.0, "):
+        schedule.alpha(-1e-3)
+    with pytest.raises(InvalidArgument, match=r"rho=-1\.0 lies outside the domain"):
+        schedule.t_of_rho(-1.0)
+    if np.isfinite(schedule.t_max):
+        with pytest.raises(InvalidArgument, match=r"t=.* \(value 1 of 2\) lies outside"):
+            schedule.sigma([0.5, schedule.t_max * (1.0 + 1e-9)])
+    low, high = schedule.lam(schedule.t_max), schedule.lam(schedule.t_min)
+    for lam in (low - 1e-9, high + 1e-9):
+        if np.isfinite(lam):
+            with pytest.raises(InvalidArgument, match=r"lam=.* lies outside the domain"):
+                schedule.t_of_lam(lam)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: VPLinear(0.0), "0 < beta_min <= beta_max"),
+        (lambda: VPLinear(20.0, 0.1), "0 < beta_min <= beta_max"),
+        (lambda: VPLinear(1.0, 2000.0), "too small for float64"),
+        (lambda: VPLinear(beta_max=np.nan), "beta_max=nan must be a real, finite number"),
+        (lambda: SubVP("0.1"), "beta_min='0.1' must be a real, finite number"),
+        (lambda: SubVP(True), "beta_min=True must be a real, finite number"),
+        (lambda: VPCosine(-0.1), "0 <= s < 1"),
+        (lambda: VPCosine(1.0), "0 <= s < 1"),
+        (lambda: VPCosine(final=0.0), "0 < final <= 1"),
+        (lambda: VPCosine(final=1.5), "0 < final <= 1"),
+        (lambda: VPCosine(normalised="no"), "True or False"),
+        (lambda: VE(0.0, 1.0), "0 < sigma_min < sigma_max"),
+        (lambda: VE(1.0, np.inf), "sigma_max=inf must be a real, finite number"),
+        (lambda: EDM(1.0, 1.0), "0 < sigma_min < sigma_max"),
+    ],
+)
+def test_parameters_that_make_no_schedule_are_refused(make, match):
+    with pytest.raises(InvalidArgument, match=match):
+        make()
+
+
+@dataclasses.dataclass(frozen=True)
+class MinimalFlow(NoiseSchedule):
+    """`Flow` by the formulas that a new schedule must give."""
+
+    def _log_alpha(self, t):
+        return np.log1p(-t)
+
+    def _sigma(self, t):
+        return +t
+
+    def _lam(self, t):
+        return np.log1p(-t) - np.log(t)
+
+    def _t_of_lam(self, lam):
+        return 1.0 / (1.0 + np.exp(lam))
+
+    def _drift(self, t):
+        return -1.0 / (1.0 - t)
+
+    def _diffusion_squared(self, t):
+        return 2.0 * t / (1.0 - t)
+
+
+def test_a_new_schedule_inherits_what_it_does_not_define():
+    new, flow = MinimalFlow(), Flow()
+    t = np.linspace(0.0, 1.0, 101)
+    inside = t[1:-1]
+    for name in ("alpha", "sigma", "rho", "lam", "drift"):
+        values = getattr(flow, name)(inside)
+        np.testing.assert_allclose(getattr(new, name)(inside), values, rtol=16 * EPS)
+    np.testing.assert_allclose(new.t_of_rho(flow.rho(t)), t, rtol=16 * EPS)
+    lam = flow.lam(t)
+    np.testing.assert_allclose(new.alpha_of_lam(lam), 1.0 - t, rtol=64 * EPS, atol=EPS)
+    np.testing.assert_allclose(new.sigma_of_lam(lam[1:]), t[1:], rtol=64 * EPS)
+    assert type(new.sigma_of_lam(0.0)) is float
+    assert pickle.loads(pickle.dumps(new)) == new != flow
