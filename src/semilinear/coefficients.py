@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from math import factorial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,15 +19,55 @@ Points = Mapping[int, Any]
 """Grid times by offset from the start of the step: floats, or arrays over steps."""
 
 
-def step_coefficients(step: Step, propagator: Propagator, points: Points) -> list[Coefficient]:
+class Extrapolation(NamedTuple):
+    """What Adams predictors of all degrees share, asked of the propagator once for many steps.
+
+    The Newton integrals of the nodes t_n, t_{n-1}, ... of a lower degree are the first ones of a
+    higher degree.
+    """
+
+    flow: Coefficient
+    integrals: list[Coefficient]
+
+    def of(self, index: Any) -> Extrapolation:
+        """Return the answers of some of the steps."""
+        return Extrapolation(self.flow[index], [x[index] for x in self.integrals])
+
+
+def extrapolation(propagator: Propagator, points: Points, count: int) -> Extrapolation:
+    """Ask for the flow of a step and for the Newton integrals of its last `count` grid points."""
+    a, b = points[0], points[1]
+    nodes = [points[-q] for q in range(count - 1)]
+    scale = _scale(a, b, points[-1] if count > 1 else None)
+    return Extrapolation(propagator.flow(a, b), propagator.integrals(a, b, nodes, scale))
+
+
+@lru_cache(maxsize=1024)
+def extrapolates(step: Step) -> int:
+    """Return from how many past grid points a step extrapolates; 0 if it does not."""
+    nodes = (
+        weight.nodes
+        for row in step.instructions
+        if isinstance(row, Combine)
+        for _, weight in row.inputs
+        if isinstance(weight, Lagrange) and weight.nodes[0] == 0
+    )
+    return max(map(len, nodes), default=0)
+
+
+def step_coefficients(
+    step: Step, propagator: Propagator, points: Points, *, shared: Extrapolation | None = None
+) -> list[Coefficient]:
     """Return the coefficients of all rows of a step, in order, states before inputs in each row.
 
     Parameters
     ----------
     points
         ``points[q]`` is the time t_{n+q} for every q that the step looks at; 0 and 1 always.
+    shared
+        Answers of the propagator that are known already.
     """
-    weights = _StepWeights(step, propagator, points)
+    weights = _StepWeights(step, propagator, points, shared)
     numbers: list[Coefficient] = []
     for row in step.instructions:
         if isinstance(row, Combine):
@@ -35,19 +76,31 @@ def step_coefficients(step: Step, propagator: Propagator, points: Points) -> lis
     return numbers
 
 
+@lru_cache(maxsize=1024)
+def _highest_phis(step: Step) -> dict[tuple[Fraction, Fraction], int]:
+    """Return the highest index of phi that inputs of a step ask for on each interval."""
+    highest: dict[tuple[Fraction, Fraction], int] = {}
+    for row in step.instructions:
+        if isinstance(row, Combine):
+            for _, weight in row.inputs:
+                for (k, frm, to), _ in weight if isinstance(weight, Phi) else ():
+                    highest[frm, to] = max(k, highest.get((frm, to), 0))
+    return highest
+
+
 class _StepWeights:
     """Answers of one propagator on one step (or on an array of steps), each asked for once."""
 
-    def __init__(self, step: Step, propagator: Propagator, points: Points) -> None:
+    def __init__(
+        self, step: Step, propagator: Propagator, points: Points, shared: Extrapolation | None
+    ) -> None:
         self.propagator = propagator
         self.points = points
-        self.highest: dict[tuple[Fraction, Fraction], int] = {}
-        for row in step.instructions:
-            if isinstance(row, Combine):
-                for _, weight in row.inputs:
-                    for (k, frm, to), _ in weight if isinstance(weight, Phi) else ():
-                        self.highest[frm, to] = max(k, self.highest.get((frm, to), 0))
+        self.shared = shared
+        self.highest = _highest_phis(step)
         self.flows: dict[tuple[Fraction, Fraction], Coefficient] = {}
+        if shared is not None:
+            self.flows[Fraction(0), Fraction(1)] = shared.flow
         self.phis: dict[tuple[Fraction, Fraction], list[Coefficient]] = {}
         self.lagrange: dict[tuple[int, ...], list[Coefficient]] = {}
 
@@ -91,16 +144,24 @@ class _StepWeights:
         if nodes not in self.lagrange:
             times = [self.points[q] for q in nodes]
             a, b = self.points[0], self.points[1]
-            scale = b - a
-            if np.ndim(scale) and not np.isfinite(scale).all():
-                # A last step to infinity: measure by the step before it.
-                before = a - times[1] if len(times) > 1 else np.ones_like(scale)
-                scale = np.where(np.isfinite(scale), scale, before)
-            integrals = self.propagator.integrals(a, b, times[:-1], scale)
+            scale = _scale(a, b, times[1] if len(times) > 1 else None)
+            if self.shared is not None and nodes[0] == 0:
+                integrals = self.shared.integrals[: len(nodes)]
+            else:
+                integrals = self.propagator.integrals(a, b, times[:-1], scale)
             self.lagrange[nodes] = [
                 _lagrange_weight(j, times, scale, integrals) for j in range(len(nodes))
             ]
         return self.lagrange[nodes]
+
+
+def _scale(a: Any, b: Any, other: Any) -> Any:
+    """Return the unit of length of nodes: b - a, or the step before it if b is infinite."""
+    scale = b - a
+    if np.ndim(scale) and not np.isfinite(scale).all():
+        before = np.ones_like(scale) if other is None else np.where(other == a, 1.0, a - other)
+        scale = np.where(np.isfinite(scale), scale, before)
+    return scale
 
 
 def _lagrange_weight(j: int, times: list[Any], scale: Any, integrals: list[Coefficient]) -> Any:

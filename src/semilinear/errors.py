@@ -37,5 +37,6 @@ class MissingDependency(ImportError):
     def of(cls, package: str, extra: str) -> MissingDependency:
         """Build the message that names the missing `package` and the `extra` that brings it."""
         return cls(
-            f"this needs the package {package!r}; install it with: pip install 'semilinear[{extra}]'"
+            f"this needs the package {package!r}; install it with: "
+            f"pip install 'semilinear[{extra}]'"
         )

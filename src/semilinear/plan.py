@@ -1,7 +1,7 @@
 """A plan, and the state of a run through it: ask and tell, one call per evaluation.
 
-A plan is immutable: any number of runs, in any number of threads, can go through it. A state is frozen:
-it can be kept, copied, and continued from again. The loop around them may be anybody's::
+A plan is immutable: any number of runs, in any number of threads, can go through it. A state is
+frozen: it can be kept, copied, and continued from again. The loop around them may be anybody's::
 
     state = plan.start(x)
     while not state.done:
@@ -105,11 +105,12 @@ class Plan:
         self._form = program.propagator.form
         # One more time than evaluations: the state after the last one is asked nowhere.
         self._asked_at = (*self.times, float(self.grid[-1]))
+        self._segments: Sequence[Segment]
         if self._form == "scalar":
             self._segments, self._start = table_segments(program)
         else:
-            self._segments = LazySegments(program)
-            self._start = self._segments.start
+            lazy = LazySegments(program)
+            self._segments, self._start = lazy, lazy.start
 
     def __repr__(self) -> str:
         return f"Plan({self.name}, steps={self.steps}, nfe={self.nfe})"
@@ -156,7 +157,7 @@ class Plan:
             If the output or the new state has NaN or infinite entries; names evaluation and t. The
             state passed in stays as it was.
         """
-        x, _, done, evaluation, step, slots, _, backend, check = state
+        _, _, done, evaluation, step, slots, _, backend, check = state
         if done:
             raise InvalidArgument(
                 "state is done: its run is over; begin another with plan.start(x)"
@@ -253,10 +254,9 @@ def _rows(program: Program, times: Sequence[float]) -> list[Row]:
     rows: list[Row] = []
     evaluation = 0
     for n, step in enumerate(program.steps):
-        lowered = program.of(n)
         values = program.values(n)
         tells = program.tell is not None and not step.raw
-        told = iter(values[len(values) - 2 * len(lowered.asks) :] if tells else ())
+        told = iter(values[len(values) - 2 * step.evaluations :] if tells else ())
         position = 0
         for instruction in step.instructions:
             if isinstance(instruction, Combine):

@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.coefficients import step_coefficients
+from semilinear.coefficients import (
+    Extrapolation,
+    extrapolates,
+    extrapolation,
+    step_coefficients,
+)
 from semilinear.kernels import Backend
 from semilinear.methods.rows import Step
 from semilinear.propagators import Propagator
@@ -69,137 +74,142 @@ class Program:
     given: dict[int, Sequence[float]] = field(default_factory=dict)
 
     @cached_property
-    def lowered(self) -> dict[int, Lowered]:
-        """Lowered steps by identity of the step."""
-        return {id(s): lower(s, told=self.tell is not None) for s in dict.fromkeys(self.steps)}
-
-    @cached_property
-    def groups(self) -> dict[int, list[int]]:
+    def groups(self) -> dict[Step, list[int]]:
         """Numbers of the steps that share a step object."""
-        groups: dict[int, list[int]] = {}
+        groups: dict[Step, list[int]] = {}
         for n, step in enumerate(self.steps):
-            groups.setdefault(id(step), []).append(n)
+            groups.setdefault(step, []).append(n)
         return groups
 
-    def of(self, n: int) -> Lowered:
-        """Return step n, lowered."""
-        return self.lowered[id(self.steps[n])]
+    def lowered(self, step: Step) -> Lowered:
+        """Return a step, lowered."""
+        return lower(step, told=self.tell is not None)
+
+    def walk(self) -> Iterator[tuple[int, Code]]:
+        """Yield the number of the step and the code that runs after each evaluation."""
+        slots = self.opening.slots
+        following: Lowered | None = self.lowered(self.steps[0])
+        for n in range(len(self.steps)):
+            assert following is not None
+            current = following
+            following = self.lowered(self.steps[n + 1]) if n + 1 < len(self.steps) else None
+            final = len(current.asks) - 1
+            for k in range(final + 1):
+                code = between(current, k, slots, following if k == final else None)
+                yield n, code
+                slots = code.slots
+
+    @property
+    def opening(self) -> Code:
+        """The code that runs before the first evaluation."""
+        return opening(self.lowered(self.steps[0]))
 
     def evaluation_points(self) -> np.ndarray:
         """Return the independent variable at every evaluation, in order."""
         starts = np.cumsum([0] + [step.evaluations for step in self.steps])
         points = np.empty(starts[-1])
-        for members in self.groups.values():
-            asks = self.of(members[0]).asks
-            for k, ask in enumerate(asks):
+        for step, members in self.groups.items():
+            for k, ask in enumerate(self.lowered(step).asks):
                 points[starts[members] + k] = self._at(members, float(ask.at))
         return points
 
-    def _at(self, members: Any, c: float) -> np.ndarray:
+    def _at(self, members: Any, c: float) -> Any:
         index = np.asarray(members)
         if c in (0.0, 1.0):
             return self.grid[index + int(c)]
         return self.grid[index] + c * (self.grid[index + 1] - self.grid[index])
 
-    def coefficients(self, members: list[int]) -> list[np.ndarray]:
-        """Return the coefficients of steps of one shape, arrays over the steps (scalar operators)."""
-        step = self.steps[members[0]]
+    def coefficients(self, step: Step, members: list[int]) -> list[Any]:
+        """Return the coefficients of a step, arrays over its `members` (scalar form)."""
         if members[0] in self.given:
             return [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
         index = np.asarray(members)
         points = {q: self.grid[index + q] for q in range(-step.history, 2)}
-        return [*step_coefficients(step, self.propagator, points), *self._told(members)]
+        shared = None
+        if extrapolates(step):
+            shared = self._shared.of(self._place[index])
+        numbers = step_coefficients(step, self.propagator, points, shared=shared)
+        return [*numbers, *self._told(step, members)]
+
+    @cached_property
+    def _extrapolating(self) -> np.ndarray:
+        steps = enumerate(self.steps)
+        return np.array([n for n, s in steps if n not in self.given and extrapolates(s)])
+
+    @cached_property
+    def _place(self) -> np.ndarray:
+        place = np.zeros(len(self.steps), dtype=int)
+        place[self._extrapolating] = np.arange(len(self._extrapolating))
+        return place
+
+    @cached_property
+    def _shared(self) -> Extrapolation:
+        """Answers for all extrapolating steps at once; nodes that a step has not are never used."""
+        index = self._extrapolating
+        width = np.array([extrapolates(self.steps[n]) for n in index])
+        points = {q: self.grid[index + q] for q in (0, 1)}
+        for q in range(1, int(width.max())):
+            there = np.where(width > q, index - q, index)
+            points[-q] = self.grid[there]
+        return extrapolation(self.propagator, points, int(width.max()))
 
     def values(self, n: int) -> list[Any]:
         """Return the coefficients of step n alone."""
+        step = self.steps[n]
         if self.propagator.form == "scalar":
-            return [np.broadcast_to(x, (1,))[0].item() for x in self.coefficients([n])]
-        points = {q: float(self.grid[n + q]) for q in range(-self.steps[n].history, 2)}
-        return step_coefficients(self.steps[n], self.propagator, points)
+            return [np.broadcast_to(x, (1,))[0].item() for x in self.coefficients(step, [n])]
+        points = {q: float(self.grid[n + q]) for q in range(-step.history, 2)}
+        return step_coefficients(step, self.propagator, points)
 
-    def _told(self, members: list[int]) -> list[np.ndarray]:
-        if self.tell is None or self.steps[members[0]].raw:
+    def _told(self, step: Step, members: list[int]) -> list[np.ndarray]:
+        if self.tell is None or step.raw:
             return []
-        pairs = (self.tell(self._at(members, float(ask.at))) for ask in self.of(members[0]).asks)
+        pairs = (self.tell(self._at(members, float(ask.at))) for ask in self.lowered(step).asks)
         return [x for pair in pairs for x in pair]
 
 
 def table_segments(program: Program) -> tuple[list[Segment], Segment]:
     """Return all segments of a scalar program, and the one that opens it."""
-    table: dict[int, np.ndarray] = {}
+    tables: dict[Step, np.ndarray] = {}
     place: dict[int, int] = {}
-    for key, members in program.groups.items():
-        columns = program.coefficients(members)
-        width = len(members)
-        table[key] = np.array([np.broadcast_to(x, (width,)) for x in columns])
+    for step, members in program.groups.items():
+        columns = program.coefficients(step, members)
+        table = np.empty((len(columns), len(members)), dtype=np.result_type(float, *columns))
+        for i, column in enumerate(columns):
+            table[i] = column
+        tables[step] = table
         place.update((n, i) for i, n in enumerate(members))
-    slots = _Structure(program)
-    groups: dict[int, list[tuple[int, int]]] = {}
-    codes: dict[int, Code] = {}
-    segments: list[Segment | None] = []
-    for n, _, code in slots.walk():
-        codes[id(code)] = code
-        groups.setdefault(id(code), []).append((len(segments), n))
-        segments.append(None)
-    keys = [id(step) for step in program.steps]
-    last = len(program.steps) - 1
-    for identity, members_at in groups.items():
-        code = codes[identity]
-        here = [n for _, n in members_at]
-        this = table[keys[here[0]]][:, [place[n] for n in here]]
-        after = [min(n + 1, last) for n in here]
-        following = table[keys[after[0]]][:, [place[n] for n in after]]
+    positions: dict[Code, list[tuple[int, int]]] = {}
+    total = 0
+    for n, code in program.walk():
+        positions.setdefault(code, []).append((total, n))
+        total += 1
+    segments: list[Any] = [None] * total
+    steps = program.steps
+    for code, found in positions.items():
+        here = [n for _, n in found]
+        after = [min(n + 1, len(steps) - 1) for n in here]
+        this = tables[steps[here[0]]][:, [place[n] for n in here]]
+        following = tables[steps[after[0]]][:, [place[n] for n in after]]
         filled = _filled(code, this, following, len(here))
-        for (position, _), matrix in zip(members_at, filled, strict=True):
+        for (position, _), matrix in zip(found, filled, strict=True):
             segments[position] = Segment(code, matrix)
-    start = slots.start
-    first = table[keys[0]][:, [place[0]]]
-    return segments, Segment(start, _filled(start, first, first, 1)[0])  # type: ignore[return-value]
+    first = tables[steps[0]][:, [place[0]]]
+    return segments, Segment(program.opening, _filled(program.opening, first, first, 1)[0])
 
 
 def _filled(code: Code, this: np.ndarray, following: np.ndarray, count: int) -> np.ndarray:
     """Return the matrices of a code for `count` steps at once, shape (count, outputs, sources)."""
-    rows = numbers(code, this, following, matrix=False)
-    complex_numbers = np.iscomplexobj(this) or np.iscomplexobj(following)
-    filled = np.zeros(
-        (count, len(rows), len(code.sources)), dtype=complex if complex_numbers else float
-    )
-    for o, row in enumerate(rows):
+    dtype = np.result_type(this, following)
+    filled = np.zeros((count, len(code.recipe), len(code.sources)), dtype=dtype)
+    for o, row in enumerate(numbers(code, this, following, matrix=False)):
         for s, value in enumerate(row):
             filled[:, o, s] = value
     return filled
 
 
-class _Structure:
-    """Codes of the segments of a program, each made once per shape."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.start = opening(program.of(0))
-        self._codes: dict[tuple[int, int, int, tuple[str, ...]], Code] = {}
-
-    def walk(self) -> Iterator[tuple[int, int, Code]]:
-        """Yield (step, number of the evaluation within it, code after that evaluation)."""
-        slots = self.start.slots
-        steps = self.program.steps
-        lowered = self.program.lowered
-        for n, step in enumerate(steps):
-            current = lowered[id(step)]
-            final = len(current.asks) - 1
-            for k in range(final + 1):
-                following = None
-                if k == final and n + 1 < len(steps):
-                    following = lowered[id(steps[n + 1])]
-                key = (id(current), k, id(following), slots)
-                code = self._codes.get(key)
-                if code is None:
-                    code = self._codes[key] = between(current, k, slots, following)
-                yield n, k, code
-                slots = code.slots
-
-
-Signature = tuple[int, tuple[int, ...]]
-"""Identity of a step, and the numbers of the lengths of the steps that its weights look at."""
+Signature = tuple[Step, tuple[int, ...]]
+"""A step, and the numbers of the lengths of the steps that its weights look at."""
 
 
 class LazySegments(Sequence[Segment]):
@@ -210,19 +220,18 @@ class LazySegments(Sequence[Segment]):
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        structure = _Structure(program)
-        self._places = list(structure.walk())
+        self._places = list(program.walk())
         self._lengths, self._classes = _length_classes(program.grid)
         self._signatures = [self._signature(n) for n in range(len(program.steps))]
         self._cached = lru_cache(maxsize=CACHED_SEGMENTS)(self._made)
         first = self._signatures[0]
-        self.start = Segment(structure.start, self._made(structure.start, first, None))
+        self.start = Segment(program.opening, self._made(program.opening, first, None))
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, position: Any) -> Any:
-        n, _, code = self._places[position]
+        n, code = self._places[position]
         following = n + 1 if n + 1 < len(self._signatures) else None
         this = self._signatures[n]
         then = None if following is None else self._signatures[following]
@@ -230,7 +239,7 @@ class LazySegments(Sequence[Segment]):
 
     def _signature(self, n: int) -> Signature:
         step = self.program.steps[n]
-        return id(step), tuple(self._classes[n - step.history : n + 1])
+        return step, tuple(self._classes[n - step.history : n + 1])
 
     def _made(self, code: Code, this: Signature, following: Signature | None) -> Operators:
         form = self.program.propagator.form
@@ -239,8 +248,7 @@ class LazySegments(Sequence[Segment]):
         return Operators(numbers(code, here, there, matrix=form == "matrix"), form)
 
     def _coefficients(self, signature: Signature) -> list[Any]:
-        key, classes = signature
-        step = self.program.steps[self.program.groups[key][0]]
+        step, classes = signature
         lengths = [self._lengths[c] for c in classes]
         points = {1: lengths[-1], 0: 0.0}
         for q, length in enumerate(reversed(lengths[:-1]), start=1):

@@ -1,15 +1,16 @@
 """From rows to segments: what runs between two evaluations, as one pass over memory.
 
-Rows between two evaluations are linear, so they compose: every value that is still needed afterwards
-is one linear combination of what the segment finds (the slots) and the answer. A segment's `Code` is
-its structure, made once for all steps of the same shape; its numbers are sums of products of the
-coefficients of the rows.
+Rows between two evaluations are linear, so they compose: every value that is still needed
+afterwards is one linear combination of what the segment finds (the slots) and the answer. A
+segment's `Code` is its structure, made once for all steps of the same shape; its numbers are sums
+of products of the coefficients of the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -41,7 +42,8 @@ class Ask(NamedTuple):
     at: Any
 
 
-class Lowered(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowered:
     """A step as mixes and asks, with the number of coefficients that it reads."""
 
     items: tuple[Mix | Ask, ...]
@@ -55,7 +57,8 @@ class Code:
     """Structure of a segment; compared by identity.
 
     `pick` takes the sources out of (slots, answer), `keep` the new slots out of (slots, answer,
-    outputs); `asked` is the slot that the model sees next; `completes` tells whether a step ends here.
+    outputs); `asked` is the slot that the model sees next; `completes` tells whether a step ends
+    here.
     """
 
     pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
@@ -74,6 +77,7 @@ class Segment(NamedTuple):
     coefficients: Any
 
 
+@lru_cache(maxsize=1024)
 def lower(step: Step, *, told: bool) -> Lowered:
     """Lower a step to mixes and asks.
 
@@ -101,11 +105,13 @@ def lower(step: Step, *, told: bool) -> Lowered:
     return Lowered(tuple(items), step.carry, asks, tell)
 
 
+@lru_cache(maxsize=256)
 def opening(step: Lowered) -> Code:
     """Return the code that runs before the first evaluation of a run."""
     return _compile((BASE,), None, [_until_ask(step, 0)], step)
 
 
+@lru_cache(maxsize=4096)
 def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered | None) -> Code:
     """Return the code that runs after evaluation number `ask` of a step.
 
@@ -125,7 +131,7 @@ def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered 
 
 
 def _until_ask(step: Lowered, number: int) -> list[Mix | Ask]:
-    """Return the mixes before evaluation `number` and after the one before it, and the ask itself."""
+    """Return the mixes since the evaluation before `number`, and that ask itself."""
     seen = 0
     taken: list[Mix | Ask] = []
     for item in step.items:
@@ -221,9 +227,7 @@ def _nothing(env: tuple[Any, ...]) -> tuple[Any, ...]:
     return ()
 
 
-def numbers(
-    code: Code, this: Sequence[Any], following: Sequence[Any], *, matrix: bool
-) -> list[Any]:
+def numbers(code: Code, this: Any, following: Any, *, matrix: bool) -> list[Any]:
     """Return the coefficients of a segment, outputs by sources.
 
     Parameters

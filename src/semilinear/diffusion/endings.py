@@ -46,8 +46,8 @@ def pure_noise_coefficients(
 ) -> list[float]:
     """Return the coefficients of `PURE_NOISE`.
 
-    ``x' = alpha' x_0 + sigma' eps`` with x_0 and eps read out of the answer: finite at alpha = 0 for
-    predictions from which x_0 can be read there.
+    ``x' = alpha' x_0 + sigma' eps`` with x_0 and eps read out of the answer: finite at alpha = 0
+    for predictions from which x_0 can be read there.
     """
     read = readout(prediction, schedule.alpha(t), schedule.sigma(t))
     alpha, sigma = schedule.alpha(t_next), schedule.sigma(t_next)

@@ -21,7 +21,7 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class PowerT:
-    """Uniform in t^(1/power): 1 is uniform, 2 the quadratic grid of the paper (Zhang and Chen 2022)."""
+    """Uniform in t^(1/power): 1 is uniform, 2 quadratic (Zhang and Chen 2022)."""
 
     power: float = 1.0
 
@@ -31,7 +31,7 @@ class PowerT:
 
 @dataclass(frozen=True)
 class UniformLambda:
-    """Uniform in lambda = ln(alpha / sigma), half the log signal-to-noise ratio (Lu et al. 2022)."""
+    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022)."""
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         lam = np.linspace(_finite_lam(schedule, t_start), _finite_lam(schedule, t_end), n + 1)

@@ -1,8 +1,8 @@
 """How a diffusion model becomes a semilinear problem: which quantity is N, in which variable.
 
-For every scalar Gaussian path, with rho = sigma / alpha and y = x / alpha, the probability-flow ODE is
-dy/drho = eps. In x it reads ``x' = (d ln alpha/du) x + B(u) eps`` in any variable u, with the flow
-alpha(b) / alpha(a) and B = alpha drho/du: a `Propagator`, so that every method applies.
+For every scalar Gaussian path, with rho = sigma / alpha and y = x / alpha, the probability-flow ODE
+is dy/drho = eps. In x it reads ``x' = (d ln alpha/du) x + B(u) eps`` in any variable u, with the
+flow alpha(b) / alpha(a) and B = alpha drho/du: a `Propagator`, so that every method applies.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class ProbabilityFlow(Propagator):
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Any]:
         start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
-        scale = np.broadcast_to(np.asarray(scale, dtype=float), start.shape)
-        factors = [np.broadcast_to(np.asarray(node, dtype=float), start.shape) for node in nodes]
+        scale = np.asarray(scale, dtype=float) * np.ones_like(start)
+        factors = [np.atleast_1d(node) for node in nodes]
         if self.variable.name == "rho" and self.quantity == "eps":
             answers = _polynomial_integrals(start, end, factors, scale)
         else:
@@ -146,7 +146,8 @@ def _rho_difference(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         shift = np.where(np.isinf(end), -np.inf, start - end)
         backwards = np.exp(-end) * -np.expm1(end - start)
-    return np.where(np.isinf(start), backwards, np.exp(-start) * np.expm1(shift))
+    difference: np.ndarray = np.where(np.isinf(start), backwards, np.exp(-start) * np.expm1(shift))
+    return difference
 
 
 def _polynomial_integrals(

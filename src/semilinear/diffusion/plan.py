@@ -1,4 +1,4 @@
-"""The plan of a sampler: schedule, parameterisation, method, grid and ending, made once on the host."""
+"""The plan of a sampler: schedule, parameterisation, method, grid and ending, made once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ class DiffusionPlan(Plan):
     def transfer(self) -> np.ndarray:
         """Psi of each step, shape (steps,): what multiplies x.
 
-        For a first step from alpha = 0, where Psi is infinite, the coefficient of x beside the answer.
+        For a first step from alpha = 0, where Psi is infinite, the coefficient of x beside the
+        answer.
         """
         return self._table[0]
 
@@ -118,15 +119,15 @@ def plan(
         The number of steps, or a budget of evaluations into which as many steps as possible are
         fitted; neither with explicit grid times, else one of them (10 steps by default).
     grid
-        ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``; a rule of `diffusion.grids`;
-        or decreasing times.
+        ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``; a rule of
+        `diffusion.grids`; or decreasing times.
     prediction
         What the model returns: ``"eps"``, ``"x0"``, ``"score"``, ``"v"`` or ``"flow"``.
     t_start, t_end
         Ends of the grid; the schedule's own by default.
     final
-        ``"t_end"``: stop at t_end. ``"zero"``: the last step goes on from t_end to sigma = 0, in the
-        limit; `steps` counts it. ``"denoise"``: one more evaluation at t_end returns x_0.
+        ``"t_end"``: stop at t_end. ``"zero"``: the last step goes on from t_end to sigma = 0, in
+        the limit; `steps` counts it. ``"denoise"``: one more evaluation at t_end returns x_0.
     start
         For multistep methods, ``"ramp"`` (published: growing order) or ``"rk"`` (keeps the order).
     direction
@@ -139,7 +140,8 @@ def plan(
 
     References
     ----------
-    Zhang and Chen (2022), "Fast Sampling of Diffusion Models with Exponential Integrator", section 3.
+    Zhang and Chen (2022), "Fast Sampling of Diffusion Models with Exponential Integrator", section
+    3.
 
     Examples
     --------
@@ -201,9 +203,9 @@ class _Shape:
         except InvalidArgument:
             if self.variable.name == "t":
                 raise InvalidArgument(
-                    f"final='zero': sigma = 0 lies outside the time domain of {self.schedule!r}, so "
-                    f"{self.sampler.name} has no last step in t; use final='denoise', or a method "
-                    "in rho or lambda"
+                    f"final='zero': sigma = 0 lies outside the time domain of {self.schedule!r}, "
+                    f"so {self.sampler.name} has no last step in t; use final='denoise', or a "
+                    "method in rho or lambda"
                 ) from None
             return float(np.nextafter(self.schedule.t_min, -np.inf))
 
@@ -240,8 +242,8 @@ class _Shape:
         t = float(times[0])
         if self.encoding and (self.schedule.sigma(t) == 0 or self.schedule.alpha(times[-1]) == 0):
             raise InvalidArgument(
-                "t_start, t_end: encoding cannot begin at sigma = 0 nor end at alpha = 0; choose ends "
-                "inside the path"
+                "t_start, t_end: encoding cannot begin at sigma = 0 nor end at alpha = 0; choose "
+                "ends inside the path"
             )
         if not self.from_pure_noise(t):
             return

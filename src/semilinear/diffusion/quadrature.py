@@ -1,8 +1,9 @@
 """Gauss-Legendre in lambda: the variable that keeps DEIS integrands smooth at both ends.
 
 In t the integrand of a VP schedule behaves like t^(-1/2) at 0; in lambda = -ln rho it is smooth and
-decays like e^(-lambda). Panels are at most `PANEL` long and end where a piecewise schedule has a kink,
-so that 16 nodes each give full precision; an infinite end is cut where the rest is below rounding.
+decays like e^(-lambda). Panels are at most `PANEL` long and end where a piecewise schedule has a
+kink, so that 16 nodes each give full precision; an infinite end is cut where the rest is below
+rounding.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ def sample(
     Parameters
     ----------
     model
-        ``model(x, t)``: the prediction at state x and time t, a float; an array like x. The output is
-        kept by reference for some steps: return a new array each time.
+        ``model(x, t)``: the prediction at state x and time t, a float; an array like x. The output
+        is kept by reference for some steps: return a new array each time.
     x_T
         Noise at t_start: standard normal times sigma(t_start), any shape, any array library.
     schedule, method, steps, nfe, grid, prediction, t_start, t_end, final, start

@@ -1,8 +1,8 @@
 """Arrays in, arrays out: kernels know nothing of differential equations.
 
-`reference` is the definition, in plain array-API code for any library. `numba_` holds the same names
-for NumPy arrays, `torch_` shares the memory of CPU tensors with them. Compiled code is loaded when it
-is first needed.
+`reference` is the definition, in plain array-API code for any library. `numba_` holds the same
+names for NumPy arrays, `torch_` shares the memory of CPU tensors with them. Compiled code is loaded
+when it is first needed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import numpy as np
 
 from semilinear.kernels.reference import Backend
 
+__all__ = ["COMPILED_FROM", "Backend", "backend_for", "phi_functions"]
+
 COMPILED_FROM = 256
-"""Number of entries from which compiled kernels are used; smaller arrays do not pay for loading them."""
+"""Entries from which compiled kernels are used; smaller arrays do not pay for loading them."""
 
 
 def backend_for(x: Any) -> Backend:

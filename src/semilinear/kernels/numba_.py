@@ -1,7 +1,7 @@
 """Compiled kernels for NumPy arrays: each linear combination is one pass over memory.
 
-The check for entries that are not finite is part of the pass. States and values of N are kept as flat
-contiguous arrays, so that one compilation serves all shapes.
+The check for entries that are not finite is part of the pass. States and values of N are kept as
+flat contiguous arrays, so that one compilation serves all shapes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from semilinear.kernels.reference import Backend, Native
 
 
 @compiled
-def scalar_one(out, sources, c):  # type: ignore[no-untyped-def]
+def scalar_one(out: Any, sources: Any, c: Any) -> bool:
     """Write ``out = sum_j c[0, j] sources[j]``; return whether an entry is not finite."""
     bad = False
     kind = out.dtype.type
@@ -31,7 +31,7 @@ def scalar_one(out, sources, c):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def scalar_two(out, second, sources, c):  # type: ignore[no-untyped-def]
+def scalar_two(out: Any, second: Any, sources: Any, c: Any) -> bool:
     """Write two linear combinations of the same sources in one pass."""
     bad = False
     kind = out.dtype.type
@@ -48,7 +48,7 @@ def scalar_two(out, second, sources, c):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def elementwise_one(out, sources, c):  # type: ignore[no-untyped-def]
+def elementwise_one(out: Any, sources: Any, c: Any) -> bool:
     """Write ``out[b, m] = sum_j c[j][m] sources[j][b, m]``; return whether one is not finite."""
     bad = False
     for b in range(out.shape[0]):

@@ -41,9 +41,9 @@ def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
     rule, which is the recurrence read downwards, by about abs(z) / k, so neither enlarges one.
     All terms of the series are positive where z is, so it serves there up to abs(z) = 3k/2.
 
-    Relative errors for k <= 6, in units of the dtype's machine epsilon: at most 4 for real
-    z <= 40; for complex z with Re z <= 0 at most 5, relative to abs(phi_k(z)). Right of the
-    imaginary axis phi_2, phi_3, ... have zeros, near which only the absolute error is small.
+    Relative errors for k <= 6, in units of the dtype's machine epsilon: at most 4 for real z <= 3
+    and 5 for real z <= 40; at most 5 for complex z with Re z <= 0, relative to abs(phi_k(z)).
+    Right of the imaginary axis phi_2, phi_3, ... have zeros, and no such bound holds there.
 
     phi_k(-inf) = 0, also with a finite imaginary part, phi_k(inf) = inf for real z, and NaN stays
     NaN. A real value beyond the largest finite number becomes inf, a complex one infinite or NaN,

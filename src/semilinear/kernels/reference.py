@@ -69,7 +69,7 @@ class Backend:
         return self._combined([_weighted(row, sources) for row in rows], check)
 
     def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
-        """Cast elementwise or matrix coefficients to the library, dtype and device of the states."""
+        """Cast elementwise or matrix coefficients to library, dtype and device of the states."""
         return [[self._cast(c) for c in row] for row in coefficients]
 
     def combine_elementwise(

@@ -14,7 +14,8 @@ from semilinear.phi import phi
 class Multistep:
     """A method that extrapolates past values of N.
 
-    The predictor replaces N by the polynomial through its last k values and integrates that exactly::
+    The predictor replaces N by the polynomial through its last k values and integrates that
+    exactly::
 
         y_{n+1} = Psi y_n + sum_{j<k} W_j N_{n-j},   W_j = int Psi(t_{n+1}, s) B(s) l_j(s) ds
 
@@ -61,7 +62,7 @@ class Multistep:
 
     @property
     def stiff_order(self) -> int:
-        """Order kept on stiff parabolic problems: the whole order (Hochbruck and Ostermann 2010)."""
+        """Order kept on stiff parabolic problems: all (Hochbruck and Ostermann 2010)."""
         return self.order
 
     @property

@@ -57,9 +57,11 @@ class Evaluate:
 Instruction = Combine | Evaluate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One step: instructions, and what the next step finds under which name.
+
+    Steps are compared by identity: a method makes each of its steps once.
 
     Parameters
     ----------

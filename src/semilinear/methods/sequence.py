@@ -32,8 +32,12 @@ def sequence(method: Method, count: int, *, start: str = "ramp") -> list[Step]:
     if start == "rk":
         steps = [_starting_step(method, n) for n in range(min(method.history, count))]
     first = len(steps)
-    for n in range(first, count):
+    ramp = min(count, max(method.history, first + 1))
+    for n in range(first, ramp):
         steps.append(method.step(n, evaluated=method.mode != "P" and n > first))
+    if count > ramp:
+        steady = method.step(method.history, evaluated=method.mode != "P")
+        steps.extend([steady] * (count - ramp))
     return steps
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi
@@ -67,12 +68,17 @@ class Tableau:
 
     def step(self, carry: tuple[tuple[str, str], ...] = ()) -> Step:
         """Return the rows of one step; `carry` is what it hands on beside the new state."""
-        instructions: list[Combine | Evaluate] = [Evaluate(BASE, Fraction(0), FIRST)]
-        for i, (ci, row) in enumerate(zip(self.c[1:], self.a[1:], strict=True), start=2):
-            instructions.append(_combine(f"U{i}", ci, row))
-            instructions.append(Evaluate(f"U{i}", ci, f"N{i}"))
-        instructions.append(_combine("y+", Fraction(1), self.b))
-        return Step(tuple(instructions), carry=((BASE, "y+"), *carry))
+        return _step(self, carry)
+
+
+@lru_cache(maxsize=256)
+def _step(tableau: Tableau, carry: tuple[tuple[str, str], ...]) -> Step:
+    instructions: list[Combine | Evaluate] = [Evaluate(BASE, Fraction(0), FIRST)]
+    for i, (ci, row) in enumerate(zip(tableau.c[1:], tableau.a[1:], strict=True), start=2):
+        instructions.append(_combine(f"U{i}", ci, row))
+        instructions.append(Evaluate(f"U{i}", ci, f"N{i}"))
+    instructions.append(_combine("y+", Fraction(1), tableau.b))
+    return Step(tuple(instructions), carry=((BASE, "y+"), *carry))
 
 
 def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:

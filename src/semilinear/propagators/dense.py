@@ -86,7 +86,7 @@ def phi_matrices(z: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _doubled(flow: np.ndarray, phis: list[np.ndarray], k: int) -> np.ndarray:
-    total = flow @ phis[k]
+    total: np.ndarray = flow @ phis[k]
     for j in range(1, k + 1):
         total = total + phis[j] / factorial(k - j)
     return total / 2.0**k

@@ -1,4 +1,4 @@
-"""A linear part that multiplies the whole state by one number, constant or L(t), with weight B(t)."""
+"""A linear part that multiplies the whole state by one number, constant or L(t)."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Scalar(Propagator):
     Notes
     -----
     A constant L and B use phi-functions. Otherwise Psi(b, s) = exp(int_s^b L) and its integrals are
-    Gauss-Legendre sums on panels in which ``|int L|`` stays moderate, refined towards the end of the
-    step where L decays: exact to rounding for L and B that are smooth on the scale of a step.
+    Gauss-Legendre sums on panels in which ``|int L|`` stays moderate, refined towards the end of
+    the step where L decays: exact to rounding for L and B that are smooth on the scale of a step.
     Functions of t may take arrays; one that does not is called point by point.
     """
 
@@ -101,7 +101,7 @@ class Scalar(Propagator):
         return answers
 
     def _kernel(self, a: Any, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return quadrature times, Psi(b, s) B(s) ds there, and int_a^b L; axes (step, panel, q)."""
+        """Return times, Psi(b, s) B(s) ds there, and int_a^b L; axes (step, panel, node)."""
         start = np.asarray(a, dtype=float)[..., None, None]
         length = h[..., None, None]
         edges = np.array([0.0, 1.0])
@@ -128,8 +128,8 @@ def _panels(z: np.ndarray) -> np.ndarray:
     count = ceil(size / 4)
     if count > MAX_PANELS:
         raise InvalidArgument(
-            f"rate: |L| h = {size:.3g} oscillates or grows too much within one step for quadrature; "
-            "take smaller steps"
+            f"rate: |L| h = {size:.3g} oscillates or grows too much within one step for "
+            "quadrature; take smaller steps"
         )
     return np.linspace(0.0, 1.0, count + 1)
 
@@ -153,8 +153,8 @@ def _number(value: Any, argument: str) -> Number:
         number = complex(value)
     except (TypeError, ValueError):
         raise InvalidArgument(
-            f"{argument}={value!r} must be one number or a function of t; use Diagonal for one number "
-            "per entry of the state and Dense for a matrix"
+            f"{argument}={value!r} must be one number or a function of t; use Diagonal for one "
+            "number per entry of the state and Dense for a matrix"
         ) from None
     if not np.isfinite(number):
         raise InvalidArgument(f"{argument}={value!r} must be finite")
