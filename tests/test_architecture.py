@@ -19,8 +19,9 @@ FILES = sorted(ROOT.rglob("*.py"))
 # others. The lowest part comes first, and any part may import itself.
 METHODS = {"errors", "phi", "methods"}
 OPERATORS = {"errors", "kernels", "propagators"}
-PLAN = METHODS | OPERATORS | {"segments", "coefficients", "plan"}
-SOLVE = PLAN | {"_version", "controllers", "events", "stepping", "solution", "solve"}
+RUN = METHODS | OPERATORS | {"segments", "course"}
+PLAN = RUN | {"coefficients", "program", "plan"}
+SOLVE = PLAN | {"_version", "controllers", "events", "progress", "stepping", "solution", "solve"}
 APPLICATIONS = SOLVE | {"orders", "problems", "diffusion"}
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
@@ -33,7 +34,10 @@ ALLOWED: dict[str, set[str]] = {
     # The only places where they meet, and what runs the plan.
     "segments": METHODS,
     "coefficients": METHODS | OPERATORS,
+    "course": RUN - {"course"},
+    "program": PLAN - {"program", "plan", "course"},
     "plan": PLAN - {"plan"},
+    "progress": set(),
     "controllers": {"errors", "kernels"},
     "events": {"errors", "kernels"},
     "stepping": PLAN | {"controllers", "events"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semilinear import methods
 from semilinear._version import __version__
+from semilinear.course import State
 from semilinear.errors import (
     InvalidArgument,
     MissingDependency,
@@ -12,7 +13,7 @@ from semilinear.errors import (
     UnknownName,
 )
 from semilinear.kernels import phi_functions
-from semilinear.plan import Plan, State
+from semilinear.plan import Plan
 from semilinear.propagators import Dense, Diagonal, Propagator, Scalar
 from semilinear.solution import Solution
 from semilinear.solve import make_plan, solve

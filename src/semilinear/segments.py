@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import BASE, Combine, Step
+from semilinear.methods.rows import BASE, Combine, Draw, Step
 
 Reference = tuple[int, int]
 """(0 for this step or 1 for the next one, index of the coefficient within its step)."""
@@ -34,6 +34,12 @@ class Mix(NamedTuple):
     first: int
 
 
+class Noise(NamedTuple):
+    """Draw noise under a name."""
+
+    name: str
+
+
 class Ask(NamedTuple):
     """Evaluate at a state; the answer appears under a name."""
 
@@ -42,11 +48,14 @@ class Ask(NamedTuple):
     at: Any
 
 
+Item = Mix | Ask | Noise
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Lowered:
     """A step as mixes and asks, with the number of coefficients that it reads."""
 
-    items: tuple[Mix | Ask, ...]
+    items: tuple[Item, ...]
     carry: tuple[tuple[str, str], ...]
     asks: tuple[Ask, ...]
     coefficients: int
@@ -56,9 +65,9 @@ class Lowered:
 class Code:
     """Structure of a segment; compared by identity.
 
-    `pick` takes the sources out of (slots, answer), `keep` the new slots out of (slots, answer,
-    outputs); `asked` is the slot that the model sees next; `completes` tells whether a step ends
-    here.
+    `pick` takes the sources out of (slots, answer, draws), `keep` the new slots out of (slots,
+    answer, draws, outputs); `asked` is the slot that the model sees next; `completes` tells whether
+    a step ends here.
     """
 
     pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
@@ -68,6 +77,7 @@ class Code:
     sources: tuple[int, ...]
     recipe: tuple[Form, ...]
     completes: bool
+    draws: int
 
 
 class Segment(NamedTuple):
@@ -87,13 +97,15 @@ def lower(step: Step, *, told: bool) -> Lowered:
         Whether an answer must first be turned into N = p * state + q * answer; p and q are then the
         last coefficients of the step, two for each evaluation in order.
     """
-    items: list[Mix | Ask] = []
+    items: list[Item] = []
     count = sum(len(i.sources) for i in step.instructions if isinstance(i, Combine))
     own, tell = 0, count
     for instruction in step.instructions:
         if isinstance(instruction, Combine):
             items.append(Mix(instruction.dst, instruction.sources, own))
             own += len(instruction.sources)
+        elif isinstance(instruction, Draw):
+            items.append(Noise(instruction.slot))
         elif told and not step.raw:
             answer = f"answer for {instruction.slot}"
             items.append(Ask(instruction.state, answer, instruction.at))
@@ -105,10 +117,22 @@ def lower(step: Step, *, told: bool) -> Lowered:
     return Lowered(tuple(items), step.carry, asks, tell)
 
 
-@lru_cache(maxsize=256)
-def opening(step: Lowered) -> Code:
-    """Return the code that runs before the first evaluation of a run."""
-    return _compile((BASE,), None, [_until_ask(step, 0)], step)
+@lru_cache(maxsize=1024)
+def opening(
+    step: Lowered,
+    slots: tuple[str, ...] = (BASE,),
+    carry: tuple[tuple[str, str], ...] = ((BASE, BASE),),
+) -> Code:
+    """Return the code that runs before the first evaluation of a step that nothing runs into.
+
+    Parameters
+    ----------
+    slots
+        Names of what the segment finds.
+    carry
+        Which of them the step sees, under which name: how an attempt is taken up or given up.
+    """
+    return _compile(slots, [([], carry), (_until_ask(step, 0), None)], step)
 
 
 @lru_cache(maxsize=4096)
@@ -122,18 +146,29 @@ def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered 
     following
         The step after this one if `ask` is the last of its step; None at the end of the run.
     """
-    answer = step.asks[ask].answer
+    names = (*slots, step.asks[ask].answer)
     rest = _until_ask(step, ask + 1)
     if ask + 1 < len(step.asks):
-        return _compile((*slots, answer), None, [rest], step)
+        return _compile(names, [(rest, None)], step)
     head = [] if following is None else _until_ask(following, 0)
-    return _compile((*slots, answer), step.carry, [rest, head], following)
+    return _compile(names, [(rest, step.carry), (head, None)], following, completes=True)
 
 
-def _until_ask(step: Lowered, number: int) -> list[Mix | Ask]:
+@lru_cache(maxsize=1024)
+def closing(step: Lowered, slots: tuple[str, ...], keep: tuple[str, ...]) -> Code:
+    """Return the code that runs after the last evaluation of a step and keeps `keep` of it.
+
+    What comes next is decided on these values: an attempt that is rejected has lost nothing.
+    """
+    last = len(step.asks) - 1
+    names = (*slots, step.asks[last].answer)
+    return _compile(names, [(_until_ask(step, last + 1), None)], None, keep=keep)
+
+
+def _until_ask(step: Lowered, number: int) -> list[Item]:
     """Return the mixes since the evaluation before `number`, and that ask itself."""
     seen = 0
-    taken: list[Mix | Ask] = []
+    taken: list[Item] = []
     for item in step.items:
         if isinstance(item, Ask):
             if seen == number:
@@ -144,29 +179,37 @@ def _until_ask(step: Lowered, number: int) -> list[Mix | Ask]:
     return taken
 
 
+Block = tuple[list[Item], tuple[tuple[str, str], ...] | None]
+"""Items, and the renaming after them where a step ends."""
+
+
 def _compile(
     names: tuple[str, ...],
-    carry: tuple[tuple[str, str], ...] | None,
-    blocks: list[list[Mix | Ask]],
+    blocks: list[Block],
     last: Lowered | None,
+    *,
+    keep: tuple[str, ...] = (BASE,),
+    completes: bool = False,
 ) -> Code:
-    values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(names)}
+    """Compile blocks of items, the last of them belonging to the step `last`."""
+    draws = [item.name for items, _ in blocks for item in items if isinstance(item, Noise)]
+    found = (*names, *draws)
+    values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(found)}
     ask: Ask | None = None
-    for block, items in enumerate(blocks):
-        if block and carry is not None:
-            values = {new: values[old] for new, old in carry if old in values}
+    for block, (items, carry) in enumerate(blocks):
         for item in items:
             if isinstance(item, Ask):
                 ask = item
-            else:
+            elif isinstance(item, Mix):
                 values[item.dst] = _mixed(values, item, block)
-    if ask is None:
-        return _finish(len(names), {BASE: values[BASE]}, BASE, completes=True)
-    assert last is not None
-    needed = _needed_after(last, ask)
-    live = {name: form for name, form in values.items() if name in needed}
-    live.setdefault(ask.state, values[ask.state])
-    return _finish(len(names), live, ask.state, completes=carry is not None)
+        if carry is not None:
+            values = {new: values[old] for new, old in carry if old in values}
+    if ask is None or last is None:
+        live, asked = {name: values[name] for name in keep}, BASE
+    else:
+        needed = _needed_after(last, ask) | {ask.state}
+        live, asked = {n: form for n, form in values.items() if n in needed}, ask.state
+    return _finish(len(found), len(draws), live, asked, completes=completes)
 
 
 def _mixed(values: dict[str, Form], mix: Mix, block: int) -> Form:
@@ -185,13 +228,15 @@ def _needed_after(step: Lowered, ask: Ask) -> set[str]:
         if isinstance(item, Mix):
             needed.discard(item.dst)
             needed.update(item.sources)
-        else:
+        elif isinstance(item, Ask):
             needed.discard(item.answer)
             needed.add(item.state)
+        else:
+            needed.discard(item.name)
     return needed - {ask.answer}
 
 
-def _finish(count: int, live: dict[str, Form], asked: str, *, completes: bool) -> Code:
+def _finish(count: int, draws: int, live: dict[str, Form], asked: str, *, completes: bool) -> Code:
     outputs: list[Form] = []
     kept: list[int] = []
     for form in live.values():
@@ -212,6 +257,7 @@ def _finish(count: int, live: dict[str, Form], asked: str, *, completes: bool) -
         sources,
         tuple(outputs),
         completes,
+        draws,
     )
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear import methods
+from semilinear.course import State
 from semilinear.errors import InvalidArgument
 from semilinear.methods import STARTS, Method
-from semilinear.plan import Plan, State
+from semilinear.plan import Plan
 from semilinear.program import Program
 from semilinear.propagators import Propagator
 from semilinear.solution import Solution

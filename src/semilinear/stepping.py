@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from semilinear.plan import Plan, State
+from semilinear.course import State
+from semilinear.plan import Plan
 
 Function = Callable[[Any, float], Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semilinear.diffusion import grids
-from semilinear.diffusion.catalogue import Sampler, names
+from semilinear.diffusion.catalogue import Sampler, info, names
 from semilinear.diffusion.grids import PowerRho, PowerT, UniformLambda
 from semilinear.diffusion.plan import DiffusionPlan, plan
 from semilinear.diffusion.sampler import Trajectory, encode, follow, sample
@@ -38,6 +38,7 @@ __all__ = [
     "encode",
     "follow",
     "grids",
+    "info",
     "names",
     "plan",
     "sample",

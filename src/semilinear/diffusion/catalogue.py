@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.errors import UnknownName
-from semilinear.methods import CLASSICAL, Method, Tableau, etdab, ipndm, lawson
+from semilinear.methods import CLASSICAL, Method, MethodInfo, etdab, ipndm, lawson
 
 
 class Sampler(NamedTuple):
@@ -79,6 +79,8 @@ def get(method: str | Sampler) -> Sampler:
     return _REGISTRY[name]
 
 
-def is_one_step(sampler: Sampler) -> bool:
-    """Tell whether a sampler needs no past evaluations."""
-    return isinstance(sampler.method, Tableau)
+def info(method: str | Sampler) -> MethodInfo:
+    """Return order, number of past values and evaluations per step of a sampler."""
+    s = get(method)
+    m = s.method
+    return MethodInfo(s.name, s.order, m.stiff_order, m.history, m.evaluations, s.reference)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.course import State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.plan import DiffusionPlan, plan
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.plan import State
 from semilinear.progress import Progress
 from semilinear.stepping import run
 

@@ -77,7 +77,7 @@ def _real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
             phi[i] = math.exp(a)
             row[i] = phi[i]
         if any_near:
-            _series(near, inverse, partial, out, start)
+            _series(near[: x.size], inverse, partial, out, start)
         for k in range(1, count + 1):
             c = inverse[k - 1]
             row = out[k, start : start + BLOCK]
@@ -110,7 +110,7 @@ def _complex_pass(z: Any, inverse: Any, out: Any) -> None:
             reciprocal[i] = 1.0 / (1.0 + 0j if size[i] < 1.0 else a)
             row[i], rise[i] = _exp_and_expm1(a)
         if any_near:
-            _series(near, inverse, partial, out, start)
+            _series(near[: w.size], inverse, partial, out, start)
         for k in range(1, count + 1):
             c = inverse[k]
             row = out[k, start : start + BLOCK]

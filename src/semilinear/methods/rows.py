@@ -1,8 +1,8 @@
 """The language in which every method is written: straight-line rows with symbolic weights.
 
-A step is a sequence of two instructions, ``Combine`` (a linear combination of states and of
-values of N) and ``Evaluate`` (ask for N at a state). What a method *is* stands in these rows and
-nowhere else; a plan fills the weights in with numbers for a propagator and a grid.
+A step is a sequence of instructions: ``Combine`` (a linear combination of states and of values of
+N), ``Evaluate`` (ask for N at a state), ``Draw`` (noise). What a method *is* stands in these rows
+and nowhere else; a plan fills the weights in with numbers for a propagator and a grid.
 """
 
 from __future__ import annotations
@@ -54,7 +54,14 @@ class Evaluate:
     slot: str
 
 
-Instruction = Combine | Evaluate
+@dataclass(frozen=True)
+class Draw:
+    """Draw standard normal noise into `slot`; rows that read the same slot share it."""
+
+    slot: str
+
+
+Instruction = Combine | Evaluate | Draw
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,247 @@
+"""The command line: ``semilinear sample``, ``semilinear methods``, ``semilinear order``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from semilinear import diffusion, methods
+from semilinear._version import __version__
+from semilinear.errors import InvalidArgument, MissingDependency
+from semilinear.kernels import COMPILED_FROM
+from semilinear.progress import Progress
+
+SUFFIXES = (".png", ".npz")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, or 2 for an argument at fault."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (InvalidArgument, MissingDependency) as error:
+        print(f"semilinear {options.command}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="semilinear", description="Exponential integrators for semilinear ODEs."
+    )
+    parser.add_argument("--version", action="version", version=f"semilinear {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_sample(commands)
+    listing = commands.add_parser("methods", help="list all methods with order and cost")
+    listing.set_defaults(run=_list_methods)
+    _add_order(commands)
+    return parser
+
+
+def _add_sample(commands: Any) -> None:
+    command = commands.add_parser(
+        "sample",
+        help="sample images from an eps-model",
+        description="Sample images by a DEIS method, from the MNIST model of this package or from "
+        "an ONNX model of your own.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = command.add_argument
+    add("-n", type=int, default=64, help="number of images")
+    add("--method", default="tab3", help="a name that `semilinear methods` lists")
+    count = command.add_mutually_exclusive_group()
+    count.add_argument("--steps", type=int, help="number of steps")
+    count.add_argument("--nfe", type=int, help="budget of evaluations per image (10 if neither)")
+    add("--grid", default="uniform", choices=sorted(diffusion.grids.GRIDS), help="time grid")
+    add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
+    add("--final", default="denoise", choices=("t_end", "zero", "denoise"), help="the ending")
+    add("--start", default="ramp", choices=methods.STARTS, help="start of multistep methods")
+    add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
+    add("--schedule", default="vp_linear", choices=sorted(diffusion.SCHEDULES), help="noise")
+    add("--prediction", default="eps", choices=("eps", "x0", "score", "v", "flow"))
+    add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
+    add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
+    add("--batch-size", type=int, default=64, help="images at a time")
+    add("--threads", type=int, help="threads of the model")
+    add("--out", type=Path, default=Path("samples.png"), help="a .png picture or a .npz array")
+    command.set_defaults(run=_sample)
+
+
+def _add_order(commands: Any) -> None:
+    command = commands.add_parser(
+        "order",
+        help="measure the order of methods on a toy problem",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = command.add_argument
+    add("method", nargs="+", help="names of methods")
+    add("--problem", default="coupled", help="name of a toy problem")
+    add("--steps", type=int, nargs="+", default=[20, 40, 80, 160], help="numbers of steps")
+    add("--start", default="rk", choices=methods.STARTS, help="start of multistep methods")
+    add("--json", type=Path, help="write the study to a file")
+    add("--plot", type=Path, help="draw error against step size, to a picture file")
+    command.set_defaults(run=_order)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from semilinear.adapters.onnx import OnnxModel, mnist_eps
+
+    for name, value in (("-n", options.n), ("--batch-size", options.batch_size)):
+        if value < 1:
+            raise InvalidArgument(f"{name}={value} must be at least 1")
+    if options.out.suffix not in SUFFIXES:
+        raise InvalidArgument(f"--out {options.out} must end in .png or .npz")
+    if options.model is None:
+        model = mnist_eps(threads=options.threads)
+    else:
+        model = OnnxModel(options.model, threads=options.threads)
+    plan = _diffusion_plan(options)
+    shape = _shape(options, model.sample_shape)
+    begun = perf_counter()
+    _compile(plan)
+    ready = perf_counter()
+    timed = _Timed(model)
+    images = _images(timed, plan, shape, options)
+    total = perf_counter() - ready
+    _write(options.out, images, plan)
+    print(
+        f"{options.n} images by {plan.name} with {plan.nfe} evaluations each: "
+        f"{timed.seconds:.2f} s in the model, {total - timed.seconds:.3f} s in the solver "
+        f"(and {ready - begun:.2f} s to load its kernels) -> {options.out}"
+    )
+    return 0
+
+
+def _compile(plan: diffusion.DiffusionPlan) -> None:
+    """Run once through the plan on zeros, which compiles or loads every kernel that it needs."""
+    zeros = np.zeros(COMPILED_FROM, dtype=np.float32)
+    diffusion.follow(plan, lambda x, t: zeros, zeros)
+
+
+def _diffusion_plan(options: argparse.Namespace) -> diffusion.DiffusionPlan:
+    nfe = options.nfe
+    if nfe is None and options.steps is None:
+        nfe = 10
+    t_end = options.t_end
+    if t_end is None and options.final == "denoise" and options.schedule == "vp_linear":
+        t_end = 0.1
+    return diffusion.plan(
+        diffusion.SCHEDULES[options.schedule](),
+        method=options.method,
+        steps=options.steps,
+        nfe=nfe,
+        grid=options.grid,
+        prediction=options.prediction,
+        t_end=t_end,
+        final=options.final,
+        start=options.start,
+    )
+
+
+def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> tuple[int, ...]:
+    if options.shape is not None:
+        try:
+            return tuple(int(part) for part in options.shape.split(","))
+        except ValueError:
+            raise InvalidArgument(
+                f"--shape {options.shape} must be whole numbers with commas, such as 3,32,32"
+            ) from None
+    if known is None or any(size is None for size in known):
+        raise InvalidArgument(
+            f"--shape is needed: the model leaves the shape of an image open ({known})"
+        )
+    return tuple(int(size) for size in known if size is not None)
+
+
+class _Timed:
+    """A model that counts the seconds spent in it."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.seconds = 0.0
+
+    def __call__(self, x: Any, t: float) -> Any:
+        begun = perf_counter()
+        output = self.model(x, t)
+        self.seconds += perf_counter() - begun
+        return output
+
+
+def _noise(seed: int, index: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the noise of one image, whatever the batch around it."""
+    stream = np.random.Philox(key=seed, counter=[0, 0, 0, index])
+    return np.random.Generator(stream).standard_normal(shape, dtype=np.float32)
+
+
+def _images(
+    model: _Timed,
+    plan: diffusion.DiffusionPlan,
+    shape: tuple[int, ...],
+    options: argparse.Namespace,
+) -> np.ndarray:
+    images = np.empty((options.n, *shape), dtype=np.float32)
+    scale = np.float32(plan.schedule.sigma(plan.t[0]))
+    batches = range(0, options.n, options.batch_size)
+    with Progress(len(batches) * plan.nfe, label="sampling") as bar:
+        for number, first in enumerate(batches):
+            last = min(first + options.batch_size, options.n)
+            x = scale * np.stack([_noise(options.seed, i, shape) for i in range(first, last)])
+            done = number * plan.nfe
+            images[first:last] = diffusion.follow(
+                plan, model, x, callback=lambda s, done=done: bar.update(done + s.evaluation)
+            )
+    return images
+
+
+def _write(path: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        np.savez(path, images=images, t=plan.t, nfe=plan.nfe, method=plan.name)
+        return
+    from semilinear.plot import image_grid
+
+    image_grid(images, path)
+
+
+def _list_methods(options: argparse.Namespace) -> int:
+    head = f"{'name':24}{'order':>6}{'stiff':>6}{'past':>6}{'evaluations':>13}  reference"
+    print("For semilinear.solve (past: values of N that a step looks back at; evaluations a step):")
+    print(head)
+    for name in methods.names():
+        m = methods.info(name)
+        print(
+            f"{m.name:24}{m.order:6}{m.stiff_order:6}{m.history:6}{m.evaluations:13}  {m.reference}"
+        )
+    print("\nFor semilinear.diffusion (order with start='rk'; the ramp start lowers it to two):")
+    print(f"{'name':24}{'order':>6}{'past':>6}{'evaluations':>13}  reference")
+    for name in diffusion.names():
+        s = diffusion.info(name)
+        print(f"{s.name:24}{s.order:6}{s.history:6}{s.evaluations:13}  {s.reference}")
+    return 0
+
+
+def _order(options: argparse.Namespace) -> int:
+    from semilinear import problems
+    from semilinear.orders import order_study
+
+    study = order_study(
+        problems.get(options.problem),
+        options.method,
+        steps=tuple(options.steps),
+        start=options.start,
+    )
+    print(study.table())
+    if options.json is not None:
+        options.json.write_text(study.to_json())
+    if options.plot is not None:
+        from semilinear.plot import order_plot
+
+        order_plot(study, options.plot)
+        print(f"-> {options.plot}")
+    return 0

@@ -1,0 +1,255 @@
+"""Ask and tell: the state of a run, and the one way in which it advances.
+
+A course (a plan, or adaptive steps) is immutable: any number of runs, in any number of threads, can
+follow it. A state is frozen: it can be kept, and continued from again. The loop around them may be
+anybody's::
+
+    state = course.start(x)
+    while not state.done:
+        state = course.advance(state, model(state.x, state.t))
+    result = state.x
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+from semilinear.kernels import Backend, backend_for
+from semilinear.methods.rows import BASE
+from semilinear.segments import Code, Segment
+
+
+class State(NamedTuple):
+    """Where a run stands; frozen.
+
+    Attributes
+    ----------
+    x
+        What the model sees next, or the result once `done`.
+    t
+        The time at which the model is asked, a float.
+    done
+        Whether the run is over.
+    evaluation
+        Number of evaluations told so far.
+    step
+        Number of steps completed so far.
+    """
+
+    x: Any
+    t: float
+    done: bool
+    evaluation: int
+    step: int
+    cursor: Any
+    slots: tuple[Any, ...]
+    code: Code
+    run: Run
+
+    @property
+    def y(self) -> Any:
+        """The state at the last grid point that the run has reached."""
+        return self.run.backend.give(self.slots[self.code.slots.index(BASE)])
+
+    def __repr__(self) -> str:
+        where = "done" if self.done else f"t={self.t:.6g}"
+        backend = self.run.backend
+        return (
+            f"State({where}, evaluation={self.evaluation}, step={self.step}, "
+            f"x: {backend.shape} {backend.dtype})"
+        )
+
+
+class Run(NamedTuple):
+    """What does not change during a run."""
+
+    backend: Backend
+    check: bool
+    noise: Callable[[int], Any] | None
+
+
+class Next(NamedTuple):
+    """Where a run goes on: at which time the model is asked, or at once, or nowhere."""
+
+    cursor: Any
+    t: float
+    done: bool = False
+    at_once: bool = False
+
+
+class Course(ABC):
+    """What decides which segment runs when; `start` and `advance` are the same for all.
+
+    A fixed grid has a table of segments (`Plan`). Adaptive steps make the segments of a step from
+    the state; an attempt that is rejected has lost nothing, since its base is still in its slots.
+    """
+
+    form: str
+    nfe: int | None
+
+    @abstractmethod
+    def first(self) -> tuple[Segment, Next]:
+        """Return the segment that opens a run, and where it goes on."""
+
+    @abstractmethod
+    def segment(self, cursor: Any) -> Segment:
+        """Return the segment at a place."""
+
+    @abstractmethod
+    def follow(self, cursor: Any, run: Run, code: Code, slots: tuple[Any, ...]) -> Next:
+        """Return where the run goes on after a segment left `slots`."""
+
+    @abstractmethod
+    def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
+        """Raise `InvalidArgument` if the linear part does not fit states of this shape and kind."""
+
+    def start(
+        self,
+        x: Any,
+        *,
+        check_finite: bool = True,
+        noise: Callable[[int], Any] | None = None,
+    ) -> State:
+        """Return the state of a new run from `x`.
+
+        Parameters
+        ----------
+        x
+            Initial state: an array of any library, real or complex floating; kept as it is.
+        check_finite
+            Whether to refuse NaN and infinity. The check is part of the pass over memory on NumPy
+            arrays and CPU tensors; elsewhere it costs one synchronisation per evaluation.
+        noise
+            For stochastic methods: ``noise(k)`` is the standard normal array that is drawn after
+            evaluation k, like x.
+        """
+        backend = backend_for(_checked_array(x))
+        self.check_state(backend.shape, backend.is_complex, argument="x")
+        native = backend.take(x)
+        if check_finite and not backend.is_finite(native):
+            raise NonFiniteError("x has NaN or infinite entries; start from finite numbers")
+        run = Run(backend, check_finite, noise)
+        segment, after = self.first()
+        slots, _ = self._through(segment, run, (native,), 0)
+        code = segment.code
+        x = backend.give(slots[code.asked])
+        return State(x, after.t, after.done, 0, 0, after.cursor, slots, code, run)
+
+    def advance(self, state: State, output: Any) -> State:
+        """Return the state after the model's answer at ``state.x, state.t``.
+
+        Parameters
+        ----------
+        output
+            Like ``state.x`` in library, shape and dtype. It is kept by reference while later steps
+            need it: do not overwrite it.
+
+        Raises
+        ------
+        ModelOutputError
+            If shape or dtype differ.
+        NonFiniteError
+            If the output or the new state has NaN or infinite entries; names evaluation and t. The
+            state passed in stays as it was.
+        """
+        _, _, done, evaluation, step, cursor, slots, _, run = state
+        if done:
+            raise InvalidArgument("state is done: its run is over; begin another with start(x)")
+        answer = run.backend.take(output)
+        if answer is None:
+            run, slots, answer = self._received(state, output)
+        evaluation += 1
+        env = (*slots, answer)
+        while True:
+            segment = self.segment(cursor)
+            slots, finite = self._through(segment, run, env, evaluation)
+            if not finite:
+                self._explain(state, answer, run.backend)
+            code = segment.code
+            step += code.completes
+            cursor, t, done, at_once = self.follow(cursor, run, code, slots)
+            if not at_once:
+                x = run.backend.give(slots[code.asked])
+                return State(x, t, done, evaluation, step, cursor, slots, code, run)
+            env = slots
+
+    def _through(
+        self, segment: Segment, run: Run, env: tuple[Any, ...], evaluation: int
+    ) -> tuple[tuple[Any, ...], bool]:
+        """Run a segment; return the new slots, and whether all new arrays are finite."""
+        code, coefficients = segment
+        if code.draws:
+            env = (*env, *_drawn(run, evaluation, code.draws))
+        if not code.recipe:
+            return code.keep(env), True
+        backend, check = run.backend, run.check
+        sources = code.pick(env)
+        if self.form == "scalar":
+            outputs, finite = backend.combine_scalar(coefficients, sources, check)
+        elif self.form == "elementwise":
+            prepared = coefficients.prepared_for(backend)
+            outputs, finite = backend.combine_elementwise(prepared, sources, check)
+        else:
+            prepared = coefficients.prepared_for(backend)
+            outputs, finite = backend.combine_matrix(prepared, sources, check)
+        return code.keep(env + outputs), finite
+
+    def _received(self, state: State, output: Any) -> tuple[Run, tuple[Any, ...], Any]:
+        """Take an output that the kernels of the run cannot take, or say what is wrong with it."""
+        backend = state.run.backend
+        plain = backend.plain()
+        if plain is not None:
+            answer = plain.take(output)
+            if answer is not None:
+                slots = tuple(backend.give(slot) for slot in state.slots)
+                return state.run._replace(backend=plain), slots, answer
+        shape = getattr(output, "shape", None)
+        found = f"{type(output).__name__}"
+        if shape is not None:
+            found = f"shape {tuple(shape)} and dtype {getattr(output, 'dtype', None)}"
+        raise ModelOutputError(
+            f"{self._where(state)} returned {found}; it must return an array like the state, "
+            f"shape {backend.shape} and dtype {backend.dtype}"
+        )
+
+    def _where(self, state: State) -> str:
+        total = "" if self.nfe is None else f" of {self.nfe}"
+        return f"evaluation {state.evaluation + 1}{total} (t = {state.t:.9g})"
+
+    def _explain(self, state: State, answer: Any, backend: Backend) -> None:
+        where = self._where(state)
+        if backend.is_finite(answer):
+            raise NonFiniteError(
+                f"the state overflowed in the step after {where}, whose output was finite; "
+                "take smaller steps or a method of lower order"
+            )
+        raise NonFiniteError(
+            f"{where} returned NaN or infinity in {backend.count_bad(answer)} entries, at a "
+            "finite state; check the model there"
+        )
+
+
+def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:
+    if run.noise is None:
+        raise InvalidArgument("noise is missing: this method is stochastic; start(x, noise=...)")
+    draws = [run.backend.take(run.noise(evaluation + i)) for i in range(count)]
+    if any(z is None for z in draws):
+        raise ModelOutputError(
+            f"noise({evaluation}) must return an array like the state, "
+            f"shape {run.backend.shape} and dtype {run.backend.dtype}"
+        )
+    return draws
+
+
+def _checked_array(x: Any) -> Any:
+    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+        raise InvalidArgument(f"x must be an array, got {type(x).__name__}; use numpy.asarray(x)")
+    name = str(x.dtype).rpartition(".")[2]
+    if not name.startswith(("float", "complex", "bfloat")):
+        raise InvalidArgument(
+            f"x has dtype {x.dtype}; it must be real or complex floating, for example float32"
+        )
+    return x

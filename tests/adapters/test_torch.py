@@ -1,0 +1,127 @@
+"""Torch modules as models: shapes of time, zero copy, gradients, half precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from semilinear import InvalidArgument, ModelOutputError, diffusion
+from semilinear.adapters.torch import eps_model
+
+torch = pytest.importorskip("torch")
+
+SCHEDULE = diffusion.VPLinear()
+
+
+class Network(torch.nn.Module):
+    """eps of normal data of variance c, with a parameter to differentiate by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variance = torch.nn.Parameter(torch.tensor(0.25))
+
+    def forward(self, x, t):
+        assert t.shape == x.shape[:1]
+        assert t.dtype == x.dtype
+        t = t.reshape(-1, *[1] * (x.ndim - 1))
+        log_alpha = -0.25 * 19.9 * t**2 - 0.05 * t
+        alpha2 = torch.exp(2 * log_alpha)
+        return x * torch.sqrt(1 - alpha2) / (alpha2 * self.variance + 1 - alpha2)
+
+
+def noise(dtype=torch.float32):
+    return torch.randn(5, 3, 11, 11, generator=torch.Generator().manual_seed(0), dtype=dtype)
+
+
+def test_a_network_is_called_with_one_time_per_sample_and_matches_numpy() -> None:
+    x = noise(torch.float64)
+    model = eps_model(Network())
+    with torch.no_grad():
+        tensor = diffusion.sample(model, x, SCHEDULE, steps=8)
+    array = diffusion.sample(model, x.numpy(), SCHEDULE, steps=8)
+    assert isinstance(tensor, torch.Tensor)
+    assert isinstance(array, np.ndarray)
+    np.testing.assert_array_equal(tensor.numpy(), array)
+
+
+def test_the_state_shares_memory_with_what_the_network_sees() -> None:
+    seen = []
+
+    def record(x, t):
+        seen.append(x.data_ptr())
+        return torch.zeros_like(x)
+
+    plan = diffusion.plan(SCHEDULE, steps=3)
+    state = plan.start(noise())
+    with torch.no_grad():
+        state = plan.advance(state, eps_model(record)(state.x, state.t))
+        eps_model(record)(state.x, state.t)
+    assert seen[1] == state.x.data_ptr()
+
+
+def test_gradients_reach_the_parameters() -> None:
+    network, x = Network(), noise(torch.float64)
+    network.double()
+
+    def loss():
+        return diffusion.sample(eps_model(network), x, SCHEDULE, steps=6).square().sum()
+
+    value = loss()
+    value.backward()
+    step = 1e-6
+    with torch.no_grad():
+        network.variance += step
+        up = loss()
+        network.variance -= 2 * step
+        down = loss()
+    difference = (up - down) / (2 * step)
+    assert torch.isclose(network.variance.grad, difference, rtol=1e-6)
+
+
+def test_gradients_reach_the_initial_state() -> None:
+    x = noise(torch.float64)[:1].requires_grad_()
+    with torch.enable_grad():
+        y = diffusion.sample(eps_model(Network().double()), x, SCHEDULE, steps=4)
+    y.sum().backward()
+    # The map is linear in x: the derivative of the sum is the same factor everywhere.
+    factor = (y / x).detach().mean()
+    assert torch.allclose(x.grad, factor.expand_as(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_stays_half(dtype: torch.dtype) -> None:
+    with torch.no_grad():
+        y = diffusion.sample(lambda x, t: x / 2, noise(dtype), SCHEDULE, steps=5)
+    assert y.dtype == dtype
+    assert torch.isfinite(y).all()
+
+
+def test_outputs_with_a_sample_attribute_are_unwrapped() -> None:
+    class Output:
+        def __init__(self, sample):
+            self.sample = sample
+
+    model = eps_model(lambda x, t: Output(x))
+    assert model(noise(), 0.5) is not None
+    assert isinstance(model(noise(), 0.5), torch.Tensor)
+
+
+def test_time_scale_reaches_the_network() -> None:
+    times = []
+
+    def network(x, t):
+        times.append(t[0].item())
+        return x
+
+    eps_model(network, time_scale=1000.0)(noise(), 0.25)
+    assert times == [250.0]
+
+
+def test_what_is_not_callable_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="module=3 must be callable"):
+        eps_model(3)
+
+
+def test_another_dtype_is_named() -> None:
+    with pytest.raises(ModelOutputError, match=r"evaluation 1 of 5 .*float64.*float32"):
+        diffusion.sample(lambda x, t: x.double(), noise(), SCHEDULE, steps=5)
