@@ -192,16 +192,18 @@ def _compile(
     completes: bool = False,
 ) -> Code:
     """Compile blocks of items, the last of them belonging to the step `last`."""
-    draws = [item.name for items, _ in blocks for item in items if isinstance(item, Noise)]
-    found = (*names, *draws)
-    values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(found)}
+    values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(names)}
     ask: Ask | None = None
+    draws = 0
     for block, (items, carry) in enumerate(blocks):
         for item in items:
             if isinstance(item, Ask):
                 ask = item
             elif isinstance(item, Mix):
                 values[item.dst] = _mixed(values, item, block)
+            else:
+                values[item.name] = {len(names) + draws: [()]}
+                draws += 1
         if carry is not None:
             values = {new: values[old] for new, old in carry if old in values}
     if ask is None or last is None:
@@ -209,7 +211,7 @@ def _compile(
     else:
         needed = _needed_after(last, ask) | {ask.state}
         live, asked = {n: form for n, form in values.items() if n in needed}, ask.state
-    return _finish(len(found), len(draws), live, asked, completes=completes)
+    return _finish(len(names) + draws, draws, live, asked, completes=completes)
 
 
 def _mixed(values: dict[str, Form], mix: Mix, block: int) -> Form:

@@ -7,7 +7,7 @@ linear part: real, complex, depending on time, and a matrix that is not normal.
 
 from __future__ import annotations
 
-from math import cos, exp, sin
+from math import cos, sin
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ def coupled() -> Problem:
     """Three coupled entries with real rates.
 
     ``L = diag(-1, -2, 1/2)``, ``g = (y_2 y_3, cos(t) sin(y_1), sin(t) y_1 - y_2^2 / 2)``,
-    ``Y = (cos t, sin 2t, 1 + sin(t) / 2)`` on [0, 1].
+    ``Y = (1 + cos(4t) / 5, -1/2 + sin(5t) / 5, 3/2 + sin(3t) / 5)`` on [0, 1].
     """
     rates = np.array([-1.0, -2.0, 0.5])
 
@@ -31,10 +31,11 @@ def coupled() -> Problem:
         return xp.stack([b * c, cos(t) * xp.sin(a), sin(t) * a - 0.5 * b * b], axis=-1)
 
     def solution(t: float) -> np.ndarray:
-        return np.array([cos(t), sin(2 * t), 1 + 0.5 * sin(t)])
+        return np.array([1 + 0.2 * cos(4 * t), -0.5 + 0.2 * sin(5 * t), 1.5 + 0.2 * sin(3 * t)])
 
     def remainder(t: float) -> np.ndarray:
-        return np.array([-sin(t), 2 * cos(2 * t), 0.5 * cos(t)]) - rates * solution(t)
+        slope = np.array([-0.8 * sin(4 * t), cos(5 * t), 0.6 * cos(3 * t)])
+        return slope - rates * solution(t)
 
     return Problem(
         name="coupled",
@@ -50,23 +51,26 @@ def coupled() -> Problem:
 def complex_diagonal() -> Problem:
     """Three coupled waves with complex rates, as after a Fourier transform.
 
-    ``L = diag(2i, -1/2 - 3i, -1 + i)``, ``g = (i |y_1|^2 y_2, conj(y_3) y_1, e^{it} y_2)``,
-    ``Y = (e^{it}, e^{-2it} / 2, 1 + i sin t)`` on [0, 1]. N is not holomorphic; code that drops the
-    imaginary part of a coefficient falls to order one or below.
+    ``L = diag(i, -1/2 - 2i, -1/2 + i/2)``, ``g = (i |y_1|^2 y_2, conj(y_3) y_1, e^{2it} y_2)``,
+    ``Y = (1 + e^{4it} / 5, i/2 + e^{-5it} / 5, 1 - i + e^{3it} / 5)`` on [0, 1]. N is not
+    holomorphic. Code that keeps the real part of a complex coefficient only fails here.
     """
-    rates = np.array([2j, -0.5 - 3j, -1 + 1j])
+    rates = np.array([1j, -0.5 - 2j, -0.5 + 0.5j])
+
+    def wave(frequency: int, t: float) -> complex:
+        return complex(cos(frequency * t), sin(frequency * t))
 
     def interaction(t: float, y: Any) -> Any:
         a, b, c = (y[..., i] for i in range(3))
         xp = array_namespace(y)
         square = a * xp.conj(a)
-        return xp.stack([1j * square * b, xp.conj(c) * a, complex(cos(t), sin(t)) * b], axis=-1)
+        return xp.stack([1j * square * b, xp.conj(c) * a, wave(2, t) * b], axis=-1)
 
     def solution(t: float) -> np.ndarray:
-        return np.array([np.exp(1j * t), 0.5 * np.exp(-2j * t), 1 + 1j * sin(t)])
+        return np.array([1 + 0.2 * wave(4, t), 0.5j + 0.2 * wave(-5, t), 1 - 1j + 0.2 * wave(3, t)])
 
     def remainder(t: float) -> np.ndarray:
-        slope = np.array([1j * np.exp(1j * t), -1j * np.exp(-2j * t), 1j * cos(t)])
+        slope = 1j * np.array([0.8 * wave(4, t), -wave(-5, t), 0.6 * wave(3, t)])
         return slope - rates * solution(t)
 
     return Problem(
@@ -81,29 +85,30 @@ def complex_diagonal() -> Problem:
 
 
 def time_dependent() -> Problem:
-    """Two coupled entries with a linear part and a weight that depend on time.
+    """Three coupled entries with a linear part and a weight that depend on time.
 
-    ``L(t) = -1 + 3/2 cos 2t``, ``B(t) = 1 + t / 2``, ``g = (sin(y_2) y_1, cos(3t) y_1 - y_2^2)``,
-    ``Y = (2 + cos t, e^{-t/2} + sin(t) / 2)`` on [0, 1]. Weights keyed by the length of an interval
-    instead of its place lose their order here.
+    ``L(t) = -1/2 + cos(3t/2)``, ``B(t) = 1 / (1 + t)``,
+    ``g = (sin(y_2) y_3, cos(3t) y_1 - y_2^2 / 2, (y_1 y_2 - y_3) / 2)``,
+    ``Y = (1 + cos(3t) / 5, 3/2 + sin(4t) / 5, 1/2 + cos(4t) / 5)`` on [0, 1]. Weights keyed by the
+    length of an interval instead of its place lose their order here.
     """
 
     def rate(t: Any) -> Any:
-        return -1 + 1.5 * np.cos(2 * t)
+        return -0.5 + np.cos(1.5 * t)
 
     def weight(t: Any) -> Any:
-        return 1 + 0.5 * t
+        return 1 / (1 + t)
 
     def interaction(t: float, y: Any) -> Any:
-        a, b = y[..., 0], y[..., 1]
+        a, b, c = (y[..., i] for i in range(3))
         xp = array_namespace(y)
-        return xp.stack([xp.sin(b) * a, cos(3 * t) * a - b * b], axis=-1)
+        return xp.stack([xp.sin(b) * c, cos(3 * t) * a - b * b / 2, (a * b - c) / 2], axis=-1)
 
     def solution(t: float) -> np.ndarray:
-        return np.array([2 + cos(t), exp(-0.5 * t) + 0.5 * sin(t)])
+        return np.array([1 + 0.2 * cos(3 * t), 1.5 + 0.2 * sin(4 * t), 0.5 + 0.2 * cos(4 * t)])
 
     def remainder(t: float) -> np.ndarray:
-        slope = np.array([-sin(t), -0.5 * exp(-0.5 * t) + 0.5 * cos(t)])
+        slope = np.array([-0.6 * sin(3 * t), 0.8 * cos(4 * t), -0.8 * sin(4 * t)])
         return np.asarray((slope - rate(t) * solution(t)) / weight(t))
 
     return Problem(
@@ -120,11 +125,12 @@ def time_dependent() -> Problem:
 def dense() -> Problem:
     """Three coupled entries with a matrix that is far from normal.
 
-    ``A = [[-1, 4, 0], [0, -2, 4], [0, 0, -1]]``,
-    ``g = (y_3 y_2, sin(y_1), cos(2t) y_1 - y_3)``, ``Y = (sin 2t, cos t, 1 + cos(t) / 2)`` on
-    [0, 1]. Transposed matrices and matrix products in the wrong order show.
+    ``A = [[-1, 3, 0], [0, -2, 3], [0, 0, -1]]``,
+    ``g = (y_3 y_2, sin(y_1), cos(2t) y_1 - y_3)``,
+    ``Y = (9 + sin 4t, 3 + cos 5t, 2 + cos 3t) / 5`` on [0, 1]. Transposed matrices and matrix
+    products in the wrong order show.
     """
-    matrix = np.array([[-1.0, 4.0, 0.0], [0.0, -2.0, 4.0], [0.0, 0.0, -1.0]])
+    matrix = np.array([[-1.0, 3.0, 0.0], [0.0, -2.0, 3.0], [0.0, 0.0, -1.0]])
 
     def interaction(t: float, y: Any) -> Any:
         a, b, c = (y[..., i] for i in range(3))
@@ -132,10 +138,11 @@ def dense() -> Problem:
         return xp.stack([c * b, xp.sin(a), cos(2 * t) * a - c], axis=-1)
 
     def solution(t: float) -> np.ndarray:
-        return np.array([sin(2 * t), cos(t), 1 + 0.5 * cos(t)])
+        return np.array([1.8 + 0.2 * sin(4 * t), 0.6 + 0.2 * cos(5 * t), 0.4 + 0.2 * cos(3 * t)])
 
     def remainder(t: float) -> np.ndarray:
-        return np.array([2 * cos(2 * t), -sin(t), -0.5 * sin(t)]) - matrix @ solution(t)
+        slope = np.array([0.8 * cos(4 * t), -sin(5 * t), -0.6 * sin(3 * t)])
+        return slope - matrix @ solution(t)
 
     return Problem(
         name="dense",
