@@ -115,7 +115,8 @@ def sa_plan(lam: np.ndarray, tau: float) -> Plan:
         flow, (p, c1, c0), noise = sa_coefficients(b - a, exp(-b), tau)
         given[n] = [flow, p, noise, flow, c1, c0, noise]
     program = Program(tuple(steps), sl.Scalar(-1.0), lam.copy(), given=given)
-    return Plan(program, times=program.evaluation_points().tolist(), name="sa_solver")
+    times = program.evaluation_points().tolist()
+    return Plan(program, times=times, end=float(lam[-1]), name="sa_solver")
 
 
 def test_predictor_and_corrector_share_one_noise() -> None:

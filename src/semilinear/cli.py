@@ -13,6 +13,7 @@ import numpy as np
 
 from semilinear import diffusion, methods
 from semilinear._version import __version__
+from semilinear.course import State
 from semilinear.errors import InvalidArgument, MissingDependency
 from semilinear.kernels import COMPILED_FROM
 from semilinear.progress import Progress
@@ -192,10 +193,12 @@ def _images(
         for number, first in enumerate(batches):
             last = min(first + options.batch_size, options.n)
             x = scale * np.stack([_noise(options.seed, i, shape) for i in range(first, last)])
-            done = number * plan.nfe
-            images[first:last] = diffusion.follow(
-                plan, model, x, callback=lambda s, done=done: bar.update(done + s.evaluation)
-            )
+            before = number * plan.nfe
+
+            def show(state: State, before: int = before) -> None:
+                bar.update(before + state.evaluation)
+
+            images[first:last] = diffusion.follow(plan, model, x, callback=show)
     return images
 
 

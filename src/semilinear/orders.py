@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any, Protocol
 
@@ -14,23 +15,21 @@ from array_api_compat import array_namespace, device
 
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.methods import Method, get
+from semilinear.plan import Plan
 from semilinear.propagators import Propagator
-from semilinear.solve import solve
+from semilinear.solve import make_plan
+from semilinear.stepping import run
 
-CEILING = 1e-2
-"""Relative error above which a point is not in the asymptotic window."""
+FLOOR_EPS, CEILING = 1e3, 1e-2
+"""The asymptotic window: from so many machine epsilons to this relative error."""
 
-FLOOR_EPS = 1e3
-"""Machine epsilons of relative error below which rounding spoils a point."""
+REFERENCE, CHECK, REFINEMENT = "luan_ostermann5", "etdab6", 8
+"""Method of a computed reference, method that checks it, and their steps per step of a study."""
 
-REFERENCE_METHODS = ("luan_ostermann5", "etdab6")
-"""The method of a computed reference, and the one that checks it."""
+DISAGREEMENTS = 10.0
+"""Differences of these two below which an error is not in the window either."""
 
-REFERENCE_REFINEMENT = 8
-"""Steps of a computed reference for each step of the longest run."""
-
-FLOOR_DISAGREEMENTS = 10.0
-"""Disagreements of the two references below which a point is not trusted."""
+Spacing = Callable[[np.ndarray], np.ndarray]
 
 
 class SemilinearProblem(Protocol):
@@ -72,8 +71,7 @@ class MethodOrder:
     errors
         Relative error at t1 by number of steps; infinite where the run overflowed.
     slopes
-        ``ln(e_i / e_{i+1}) / ln(n_{i+1} / n_i)`` between neighbours, in the window or not; NaN
-        where an error is 0 or infinite.
+        See `slopes`; in the window or not.
     evaluations
         Evaluations of N by number of steps.
     """
@@ -140,7 +138,7 @@ class OrderStudy:
         ]
         widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
         lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
             for row in (head, *body)
         ]
         t0, t1 = self.t_span
@@ -163,11 +161,11 @@ def order_study(
     steps: Sequence[int] = (20, 40, 80, 160),
     start: str = "ramp",
     reference: Any = None,
-    spacing: Callable[[np.ndarray], np.ndarray] | None = None,
+    spacing: Spacing | None = None,
 ) -> OrderStudy:
     """Measure the order of methods on a problem.
 
-    The error is ``max |y_n - y(t1)| / max |y(t1)|`` over all entries of the state at t1 (not divided
+    The error is ``max |y_n - y(t1)| / max |y(t1)|`` over all entries of the state at t1 (undivided
     where y(t1) = 0). The observed order is the median slope between neighbours in the asymptotic
     window: relative errors between 1e3 machine epsilons of the state's dtype and 1e-2.
 
@@ -185,24 +183,20 @@ def order_study(
     reference
         y(t1), if it is known from elsewhere; goes before ``problem.exact``.
     spacing
-        Increasing map of [0, 1] onto itself that sets the grid, ``t0 + (t1 - t0) spacing(i / n)``;
-        equal steps by default.
-
-    Returns
-    -------
-    OrderStudy
+        Increasing map of [0, 1] onto itself, of arrays, that sets the grid:
+        ``t0 + (t1 - t0) spacing(i / n)``. Equal steps by default.
 
     Raises
     ------
     InvalidArgument
-        If an argument is unusable, or if there is no exact solution and the reference cannot be
-        trusted: luan_ostermann5 and etdab6, each with eight times the largest number of steps,
-        differ by more than the square root of the machine epsilon, relative to the solution.
+        If an argument is unusable, or if there is no exact solution and a computed one cannot be
+        trusted: luan_ostermann5 and etdab6, with eight times the largest number of steps, differ
+        by more than the square root of the machine epsilon, relative to the solution.
 
     Notes
     -----
-    Where the reference is computed, only errors above ten times the difference of these two are in
-    the window.
+    With a computed reference, the window begins at ten times the difference of these two if that is
+    more than 1e3 machine epsilons.
 
     Examples
     --------
@@ -215,19 +209,18 @@ def order_study(
     chosen = [get(m) for m in ([methods] if isinstance(methods, str | Method) else methods)]
     if not chosen:
         raise InvalidArgument("methods is empty; see semilinear.methods.names()")
-    t0, t1 = (float(t) for t in problem.t_span)
-    runner = _Runner(problem, t0, t1, start, spacing)
-    disagreement = None
+    y0 = problem.y0 if hasattr(problem.y0, "dtype") else np.asarray(problem.y0, dtype=float)
+    runs = _Runs(problem, y0, spacing)
+    plans = [[runs.plan(method, count, start) for count in ladder] for method in chosen]
+    t0, t1 = problem.t_span
+    source, disagreement = "against the exact solution", None
     if reference is not None:
-        source, end = "given reference", reference
+        source, end = "against the given reference", reference
     elif problem.exact is not None:
-        source, end = "exact solution", problem.exact(t1)
+        end = problem.exact(t1)
     else:
-        source, end, disagreement = _computed_reference(runner, ladder[-1])
-    measured = [_measure(runner, method, ladder, end) for method in chosen]
-    floor = FLOOR_EPS * runner.eps
-    if disagreement is not None:
-        floor = max(floor, FLOOR_DISAGREEMENTS * disagreement)
+        source, end, disagreement = _computed_reference(runs, REFINEMENT * ladder[-1])
+    window = max(FLOOR_EPS * runs.eps, DISAGREEMENTS * (disagreement or 0.0)), CEILING
     return OrderStudy(
         problem=getattr(problem, "name", type(problem).__name__),
         t_span=(t0, t1),
@@ -235,30 +228,19 @@ def order_study(
         start=start,
         reference=source,
         disagreement=disagreement,
-        window=(floor, CEILING),
+        window=window,
         results=tuple(
-            MethodOrder(
-                method=method.name,
-                order=method.order,
-                stiff_order=method.stiff_order,
-                observed=observed_order(ladder, errors, window=(floor, CEILING)),
-                errors=errors,
-                slopes=slopes(ladder, errors),
-                evaluations=evaluations,
-            )
-            for method, (errors, evaluations) in zip(chosen, measured, strict=True)
+            _measure(runs, of_method, method, end, window)
+            for of_method, method in zip(plans, chosen, strict=True)
         ),
     )
 
 
 def slopes(steps: Sequence[int], errors: Sequence[float]) -> tuple[float, ...]:
     """Return ``ln(e_i / e_{i+1}) / ln(n_{i+1} / n_i)``; NaN where an error is 0 or infinite."""
-    usable = [0 < error < math.inf for error in errors]
     return tuple(
-        math.log(errors[i] / errors[i + 1]) / math.log(steps[i + 1] / steps[i])
-        if usable[i] and usable[i + 1]
-        else math.nan
-        for i in range(len(steps) - 1)
+        math.log(e / f) / math.log(m / n) if 0 < e < math.inf and 0 < f < math.inf else math.nan
+        for (n, m), (e, f) in zip(pairwise(steps), pairwise(errors), strict=True)
     )
 
 
@@ -268,70 +250,58 @@ def observed_order(
     """Return the median slope between neighbours whose errors both lie in the window, or NaN."""
     low, high = window
     inside = [low <= error <= high for error in errors]
-    kept = [slope for i, slope in enumerate(slopes(steps, errors)) if inside[i] and inside[i + 1]]
+    both = [e and f for e, f in pairwise(inside)]
+    kept = [slope for slope, counts in zip(slopes(steps, errors), both, strict=True) if counts]
     return median(kept) if kept else math.nan
 
 
-class _Runner:
-    """Runs of one problem on the grids of a study."""
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of one problem on grids of one spacing."""
 
-    def __init__(
-        self,
-        problem: SemilinearProblem,
-        t0: float,
-        t1: float,
-        start: str,
-        spacing: Callable[[np.ndarray], np.ndarray] | None,
-    ) -> None:
-        self.problem = problem
-        self.span = (t0, t1)
-        self.start = start
-        self.spacing = spacing
-        self.eps = 0.0
+    problem: SemilinearProblem
+    y0: Any
+    spacing: Spacing | None
 
-    def run(self, method: str | Method, count: int, *, start: str | None = None) -> tuple[Any, int]:
-        """Return y at t1 and the number of evaluations."""
-        solution = solve(
-            self.problem.linear,
-            self.problem.nonlinear,
-            self.span,
-            self.problem.y0,
-            method=method,
-            grid=self.grid(count),
-            t_eval=[self.span[1]],
-            start=self.start if start is None else start,
-        )
-        y = solution.y[..., -1]
-        self.eps = float(array_namespace(y).finfo(y.dtype).eps)
-        return y, solution.nfev
+    @property
+    def eps(self) -> float:
+        return float(array_namespace(self.y0).finfo(self.y0.dtype).eps)
 
-    def grid(self, count: int) -> np.ndarray:
-        t0, t1 = self.span
+    def plan(self, method: str | Method, count: int, start: str) -> Plan:
+        t0, t1 = self.problem.t_span
         places = np.linspace(0.0, 1.0, count + 1)
         if self.spacing is not None:
             places = np.asarray(self.spacing(places), dtype=float)
-            if places.shape != (count + 1,) or not (np.diff(places) > 0).all():
-                raise InvalidArgument("spacing must map increasing numbers to increasing numbers")
-            if abs(places[0]) > 1e-12 or abs(places[-1] - 1) > 1e-12:
-                raise InvalidArgument("spacing must map 0 to 0 and 1 to 1")
-        grid = t0 + (t1 - t0) * places
-        grid[0], grid[-1] = t0, t1
-        return grid
+            if places.shape != (count + 1,) or abs(places[0]) + abs(places[-1] - 1) > 1e-9:
+                raise InvalidArgument("spacing must map arrays from 0 to 1 to arrays from 0 to 1")
+        grid = np.concatenate([[t0], t0 + (t1 - t0) * places[1:-1], [t1]])
+        return make_plan(self.problem.linear, grid, method=method, start=start)
+
+    def end(self, plan: Plan) -> Any:
+        """Return y at t1."""
+        # An overflow is reported as an infinite error; a warning would say it twice.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return run(plan, lambda y, t: self.problem.nonlinear(t, y), self.y0).x
 
 
 def _measure(
-    runner: _Runner, method: Method, ladder: tuple[int, ...], end: Any
-) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    errors, evaluations = [], []
-    for count in ladder:
+    runs: _Runs, plans: list[Plan], method: Method, end: Any, window: tuple[float, float]
+) -> MethodOrder:
+    steps, errors = [plan.steps for plan in plans], []
+    for plan in plans:
         try:
-            y, nfev = runner.run(method, count)
-            errors.append(_relative_error(y, end))
+            errors.append(_relative_error(runs.end(plan), end))
         except NonFiniteError:
             errors.append(math.inf)
-            nfev = 0
-        evaluations.append(nfev)
-    return tuple(errors), tuple(evaluations)
+    return MethodOrder(
+        method=method.name,
+        order=method.order,
+        stiff_order=method.stiff_order,
+        observed=observed_order(steps, errors, window=window),
+        errors=tuple(errors),
+        slopes=slopes(steps, errors),
+        evaluations=tuple(plan.nfe for plan in plans),
+    )
 
 
 def _relative_error(y: Any, end: Any) -> float:
@@ -339,34 +309,32 @@ def _relative_error(y: Any, end: Any) -> float:
     truth = xp.asarray(end, dtype=y.dtype, device=device(y))
     if tuple(truth.shape) != tuple(y.shape):
         raise InvalidArgument(
-            f"the reference has shape {tuple(truth.shape)}; it must have the state's, "
-            f"{tuple(y.shape)}"
+            f"the solution to compare with has shape {tuple(truth.shape)}; it must have the shape "
+            f"of y0, {tuple(y.shape)}"
         )
     scale = float(xp.max(xp.abs(truth)))
-    return float(xp.max(xp.abs(y - truth))) / (scale if scale > 0 else 1.0)
+    return float(xp.max(xp.abs(y - truth))) / (scale or 1.0)
 
 
-def _computed_reference(runner: _Runner, finest: int) -> tuple[str, Any, float]:
+def _computed_reference(runs: _Runs, count: int) -> tuple[str, Any, float]:
     """Return what the reference is, y at t1, and how far a second method is from it."""
-    count = REFERENCE_REFINEMENT * finest
-    first, second = REFERENCE_METHODS
-    y, _ = runner.run(first, count)
-    check, _ = runner.run(second, count, start="rk")
-    disagreement = _relative_error(check, y)
-    allowed = math.sqrt(runner.eps)
+    y = runs.end(runs.plan(REFERENCE, count, "rk"))
+    disagreement = _relative_error(runs.end(runs.plan(CHECK, count, "rk")), y)
+    allowed = math.sqrt(runs.eps)
     if not disagreement <= allowed:
         raise InvalidArgument(
-            f"no reference for this problem: {first} and {second} with {count} steps differ by "
-            f"{disagreement:.1e}, more than {allowed:.1e}, relative to the solution; give more "
-            "steps, a shorter t_span, or reference="
+            f"problem has no exact solution, and none can be computed: {REFERENCE} and {CHECK} "
+            f"with {count} steps differ by {disagreement:.1e}, more than {allowed:.1e}, relative to "
+            "the solution; give more steps, a shorter t_span, or reference="
         )
-    return f"{first} with {count} steps ({second} differs by {disagreement:.1e})", y, disagreement
+    source = f"against {REFERENCE} with {count} steps ({CHECK} differs by {disagreement:.1e})"
+    return source, y, disagreement
 
 
 def _ladder(steps: Sequence[int]) -> tuple[int, ...]:
-    ladder = tuple(int(n) for n in steps)
-    increasing = all(n < m for n, m in zip(ladder, ladder[1:], strict=False))
-    if len(ladder) < 2 or ladder[0] < 1 or not increasing or ladder != tuple(steps):
+    ladder = tuple(steps)
+    whole = all(isinstance(n, int) and n >= 1 for n in ladder)
+    if not whole or len(ladder) < 2 or any(n >= m for n, m in pairwise(ladder)):
         raise InvalidArgument(
             f"steps={steps!r} must be at least two increasing positive whole numbers"
         )
@@ -378,6 +346,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

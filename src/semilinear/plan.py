@@ -46,7 +46,7 @@ class Plan(Course):
 
     nfe: int
 
-    def __init__(self, program: Program, *, times: Sequence[float], name: str) -> None:
+    def __init__(self, program: Program, *, times: Sequence[float], end: float, name: str) -> None:
         self._program = program
         self.name = name
         self.grid = program.grid
@@ -62,7 +62,7 @@ class Plan(Course):
             lazy = LazySegments(program)
             self._segments, self._start = lazy, lazy.start
         # One more place than evaluations: the end, where the model is not asked.
-        asked_at = (*self.times, float(self.grid[-1]))
+        asked_at = (*self.times, end)
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(asked_at)]
 
     def __repr__(self) -> str:

@@ -224,6 +224,8 @@ class LazySegments(Sequence[Segment]):
         self._lengths, self._classes = _length_classes(program.grid)
         self._signatures = [self._signature(n) for n in range(len(program.steps))]
         self._cached = lru_cache(maxsize=CACHED_SEGMENTS)(self._made)
+        # The segments of one step are made one after the other.
+        self._coefficients = lru_cache(maxsize=2)(self._asked)
         first = self._signatures[0]
         self.start = Segment(program.opening, self._made(program.opening, first, None))
 
@@ -247,7 +249,7 @@ class LazySegments(Sequence[Segment]):
         there = self._coefficients(following) if following is not None else here
         return Operators(numbers(code, here, there, matrix=form == "matrix"), form)
 
-    def _coefficients(self, signature: Signature) -> list[Any]:
+    def _asked(self, signature: Signature) -> list[Any]:
         step, classes = signature
         lengths = [self._lengths[c] for c in classes]
         points = {1: lengths[-1], 0: 0.0}

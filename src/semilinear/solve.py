@@ -44,7 +44,8 @@ def make_plan(
         raise InvalidArgument(f"start={start!r} is not known; it must be one of {STARTS}")
     steps = tuple(methods.sequence(chosen, len(times) - 1, start=start))
     program = Program(steps, _checked_linear(linear), times)
-    return Plan(program, times=program.evaluation_points().tolist(), name=chosen.name)
+    asked = program.evaluation_points().tolist()
+    return Plan(program, times=asked, end=float(times[-1]), name=chosen.name)
 
 
 def solve(
@@ -70,8 +71,8 @@ def solve(
         L and B: `Scalar`, `Diagonal` or `Dense`. A bare array is refused, since it could mean
         either of the last two.
     nonlinear
-        ``N(t, y, *args)``: an array like y. Each call must return an array of its own: past values
-        are kept by reference, so a buffer that is overwritten spoils them.
+        ``N(t, y, *args)``: an array like y. Each call must return an array of its own and leave y
+        as it is: values are kept by reference, so a buffer that is overwritten spoils them.
     t_span
         (t0, t1); t1 < t0 integrates backwards.
     y0

@@ -46,7 +46,7 @@ class DiffusionPlan(Plan):
         sampler: Sampler,
         prediction: str,
     ) -> None:
-        super().__init__(program, times=times, name=sampler.name)
+        super().__init__(program, times=times, end=float(t[-1]), name=sampler.name)
         self.t = t
         self.t.flags.writeable = False
         self.steps = len(t) - 1

@@ -22,7 +22,7 @@ COMPILED_FROM = 256
 def backend_for(x: Any) -> Backend:
     """Return the kernels for states like the array `x`."""
     if isinstance(x, np.ndarray):
-        if x.size < COMPILED_FROM:
+        if x.size < COMPILED_FROM or x.dtype.char not in "fdFD":
             return Backend(x)
         from semilinear.kernels.numba_ import NumPyBackend
 
