@@ -23,13 +23,12 @@ from semilinear.stepping import run
 FLOOR_EPS, CEILING = 1e3, 1e-2
 """The asymptotic window: from so many machine epsilons to this relative error."""
 
-REFERENCE, CHECK, REFINEMENT = "luan_ostermann5", "etdab6", 8
-"""Method of a computed reference, method that checks it, and their steps per step of a study."""
-
-DISAGREEMENTS = 10.0
-"""Differences of these two below which an error is not in the window either."""
+REFERENCE, CHECK, REFINEMENT, DISAGREEMENTS = "luan_ostermann5", "etdab6", 8, 10.0
+"""Method of a computed reference, that of its check, their steps per step of the longest run, and
+how many of their differences an error must have to be in the window."""
 
 Spacing = Callable[[np.ndarray], np.ndarray]
+Window = tuple[float, float]
 
 
 class SemilinearProblem(Protocol):
@@ -68,12 +67,11 @@ class MethodOrder:
         As declared.
     observed
         Median of the slopes in the asymptotic window; NaN if it holds fewer than two points.
-    errors
-        Relative error at t1 by number of steps; infinite where the run overflowed.
+    errors, evaluations
+        Relative error at t1, infinite where the run overflowed, and evaluations of N, by number of
+        steps.
     slopes
         See `slopes`; in the window or not.
-    evaluations
-        Evaluations of N by number of steps.
     """
 
     method: str
@@ -93,20 +91,14 @@ class OrderStudy:
     ----------
     problem
         Name of the problem, or of its type if it has none.
-    t_span
-        (t0, t1).
-    steps
-        Numbers of steps.
-    start
-        How multistep methods were started.
-    reference
-        What errors are measured against.
-    disagreement
-        Relative difference of the two methods of a computed reference; None for any other.
+    t_span, steps, start
+        As given.
+    reference, disagreement
+        What errors are measured against; if it was computed, its relative difference from a check.
     window
         Smallest and largest relative error that count for the observed order.
     results
-        One entry for each method, in the order given.
+        One for each method, in the order given.
     """
 
     problem: str
@@ -115,7 +107,7 @@ class OrderStudy:
     start: str
     reference: str
     disagreement: float | None
-    window: tuple[float, float]
+    window: Window
     results: tuple[MethodOrder, ...]
 
     def table(self) -> str:
@@ -125,29 +117,21 @@ class OrderStudy:
         at each number of steps, and the evaluations of N in the longest run.
         """
         head = ["method", "order", "stiff", "observed", *(f"n={n}" for n in self.steps), "nfev"]
-        body = [
-            [
-                result.method,
-                str(result.order),
-                str(result.stiff_order),
-                "-" if math.isnan(result.observed) else f"{result.observed:.2f}",
-                *(f"{error:.1e}" for error in result.errors),
-                str(result.evaluations[-1]),
-            ]
-            for result in self.results
-        ]
-        widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in (head, *body)
-        ]
+        rows = [head]
+        for r in self.results:
+            observed = f"{r.observed:.2f}".replace("nan", "-")
+            errors = [f"{error:.1e}" for error in r.errors]
+            declared = [str(r.order), str(r.stiff_order)]
+            rows.append([r.method, *declared, observed, *errors, str(r.evaluations[-1])])
+        first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], others)]) for row in rows]
         t0, t1 = self.t_span
-        title = f"{self.problem}, t = {t0:g} .. {t1:g}, start {self.start!r}, {self.reference}"
-        return "\n".join([title, "", *lines])
+        title = f"{self.problem}, t = {t0:g} .. {t1:g}, start={self.start!r}; errors against "
+        return "\n".join([title + self.reference, "", *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the study as plain Python objects; None stands for NaN and infinity."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        return dict(json.loads(json.dumps(asdict(self)), parse_constant=lambda constant: None))
 
     def to_json(self) -> str:
         """Return the study as a JSON document."""
@@ -167,7 +151,8 @@ def order_study(
 
     The error is ``max |y_n - y(t1)| / max |y(t1)|`` over all entries of the state at t1 (undivided
     where y(t1) = 0). The observed order is the median slope between neighbours in the asymptotic
-    window: relative errors between 1e3 machine epsilons of the state's dtype and 1e-2.
+    window: relative errors between 1e3 machine epsilons of the state's dtype and 1e-2. A computed
+    solution moves the lower end to ten times the difference from its check, if that is more.
 
     Parameters
     ----------
@@ -189,14 +174,8 @@ def order_study(
     Raises
     ------
     InvalidArgument
-        If an argument is unusable, or if there is no exact solution and a computed one cannot be
-        trusted: luan_ostermann5 and etdab6, with eight times the largest number of steps, differ
-        by more than the square root of the machine epsilon, relative to the solution.
-
-    Notes
-    -----
-    With a computed reference, the window begins at ten times the difference of these two if that is
-    more than 1e3 machine epsilons.
+        If an argument is unusable, or there is no exact solution and luan_ostermann5 and etdab6,
+        with eight times the most steps, differ by more than the square root of the machine epsilon.
 
     Examples
     --------
@@ -209,29 +188,24 @@ def order_study(
     chosen = [get(m) for m in ([methods] if isinstance(methods, str | Method) else methods)]
     if not chosen:
         raise InvalidArgument("methods is empty; see semilinear.methods.names()")
-    y0 = problem.y0 if hasattr(problem.y0, "dtype") else np.asarray(problem.y0, dtype=float)
-    runs = _Runs(problem, y0, spacing)
-    plans = [[runs.plan(method, count, start) for count in ladder] for method in chosen]
-    t0, t1 = problem.t_span
-    source, disagreement = "against the exact solution", None
-    if reference is not None:
-        source, end = "against the given reference", reference
-    elif problem.exact is not None:
-        end = problem.exact(t1)
-    else:
-        source, end, disagreement = _computed_reference(runs, REFINEMENT * ladder[-1])
-    window = max(FLOOR_EPS * runs.eps, DISAGREEMENTS * (disagreement or 0.0)), CEILING
+    plans = [[_plan(problem, spacing, method, n, start) for n in ladder] for method in chosen]
+    source, end, disagreement = "a given value", reference, None
+    if reference is None and problem.exact is not None:
+        source, end = "the exact solution", problem.exact(problem.t_span[1])
+    elif reference is None:
+        source, end, disagreement = _computed_reference(problem, spacing, REFINEMENT * ladder[-1])
+    window = max(FLOOR_EPS * _eps(problem.y0), DISAGREEMENTS * (disagreement or 0.0)), CEILING
     return OrderStudy(
         problem=getattr(problem, "name", type(problem).__name__),
-        t_span=(t0, t1),
+        t_span=problem.t_span,
         steps=ladder,
         start=start,
         reference=source,
         disagreement=disagreement,
         window=window,
         results=tuple(
-            _measure(runs, of_method, method, end, window)
-            for of_method, method in zip(plans, chosen, strict=True)
+            _measure(problem, own, method, end, window)
+            for own, method in zip(plans, chosen, strict=True)
         ),
     )
 
@@ -244,9 +218,7 @@ def slopes(steps: Sequence[int], errors: Sequence[float]) -> tuple[float, ...]:
     )
 
 
-def observed_order(
-    steps: Sequence[int], errors: Sequence[float], *, window: tuple[float, float]
-) -> float:
+def observed_order(steps: Sequence[int], errors: Sequence[float], *, window: Window) -> float:
     """Return the median slope between neighbours whose errors both lie in the window, or NaN."""
     low, high = window
     inside = [low <= error <= high for error in errors]
@@ -255,53 +227,40 @@ def observed_order(
     return median(kept) if kept else math.nan
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """Runs of one problem on grids of one spacing."""
+def _plan(
+    problem: SemilinearProblem, spacing: Spacing | None, method: str | Method, n: int, start: str
+) -> Plan:
+    """Return the plan of a run with n steps."""
+    t0, t1 = problem.t_span
+    places = np.linspace(0.0, 1.0, n + 1)
+    if spacing is not None:
+        places = np.asarray(spacing(places), dtype=float)
+        if places.shape != (n + 1,) or abs(places[0]) + abs(places[-1] - 1) > 1e-9:
+            raise InvalidArgument("spacing must map arrays from 0 to 1 to arrays from 0 to 1")
+    grid = np.concatenate([[t0], t0 + (t1 - t0) * places[1:-1], [t1]])
+    return make_plan(problem.linear, grid, method=method, start=start)
 
-    problem: SemilinearProblem
-    y0: Any
-    spacing: Spacing | None
 
-    @property
-    def eps(self) -> float:
-        return float(array_namespace(self.y0).finfo(self.y0.dtype).eps)
-
-    def plan(self, method: str | Method, count: int, start: str) -> Plan:
-        t0, t1 = self.problem.t_span
-        places = np.linspace(0.0, 1.0, count + 1)
-        if self.spacing is not None:
-            places = np.asarray(self.spacing(places), dtype=float)
-            if places.shape != (count + 1,) or abs(places[0]) + abs(places[-1] - 1) > 1e-9:
-                raise InvalidArgument("spacing must map arrays from 0 to 1 to arrays from 0 to 1")
-        grid = np.concatenate([[t0], t0 + (t1 - t0) * places[1:-1], [t1]])
-        return make_plan(self.problem.linear, grid, method=method, start=start)
-
-    def end(self, plan: Plan) -> Any:
-        """Return y at t1."""
-        # An overflow is reported as an infinite error; a warning would say it twice.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return run(plan, lambda y, t: self.problem.nonlinear(t, y), self.y0).x
+def _end(problem: SemilinearProblem, plan: Plan) -> Any:
+    """Return y at t1."""
+    # An overflow is reported as an infinite error; a warning would say it twice.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return run(plan, lambda y, t: problem.nonlinear(t, y), problem.y0).x
 
 
 def _measure(
-    runs: _Runs, plans: list[Plan], method: Method, end: Any, window: tuple[float, float]
+    problem: SemilinearProblem, plans: list[Plan], method: Method, end: Any, window: Window
 ) -> MethodOrder:
     steps, errors = [plan.steps for plan in plans], []
     for plan in plans:
         try:
-            errors.append(_relative_error(runs.end(plan), end))
+            errors.append(_relative_error(_end(problem, plan), end))
         except NonFiniteError:
             errors.append(math.inf)
-    return MethodOrder(
-        method=method.name,
-        order=method.order,
-        stiff_order=method.stiff_order,
-        observed=observed_order(steps, errors, window=window),
-        errors=tuple(errors),
-        slopes=slopes(steps, errors),
-        evaluations=tuple(plan.nfe for plan in plans),
-    )
+    observed = observed_order(steps, errors, window=window)
+    declared = method.name, method.order, method.stiff_order
+    nfev = tuple(plan.nfe for plan in plans)
+    return MethodOrder(*declared, observed, tuple(errors), slopes(steps, errors), nfev)
 
 
 def _relative_error(y: Any, end: Any) -> float:
@@ -309,41 +268,33 @@ def _relative_error(y: Any, end: Any) -> float:
     truth = xp.asarray(end, dtype=y.dtype, device=device(y))
     if tuple(truth.shape) != tuple(y.shape):
         raise InvalidArgument(
-            f"the solution to compare with has shape {tuple(truth.shape)}; it must have the shape "
-            f"of y0, {tuple(y.shape)}"
+            f"reference has shape {tuple(truth.shape)}; it must have that of y0, {tuple(y.shape)}"
         )
     scale = float(xp.max(xp.abs(truth)))
     return float(xp.max(xp.abs(y - truth))) / (scale or 1.0)
 
 
-def _computed_reference(runs: _Runs, count: int) -> tuple[str, Any, float]:
+def _computed_reference(
+    problem: SemilinearProblem, spacing: Spacing | None, n: int
+) -> tuple[str, Any, float]:
     """Return what the reference is, y at t1, and how far a second method is from it."""
-    y = runs.end(runs.plan(REFERENCE, count, "rk"))
-    disagreement = _relative_error(runs.end(runs.plan(CHECK, count, "rk")), y)
-    allowed = math.sqrt(runs.eps)
-    if not disagreement <= allowed:
+    y, check = (_end(problem, _plan(problem, spacing, m, n, "rk")) for m in (REFERENCE, CHECK))
+    disagreement, allowed = _relative_error(check, y), math.sqrt(_eps(y))
+    if disagreement > allowed:
         raise InvalidArgument(
-            f"problem has no exact solution, and none can be computed: {REFERENCE} and {CHECK} "
-            f"with {count} steps differ by {disagreement:.1e}, more than {allowed:.1e}, relative to "
-            "the solution; give more steps, a shorter t_span, or reference="
+            f"problem has no exact solution, and {REFERENCE} and {CHECK} with {n} steps differ by "
+            f"{disagreement:.1e} (relative), more than {allowed:.1e}; give more steps or reference="
         )
-    source = f"against {REFERENCE} with {count} steps ({CHECK} differs by {disagreement:.1e})"
-    return source, y, disagreement
+    return f"{REFERENCE} with {n} steps ({CHECK} differs by {disagreement:.1e})", y, disagreement
+
+
+def _eps(y: Any) -> float:
+    return float(array_namespace(y).finfo(y.dtype).eps)
 
 
 def _ladder(steps: Sequence[int]) -> tuple[int, ...]:
-    ladder = tuple(steps)
-    whole = all(isinstance(n, int) and n >= 1 for n in ladder)
-    if not whole or len(ladder) < 2 or any(n >= m for n, m in pairwise(ladder)):
-        raise InvalidArgument(
-            f"steps={steps!r} must be at least two increasing positive whole numbers"
-        )
+    ladder = tuple(int(n) for n in steps)
+    increasing = all(n < m for n, m in pairwise((0, *ladder)))
+    if not increasing or len(ladder) < 2 or ladder != tuple(steps):
+        raise InvalidArgument(f"steps={steps!r} must be two or more positive integers, increasing")
     return ladder
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

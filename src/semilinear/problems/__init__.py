@@ -50,7 +50,7 @@ def get(name: str) -> Problem:
     UnknownName
         Lists the names that are near.
     """
-    factory = _REGISTRY.get(name.lower()) if isinstance(name, str) else None
+    factory = _REGISTRY.get(str(name).lower())
     if factory is None:
         raise UnknownName.among("problem", name, _REGISTRY)
     return factory()

@@ -47,7 +47,7 @@ class Problem:
 def forced(
     interaction: Callable[[float, Any], Any],
     solution: Callable[[float], np.ndarray],
-    remainder: Callable[[float], np.ndarray],
+    remainder: Callable[[float], Any],
 ) -> Callable[[float, Any], Any]:
     """Return ``N(t, y) = g(t, y) - g(t, Y(t)) + r(t)``, for which Y solves the problem.
 

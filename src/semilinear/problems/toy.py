@@ -33,7 +33,7 @@ def coupled() -> Problem:
     def solution(t: float) -> np.ndarray:
         return np.array([1 + 0.2 * cos(4 * t), -0.5 + 0.2 * sin(5 * t), 1.5 + 0.2 * sin(3 * t)])
 
-    def remainder(t: float) -> np.ndarray:
+    def remainder(t: float) -> Any:
         slope = np.array([-0.8 * sin(4 * t), cos(5 * t), 0.6 * cos(3 * t)])
         return slope - rates * solution(t)
 
@@ -69,7 +69,7 @@ def complex_diagonal() -> Problem:
     def solution(t: float) -> np.ndarray:
         return np.array([1 + 0.2 * wave(4, t), 0.5j + 0.2 * wave(-5, t), 1 - 1j + 0.2 * wave(3, t)])
 
-    def remainder(t: float) -> np.ndarray:
+    def remainder(t: float) -> Any:
         slope = 1j * np.array([0.8 * wave(4, t), -wave(-5, t), 0.6 * wave(3, t)])
         return slope - rates * solution(t)
 
@@ -107,9 +107,9 @@ def time_dependent() -> Problem:
     def solution(t: float) -> np.ndarray:
         return np.array([1 + 0.2 * cos(3 * t), 1.5 + 0.2 * sin(4 * t), 0.5 + 0.2 * cos(4 * t)])
 
-    def remainder(t: float) -> np.ndarray:
+    def remainder(t: float) -> Any:
         slope = np.array([-0.6 * sin(3 * t), 0.8 * cos(4 * t), -0.8 * sin(4 * t)])
-        return np.asarray((slope - rate(t) * solution(t)) / weight(t))
+        return (slope - rate(t) * solution(t)) / weight(t)
 
     return Problem(
         name="time_dependent",
@@ -140,7 +140,7 @@ def dense() -> Problem:
     def solution(t: float) -> np.ndarray:
         return np.array([1.8 + 0.2 * sin(4 * t), 0.6 + 0.2 * cos(5 * t), 0.4 + 0.2 * cos(3 * t)])
 
-    def remainder(t: float) -> np.ndarray:
+    def remainder(t: float) -> Any:
         slope = np.array([0.8 * cos(4 * t), -sin(5 * t), -0.6 * sin(3 * t)])
         return slope - matrix @ solution(t)
 

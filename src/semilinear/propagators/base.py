@@ -63,17 +63,13 @@ class Propagator(ABC):
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         """Raise `InvalidArgument` if a state of this shape and kind cannot be propagated."""
 
-    @property
-    def is_complex(self) -> bool:
-        """Whether coefficients are complex."""
-        return False
 
-    def _check_complex(self, complex_state: bool, argument: str) -> None:
-        if self.is_complex and not complex_state:
-            raise InvalidArgument(
-                f"{argument} is real but the linear part is complex; pass a complex {argument}, "
-                f"for example {argument}.astype(complex)"
-            )
+def refuse_real_state(argument: str) -> InvalidArgument:
+    """Return the error for a real state with a complex linear part."""
+    return InvalidArgument(
+        f"{argument} is real but the linear part is complex; pass a complex {argument}, "
+        f"for example {argument}.astype(complex)"
+    )
 
 
 def newton_integrals(

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from semilinear.errors import InvalidArgument
-from semilinear.propagators.base import Coefficient, Propagator, finite_array, newton_integrals
+from semilinear.propagators.base import (
+    Coefficient,
+    Propagator,
+    finite_array,
+    newton_integrals,
+    refuse_real_state,
+)
 
 TERMS = 18
 """Taylor terms for a matrix of norm at most 1/2: 2^-18 / 18! < 1e-21."""
@@ -40,12 +46,9 @@ class Dense(Propagator):
     def __repr__(self) -> str:
         return f"Dense(shape={self.matrix.shape}, dtype={self.matrix.dtype})"
 
-    @property
-    def is_complex(self) -> bool:
-        return self.matrix.dtype.kind == "c"
-
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
-        self._check_complex(complex_state, argument)
+        if self.matrix.dtype.kind == "c" and not complex_state:
+            raise refuse_real_state(argument)
         if not shape or shape[-1] != len(self.matrix):
             raise InvalidArgument(
                 f"{argument} has shape {shape}; its last axis must have length {len(self.matrix)}, "

@@ -9,7 +9,13 @@ import numpy as np
 
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import phi_functions
-from semilinear.propagators.base import Coefficient, Propagator, finite_array, newton_integrals
+from semilinear.propagators.base import (
+    Coefficient,
+    Propagator,
+    finite_array,
+    newton_integrals,
+    refuse_real_state,
+)
 
 
 class Diagonal(Propagator):
@@ -36,12 +42,9 @@ class Diagonal(Propagator):
     def __repr__(self) -> str:
         return f"Diagonal(shape={self.eigenvalues.shape}, dtype={self.eigenvalues.dtype})"
 
-    @property
-    def is_complex(self) -> bool:
-        return self.eigenvalues.dtype.kind == "c"
-
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
-        self._check_complex(complex_state, argument)
+        if self.eigenvalues.dtype.kind == "c" and not complex_state:
+            raise refuse_real_state(argument)
         try:
             fits = np.broadcast_shapes(shape, self.eigenvalues.shape) == shape
         except ValueError:

@@ -65,18 +65,12 @@ class Scalar(Propagator):
         self.rate = rate if callable(rate) else _number(rate, "rate")
         self.weight = weight if callable(weight) else _number(weight, "weight")
         self.constant = not (callable(rate) or callable(weight))
-        probes = [f(0.5) if callable(f) else f for f in (self.rate, self.weight)]
-        self._complex = any(isinstance(p, complex) or np.iscomplexobj(p) for p in probes)
 
     def __repr__(self) -> str:
         return f"Scalar({self.rate!r}, weight={self.weight!r})"
 
-    @property
-    def is_complex(self) -> bool:
-        return self._complex
-
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
-        self._check_complex(complex_state, argument)
+        """Accept states of any shape; whether L(t) is complex shows in the coefficients."""
 
     def input_weight(self, t: Any) -> Coefficient:
         return _sample(self.weight, t)
