@@ -130,9 +130,9 @@ def _panels(z: np.ndarray) -> np.ndarray:
 
 def _sample(f: Any, t: Any) -> Any:
     """Evaluate f at an array of times, point by point if it takes no arrays."""
-    if not callable(f):
-        return f
     times = np.asarray(t, dtype=float)
+    if not callable(f):
+        return np.broadcast_to(f, times.shape)
     try:
         values = np.asarray(f(times))
         if values.shape in ((), times.shape):
