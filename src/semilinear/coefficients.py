@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from functools import lru_cache
 from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import Combine, Lagrange, Step, Weight
+from semilinear.methods.rows import Combine, Lagrange, Step
 from semilinear.phi import Phi
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import Coefficient
@@ -22,24 +21,23 @@ Points = Mapping[int, Any]
 class Extrapolation(NamedTuple):
     """What Adams predictors of all degrees share, asked of the propagator once for many steps.
 
-    The Newton integrals of the nodes t_n, t_{n-1}, ... of a lower degree are the first ones of a
-    higher degree.
+    ``weights[k - 1][j]`` is the weight of the grid point t_{n-j} among the last k.
     """
 
     flow: Coefficient
-    integrals: list[Coefficient]
+    weights: list[list[Coefficient]]
 
-    def of(self, index: Any) -> Extrapolation:
-        """Return the answers of some of the steps."""
-        return Extrapolation(self.flow[index], [x[index] for x in self.integrals])
+    def of(self, index: Any, count: int) -> Extrapolation:
+        """Return the answers of some of the steps, which look at `count` points."""
+        weights = [[] for _ in range(count - 1)] + [[w[index] for w in self.weights[count - 1]]]
+        return Extrapolation(self.flow[index], weights)
 
 
 def extrapolation(propagator: Propagator, points: Points, count: int) -> Extrapolation:
-    """Ask for the flow of a step and for the Newton integrals of its last `count` grid points."""
-    a, b = points[0], points[1]
-    nodes = [points[-q] for q in range(count - 1)]
-    scale = _scale(a, b, points[-1] if count > 1 else None)
-    return Extrapolation(propagator.flow(a, b), propagator.integrals(a, b, nodes, scale))
+    """Ask for the flow of a step and for the weights of its last `count` grid points."""
+    times = [points[-q] for q in range(count)]
+    weights = _weights_by_count(propagator, points[0], points[1], times)
+    return Extrapolation(propagator.flow(points[0], points[1]), weights)
 
 
 @lru_cache(maxsize=1024)
@@ -67,118 +65,153 @@ def step_coefficients(
     shared
         Answers of the propagator that are known already.
     """
-    weights = _StepWeights(step, propagator, points, shared)
-    numbers: list[Coefficient] = []
-    for row in step.instructions:
-        if isinstance(row, Combine):
-            numbers.extend(weights.of_state(weight) for _, weight in row.states)
-            numbers.extend(weights.of_input(weight) for _, weight in row.inputs)
-    return numbers
+    read = _read(step)
+    weights = _StepWeights(read.highest, propagator, points, shared)
+    return [
+        weights.lagrange_weights(weight.nodes)[weight.j]
+        if isinstance(weight, Lagrange)
+        else weights.combined(weight)
+        for weight in read.weights
+    ]
+
+
+class _Term(NamedTuple):
+    """A rational multiple of an atom, in floats; `of_state` if it multiplies a state."""
+
+    factor: float
+    k: int
+    frm: float
+    to: float
+    of_state: bool
+
+
+class _Read(NamedTuple):
+    """The weights of a step in the order of its coefficients, read once."""
+
+    weights: tuple[Lagrange | tuple[_Term, ...], ...]
+    highest: dict[tuple[float, float], int]
+    """Highest index of phi that is asked for on each interval."""
 
 
 @lru_cache(maxsize=1024)
-def _highest_phis(step: Step) -> dict[tuple[Fraction, Fraction], int]:
-    """Return the highest index of phi that inputs of a step ask for on each interval."""
-    highest: dict[tuple[Fraction, Fraction], int] = {}
+def _read(step: Step) -> _Read:
+    weights: list[Lagrange | tuple[_Term, ...]] = []
     for row in step.instructions:
         if isinstance(row, Combine):
-            for _, weight in row.inputs:
-                for (k, frm, to), _ in weight if isinstance(weight, Phi) else ():
-                    highest[frm, to] = max(k, highest.get((frm, to), 0))
-    return highest
+            weights.extend(_terms(weight, of_state=True) for _, weight in row.states)
+            weights.extend(
+                weight if isinstance(weight, Lagrange) else _terms(weight, of_state=False)
+                for _, weight in row.inputs
+            )
+    highest: dict[tuple[float, float], int] = {}
+    for weight in weights:
+        for term in () if isinstance(weight, Lagrange) else weight:
+            key = (term.frm, term.to)
+            highest[key] = max(term.k, highest.get(key, 0))
+    return _Read(tuple(weights), highest)
+
+
+def _terms(weight: Phi, *, of_state: bool) -> tuple[_Term, ...]:
+    return tuple(
+        _Term(float(factor), k, float(frm), float(to), of_state) for (k, frm, to), factor in weight
+    )
 
 
 class _StepWeights:
     """Answers of one propagator on one step (or on an array of steps), each asked for once."""
 
     def __init__(
-        self, step: Step, propagator: Propagator, points: Points, shared: Extrapolation | None
+        self,
+        highest: dict[tuple[float, float], int],
+        propagator: Propagator,
+        points: Points,
+        shared: Extrapolation | None,
     ) -> None:
+        self.highest = highest
         self.propagator = propagator
         self.points = points
         self.shared = shared
-        self.highest = _highest_phis(step)
-        self.flows: dict[tuple[Fraction, Fraction], Coefficient] = {}
+        self.flows: dict[tuple[float, float], Coefficient] = {}
         if shared is not None:
-            self.flows[Fraction(0), Fraction(1)] = shared.flow
-        self.phis: dict[tuple[Fraction, Fraction], list[Coefficient]] = {}
+            self.flows[0.0, 1.0] = shared.flow
+        self.phis: dict[tuple[float, float], list[Coefficient]] = {}
         self.lagrange: dict[tuple[int, ...], list[Coefficient]] = {}
 
-    def time(self, c: Fraction) -> Any:
-        if c == 1:
+    def time(self, c: float) -> Any:
+        if c == 1.0:
             return self.points[1]
         start = self.points[0]
-        return start if c == 0 else start + float(c) * (self.points[1] - start)
+        return start if c == 0.0 else start + c * (self.points[1] - start)
 
-    def flow(self, frm: Fraction, to: Fraction) -> Coefficient:
+    def flow(self, frm: float, to: float) -> Coefficient:
         if frm == to:
             return 1.0
         if (frm, to) not in self.flows:
             self.flows[frm, to] = self.propagator.flow(self.time(frm), self.time(to))
         return self.flows[frm, to]
 
-    def of_state(self, weight: Phi) -> Coefficient:
-        """Weight of a state: flows only."""
-        return _sum([(float(x), self.flow(frm, to)) for (_, frm, to), x in weight])
+    def combined(self, terms: tuple[_Term, ...]) -> Coefficient:
+        """Return the weight of a state, or of a value of N with the step length included."""
+        total: Coefficient = None
+        for factor, k, frm, to, of_state in terms:
+            value = self.flow(frm, to) if of_state else self.scaled_phi(k, frm, to)
+            if factor != 1.0:
+                value = factor * value
+            total = value if total is None else total + value
+        return 0.0 if total is None else total
 
-    def of_input(self, weight: Weight) -> Coefficient:
-        """Weight of a value of N, the step length included."""
-        if isinstance(weight, Lagrange):
-            return self.lagrange_weights(weight.nodes)[weight.j]
-        return _sum([(float(x), self.scaled_phi(*atom)) for atom, x in weight])
-
-    def scaled_phi(self, k: int, frm: Fraction, to: Fraction) -> Coefficient:
+    def scaled_phi(self, k: int, frm: float, to: float) -> Coefficient:
         """Return h phi_k over [frm, to]; phi_0 of an input carries B at the left end."""
         a, b = self.time(frm), self.time(to)
         if k == 0:
             length = self.points[1] - self.points[0]
-            weight = self.propagator.input_weight(a)
-            return length * (self.flow(frm, to) * weight)
+            return length * (self.flow(frm, to) * self.propagator.input_weight(a))
         if (frm, to) not in self.phis:
             count = self.highest[frm, to] - 1
             self.phis[frm, to] = self.propagator.integrals(a, b, [a] * count, b - a)
-        return self.phis[frm, to][k - 1] * (1 / (factorial(k - 1) * float(to - frm)))
+        return self.phis[frm, to][k - 1] * (1 / (factorial(k - 1) * (to - frm)))
 
     def lagrange_weights(self, nodes: tuple[int, ...]) -> list[Coefficient]:
-        """Return the weights of all nodes, by divided differences of the Newton integrals."""
+        """Return the weights of all nodes."""
+        if self.shared is not None and nodes[0] == 0:
+            return self.shared.weights[len(nodes) - 1]
         if nodes not in self.lagrange:
             times = [self.points[q] for q in nodes]
             a, b = self.points[0], self.points[1]
-            scale = _scale(a, b, times[1] if len(times) > 1 else None)
-            if self.shared is not None and nodes[0] == 0:
-                integrals = self.shared.integrals[: len(nodes)]
-            else:
-                integrals = self.propagator.integrals(a, b, times[:-1], scale)
-            self.lagrange[nodes] = [
-                _lagrange_weight(j, times, scale, integrals) for j in range(len(nodes))
-            ]
+            self.lagrange[nodes] = _weights_by_count(self.propagator, a, b, times)[-1]
         return self.lagrange[nodes]
+
+
+def _weights_by_count(
+    propagator: Propagator, a: Any, b: Any, times: list[Any]
+) -> list[list[Coefficient]]:
+    """Return the Lagrange weights of the first 1, 2, ... of the nodes, by divided differences.
+
+    With the Newton integrals I_m, ``W_j = sum_{m>=j} I_m / prod_{l<=m, l!=j} (t_j - t_l) / scale``,
+    so that the weights of fewer nodes are partial sums.
+    """
+    scale = _scale(a, b, times[1] if len(times) > 1 else None)
+    integrals = propagator.integrals(a, b, times[:-1], scale)
+    denominators: list[Any] = []
+    weights: list[Coefficient] = []
+    by_count = []
+    for m, integral in enumerate(integrals):
+        own: Any = 1.0
+        for j in range(m):
+            difference = (times[j] - times[m]) / scale
+            denominators[j] = denominators[j] * difference
+            own = own * -difference
+            weights[j] = weights[j] + (1.0 / denominators[j]) * integral
+        denominators.append(own)
+        weights.append((1.0 / own) * integral)
+        by_count.append(list(weights))
+    return by_count
 
 
 def _scale(a: Any, b: Any, other: Any) -> Any:
     """Return the unit of length of nodes: b - a, or the step before it if b is infinite."""
     scale = b - a
     if np.ndim(scale) and not np.isfinite(scale).all():
-        before = np.ones_like(scale) if other is None else np.where(other == a, 1.0, a - other)
+        before = np.ones_like(scale) if other is None else a - other
         scale = np.where(np.isfinite(scale), scale, before)
     return scale
-
-
-def _lagrange_weight(j: int, times: list[Any], scale: Any, integrals: list[Coefficient]) -> Any:
-    """Return ``sum_{m>=j} I_m / prod_{l<=m, l!=j} (t_j - t_l) / scale``."""
-    denominator: Any = 1.0
-    total: Any = 0.0
-    for m, integral in enumerate(integrals):
-        if m != j:
-            denominator = denominator * ((times[j] - times[m]) / scale)
-        if m >= j:
-            total = total + (1.0 / denominator) * integral
-    return total
-
-
-def _sum(terms: list[tuple[float, Coefficient]]) -> Coefficient:
-    total: Coefficient = None
-    for factor, value in terms:
-        scaled = value if factor == 1.0 else factor * value
-        total = scaled if total is None else total + scaled
-    return 0.0 if total is None else total

@@ -21,6 +21,8 @@ from semilinear.kernels import Backend, backend_for
 from semilinear.methods.rows import BASE
 from semilinear.segments import Code, Segment
 
+new = tuple.__new__
+
 
 class State(NamedTuple):
     """Where a run stands; frozen.
@@ -173,7 +175,8 @@ class Course(ABC):
             cursor, t, done, at_once = self.follow(cursor, run, code, slots)
             if not at_once:
                 x = run.backend.give(slots[code.asked])
-                return State(x, t, done, evaluation, step, cursor, slots, code, run)
+                # What State(...) does, in half the time.
+                return new(State, (x, t, done, evaluation, step, cursor, slots, code, run))
             env = slots
 
     def _through(

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from semilinear.errors import InvalidArgument
 from semilinear.orders import OrderStudy
@@ -64,6 +64,7 @@ def order_plot(study: OrderStudy, path: str | Path | None = None) -> Figure:
         _reference_slopes(axes, {result.order for result in study.results}, sizes, 2.5 * top)
     every = 1 + (len(sizes) - 1) // 8
     axes.set_xticks(sizes[::every], labels=[f"{h:.3g}" for h in sizes[::every]])
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(f"mean step size on [{t0:g}, {t1:g}]")
     axes.set_ylabel("relative error, maximum norm")
     axes.set_title(f"{study.problem}: method (observed order)")

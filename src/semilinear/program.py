@@ -125,9 +125,8 @@ class Program:
             return [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
         index = np.asarray(members)
         points = {q: self.grid[index + q] for q in range(-step.history, 2)}
-        shared = None
-        if extrapolates(step):
-            shared = self._shared.of(self._place[index])
+        count = extrapolates(step)
+        shared = self._shared.of(self._place[index], count) if count else None
         numbers = step_coefficients(step, self.propagator, points, shared=shared)
         return [*numbers, *self._told(step, members)]
 
@@ -144,13 +143,16 @@ class Program:
 
     @cached_property
     def _shared(self) -> Extrapolation:
-        """Answers for all extrapolating steps at once; nodes that a step has not are never used."""
+        """Answers for all extrapolating steps at once.
+
+        Points that a step does not look at are replaced by made-up ones, and never used.
+        """
         index = self._extrapolating
         width = np.array([extrapolates(self.steps[n]) for n in index])
         points = {q: self.grid[index + q] for q in (0, 1)}
         for q in range(1, int(width.max())):
-            there = np.where(width > q, index - q, index)
-            points[-q] = self.grid[there]
+            there = np.maximum(index - q, 0)
+            points[-q] = np.where(width > q, self.grid[there], points[0] + q)
         return extrapolation(self.propagator, points, int(width.max()))
 
     def values(self, n: int) -> list[Any]:
@@ -200,6 +202,8 @@ def table_segments(program: Program) -> tuple[list[Segment], Segment]:
 
 def _filled(code: Code, this: np.ndarray, following: np.ndarray, count: int) -> np.ndarray:
     """Return the matrices of a code for `count` steps at once, shape (count, outputs, sources)."""
+    if code.plain is not None:
+        return np.ascontiguousarray(this[code.plain, :].T)[:, None, :]
     dtype = np.result_type(this, following)
     filled = np.zeros((count, len(code.recipe), len(code.sources)), dtype=dtype)
     for o, row in enumerate(numbers(code, this, following, matrix=False)):

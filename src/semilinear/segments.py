@@ -78,6 +78,7 @@ class Code:
     recipe: tuple[Form, ...]
     completes: bool
     draws: int
+    plain: tuple[int, ...] | None
 
 
 class Segment(NamedTuple):
@@ -260,7 +261,18 @@ def _finish(count: int, draws: int, live: dict[str, Form], asked: str, *, comple
         tuple(outputs),
         completes,
         draws,
+        _plain(outputs, sources),
     )
+
+
+def _plain(outputs: list[Form], sources: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the coefficients of the one output if it is a row of this step as it stands."""
+    if len(outputs) != 1:
+        return None
+    products = [outputs[0][source] for source in sources]
+    if any(len(p) != 1 or len(p[0]) != 1 or p[0][0][0] != 0 for p in products):
+        return None
+    return tuple(p[0][0][1] for p in products)
 
 
 def _getter(indices: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:

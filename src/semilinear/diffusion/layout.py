@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,12 +39,12 @@ class Layout:
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
 
-    @property
+    @cached_property
     def reaches_data(self) -> bool:
         """Whether the last step ends at sigma = 0."""
         return not self.encoding and (self.final == "zero" or self.schedule.sigma(self.t_end) == 0)
 
-    @property
+    @cached_property
     def adds_step_to_data(self) -> bool:
         """Whether that step goes beyond t_end."""
         return self.final == "zero" and self.schedule.sigma(self.t_end) != 0
@@ -71,7 +72,7 @@ class Layout:
                 ) from None
             return float(np.nextafter(self.schedule.t_min, -np.inf))
 
-    @property
+    @cached_property
     def begins_in_noise(self) -> bool:
         """Whether the first step begins at alpha = 0."""
         return not self.encoding and self.schedule.alpha(self.t_start) == 0

@@ -17,14 +17,23 @@ from semilinear.kernels.reference import Backend, Native
 
 
 @compiled
+def in_kind_of(out: Any, c: Any) -> Any:
+    """Return coefficients in the dtype of `out`: converted here, they cost the loop nothing."""
+    w = np.empty(c.size, out.dtype)
+    for j in range(c.size):
+        w[j] = out.dtype.type(c[j])
+    return w
+
+
+@compiled
 def scalar_one(out: Any, sources: Any, c: Any) -> bool:
     """Write ``out = sum_j c[0, j] sources[j]``; return whether an entry is not finite."""
     bad = False
-    kind = out.dtype.type
+    w = in_kind_of(out, c[0])
     for i in range(out.size):
-        total = kind(c[0, 0]) * sources[0][i]
+        total = w[0] * sources[0][i]
         for j in range(1, len(sources)):
-            total += kind(c[0, j]) * sources[j][i]
+            total += w[j] * sources[j][i]
         out[i] = total
         bad |= not np.isfinite(total)
     return bad
@@ -34,13 +43,13 @@ def scalar_one(out: Any, sources: Any, c: Any) -> bool:
 def scalar_two(out: Any, second: Any, sources: Any, c: Any) -> bool:
     """Write two linear combinations of the same sources in one pass."""
     bad = False
-    kind = out.dtype.type
+    w, v = in_kind_of(out, c[0]), in_kind_of(out, c[1])
     for i in range(out.size):
-        total = kind(c[0, 0]) * sources[0][i]
-        other = kind(c[1, 0]) * sources[0][i]
+        total = w[0] * sources[0][i]
+        other = v[0] * sources[0][i]
         for j in range(1, len(sources)):
-            total += kind(c[0, j]) * sources[j][i]
-            other += kind(c[1, j]) * sources[j][i]
+            total += w[j] * sources[j][i]
+            other += v[j] * sources[j][i]
         out[i] = total
         second[i] = other
         bad |= (not np.isfinite(total)) | (not np.isfinite(other))
