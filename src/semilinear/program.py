@@ -106,14 +106,23 @@ class Program:
 
     def evaluation_points(self) -> np.ndarray:
         """Return the independent variable at every evaluation, in order."""
+        return self._at_evaluations(self._at)
+
+    def at_grid_points(self, values: np.ndarray) -> np.ndarray:
+        """Return, of `values` on the grid, those at every evaluation; NaN at stages in between."""
+        return self._at_evaluations(
+            lambda members, c: values[np.asarray(members) + int(c)] if c in (0, 1) else np.nan
+        )
+
+    def _at_evaluations(self, value: Callable[[list[int], float], Any]) -> np.ndarray:
         starts = np.cumsum([0] + [step.evaluations for step in self.steps])
-        points = np.empty(starts[-1])
+        values = np.empty(starts[-1])
         for step, members in self.groups.items():
             for k, ask in enumerate(self.lowered(step).asks):
-                points[starts[members] + k] = self._at(members, float(ask.at))
-        return points
+                values[starts[members] + k] = value(members, float(ask.at))
+        return values
 
-    def _at(self, members: Any, c: float) -> Any:
+    def _at(self, members: list[int], c: float) -> Any:
         index = np.asarray(members)
         if c in (0.0, 1.0):
             return self.grid[index + int(c)]
@@ -213,7 +222,11 @@ def _filled(code: Code, this: np.ndarray, following: np.ndarray, count: int) -> 
 
 
 Signature = tuple[Step, tuple[int, ...]]
-"""A step, and the numbers of the lengths of the steps that its weights look at."""
+"""A step, and what its coefficients depend on.
+
+For a constant operator the numbers of the lengths of the steps that its weights look at, else the
+number of the step.
+"""
 
 
 class LazySegments(Sequence[Segment]):
@@ -245,6 +258,8 @@ class LazySegments(Sequence[Segment]):
 
     def _signature(self, n: int) -> Signature:
         step = self.program.steps[n]
+        if not self.program.propagator.constant:
+            return step, (n,)
         return step, tuple(self._classes[n - step.history : n + 1])
 
     def _made(self, code: Code, this: Signature, following: Signature | None) -> Operators:
@@ -255,6 +270,10 @@ class LazySegments(Sequence[Segment]):
 
     def _asked(self, signature: Signature) -> list[Any]:
         step, classes = signature
+        if not self.program.propagator.constant:
+            n = classes[0]
+            grid = {q: float(self.program.grid[n + q]) for q in range(-step.history, 2)}
+            return step_coefficients(step, self.program.propagator, grid)
         lengths = [self._lengths[c] for c in classes]
         points = {1: lengths[-1], 0: 0.0}
         for q, length in enumerate(reversed(lengths[:-1]), start=1):

@@ -60,7 +60,7 @@ class Layout:
         return np.append(inner, zero)
 
     def _t_of_data(self) -> float:
-        """Return the time of sigma = 0, the end of the domain where it is never reached."""
+        """Return the time of sigma = 0; -inf where it lies outside the time domain."""
         try:
             return float(self.schedule.t_of_lam(np.inf))
         except InvalidArgument:
@@ -70,7 +70,7 @@ class Layout:
                     f"so {self.sampler.name} has no last step in t; use final='denoise', or a "
                     "method in rho or lambda"
                 ) from None
-            return float(np.nextafter(self.schedule.t_min, -np.inf))
+            return -np.inf
 
     @cached_property
     def begins_in_noise(self) -> bool:

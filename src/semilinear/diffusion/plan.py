@@ -68,6 +68,7 @@ class DiffusionPlan(Plan):
         """C_ij of each step, newest evaluation first, shape (steps, values of N).
 
         Weights of N (eps, for DEIS), zero where a value does not exist yet; multistep methods only.
+        Of a predictor-corrector pair, the corrector's.
         """
         if not isinstance(self.sampler.method, Multistep):
             raise InvalidArgument(
@@ -77,7 +78,10 @@ class DiffusionPlan(Plan):
 
     @cached_property
     def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        width = getattr(self.sampler.method, "past", 0)
+        method = self.sampler.method
+        width = 0
+        if isinstance(method, Multistep):
+            width = method.past + (method.mode != "P")
         transfer = np.empty(self.steps)
         weights = np.zeros((self.steps, width))
         for row in self.rows:
@@ -193,7 +197,10 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
         tell=parameterisation.tell(schedule, prediction),
         given=given,
     )
-    asked = np.asarray(variable.to_t(schedule, program.evaluation_points()))
+    # Grid times as they were given: a round trip through rho or lambda would round them.
+    asked = program.at_grid_points(times if len(u) == len(times) else np.append(times, times[-1]))
+    between = np.isnan(asked)
+    asked[between] = variable.to_t(schedule, program.evaluation_points()[between])
     return DiffusionPlan(
         program,
         times=asked.tolist(),

@@ -23,7 +23,8 @@ def sequence(method: Method, count: int, *, start: str = "ramp") -> list[Step]:
         Number of steps.
     start
         For a multistep method, how the first steps are made: ``"ramp"``, the degree grows with the
-        number of known values (published, one evaluation a step, but the order falls to two), or
+        number of known values (published, one evaluation a step, but the order falls to two, of
+        a pair to three), or
         ``"rk"``, exponential Runge-Kutta steps that keep the order.
     """
     if isinstance(method, Tableau):

@@ -102,7 +102,7 @@ def newton_integrals(
 def finite_array(value: Any, argument: str) -> np.ndarray:
     """Return `value` as a read-only float64 or complex128 array, or refuse it."""
     try:
-        array = np.array(value)
+        array = np.asarray(value)
         if array.dtype.kind not in "biufc":
             raise TypeError
     except (TypeError, ValueError):
