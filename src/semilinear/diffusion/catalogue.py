@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.errors import UnknownName
-from semilinear.methods import CLASSICAL, Method, MethodInfo, etdab, ipndm, lawson
+from semilinear.methods import (
+    CLASSICAL,
+    Method,
+    MethodInfo,
+    MethodTable,
+    etdab,
+    ipndm,
+    lawson,
+)
 
 
 class Sampler(NamedTuple):
@@ -64,9 +72,12 @@ _REGISTRY = {sampler.name: sampler for sampler in _samplers()}
 ALIASES = {"deis": "tab3", "dpm_solver1": "ddim", "heun": "rho_heun2"}
 
 
-def names() -> list[str]:
-    """Return the names of all samplers (aliases left out)."""
-    return list(_REGISTRY)
+def names() -> MethodTable:
+    """Return all samplers by name (aliases left out) with order, history and evaluations per step.
+
+    A dictionary from name to `MethodInfo` that shows itself as a table.
+    """
+    return MethodTable((name, info(name)) for name in _REGISTRY)
 
 
 def get(method: str | Sampler) -> Sampler:
@@ -83,4 +94,4 @@ def info(method: str | Sampler) -> MethodInfo:
     """Return order, number of past values and evaluations per step of a sampler."""
     s = get(method)
     m = s.method
-    return MethodInfo(s.name, s.order, m.stiff_order, m.history, m.evaluations, s.reference)
+    return MethodInfo(s.name, s.order, None, m.history, m.evaluations, s.reference)

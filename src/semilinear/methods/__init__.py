@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import adams, butcher, etdrk
 from semilinear.methods import lawson as _lawson
 from semilinear.methods.adams import etdab, etdpec, ipndm
 from semilinear.methods.butcher import CLASSICAL, Butcher
 from semilinear.methods.etdrk import etd2rk
+from semilinear.methods.info import MethodInfo, MethodTable
 from semilinear.methods.lawson import lawson
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.sequence import STARTS, Method, sequence
@@ -25,6 +24,7 @@ __all__ = [
     "Butcher",
     "Method",
     "MethodInfo",
+    "MethodTable",
     "Multistep",
     "Tableau",
     "butcher",
@@ -63,20 +63,12 @@ ALIASES: dict[str, str] = {
 }
 
 
-class MethodInfo(NamedTuple):
-    """What a user chooses by."""
+def names() -> MethodTable:
+    """Return all methods by name (aliases left out) with order, history and evaluations per step.
 
-    name: str
-    order: int
-    stiff_order: int
-    history: int
-    evaluations: int
-    reference: str
-
-
-def names() -> list[str]:
-    """Return the names of all methods (aliases left out)."""
-    return sorted(_REGISTRY)
+    A dictionary from name to `MethodInfo` that shows itself as a table.
+    """
+    return MethodTable((name, info(name)) for name in sorted(_REGISTRY))
 
 
 def get(method: str | Method) -> Method:
