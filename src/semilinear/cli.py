@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InvalidArgument, MissingDependency) as error:
         print(f"semilinear {options.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader went away (a pager, head): nothing is wrong. Keep Python from saying otherwise.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -213,11 +218,9 @@ def _write(path: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> Non
 
 
 def _list_methods(options: argparse.Namespace) -> int:
-    print(
-        "semilinear.solve (order: of multistep methods with start='rk'; the ramp start lowers it)"
-    )
+    print("semilinear.solve (multistep methods: the order with start='rk'; the ramp lowers it)\n")
     print(methods.names())
-    print("\nsemilinear.diffusion (order: of multistep methods with start='rk', as above)")
+    print("\nsemilinear.diffusion (likewise)\n")
     print(diffusion.names())
     return 0
 

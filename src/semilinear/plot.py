@@ -26,6 +26,9 @@ from semilinear.orders import OrderStudy
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 """Eleven against ten colours, so that the pairs repeat after 110 lines only."""
 
+LARGEST = 1e100
+"""Larger errors count as infinite: they overflow the margins of a picture."""
+
 GAP = 2
 """Pixels between images of a grid, white."""
 
@@ -57,7 +60,7 @@ def order_plot(study: OrderStudy, path: str | Path | None = None) -> Figure:
         observed = f"{result.observed:.2f}" if isfinite(result.observed) else "no order"
         lines.append((f"{result.method} ({observed})", sizes, result.errors))
     figure, axes = _log_log(lines)
-    drawn = [error for r in study.results for error in r.errors if 0 < error < np.inf]
+    drawn = [error for r in study.results for error in r.errors if 0 < error < LARGEST]
     if drawn:
         top = min(max(drawn), 20.0) if min(drawn) < 1 else max(drawn)
         axes.set_ylim(min(drawn) / 5, 5 * top)
@@ -158,7 +161,7 @@ def _log_log(lines: Sequence[Line]) -> tuple[Figure, Axes]:
     axes.set_yscale("log")
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for (label, x, y), marker, colour in zip(lines, cycle(MARKERS), cycle(colours), strict=False):
-        usable = [(a, b) for a, b in zip(x, y, strict=True) if 0 < b < np.inf]
+        usable = [(a, b) for a, b in zip(x, y, strict=True) if 0 < b < LARGEST]
         axes.plot(
             [a for a, _ in usable],
             [b for _, b in usable],

@@ -40,16 +40,17 @@ class Sampler(NamedTuple):
     @property
     def order(self) -> int:
         """Order with starting values that are accurate enough."""
-        return 1 if self.parameterisation.quantity == "score" else self.method.order
+        return self.method.order
 
 
 _DEIS = "Zhang and Chen (2022)"
 
 
 def _samplers() -> list[Sampler]:
-    eps_t = Parameterisation("eps", "t")
+    # Weights that do not look at the variable: rho, which reaches sigma = 0 on every schedule.
+    eps = Parameterisation("eps", "rho")
     found = [
-        Sampler("ddim", eps_t, etdab(1), "Song, Meng and Ermon (2020), eta = 0"),
+        Sampler("ddim", eps, etdab(1), "Song, Meng and Ermon (2020), eta = 0"),
         Sampler("euler", Parameterisation("velocity", "t"), etdab(1), "probability flow, Euler"),
         Sampler("ei_score", Parameterisation("score", "t"), etdab(1), f"{_DEIS}, ingredient 1"),
     ]
@@ -63,7 +64,7 @@ def _samplers() -> list[Sampler]:
         found.append(
             Sampler(f"rho_{tableau.name}", Parameterisation("eps", "rho"), method, reference)
         )
-    found.extend(Sampler(f"ipndm{k}", eps_t, ipndm(k), f"{_DEIS}, iPNDM") for k in range(1, 5))
+    found.extend(Sampler(f"ipndm{k}", eps, ipndm(k), f"{_DEIS}, iPNDM") for k in range(1, 5))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +17,10 @@ class Grid(Protocol):
     """A rule that places n + 1 times from t_start to t_end."""
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
-        """Return n + 1 decreasing times, the first and last exactly as given."""
+        """Return n + 1 decreasing times from t_start to t_end.
+
+        The two ends may be off by rounding; a plan puts them where they belong.
+        """
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ def times(
         grid = GRIDS[grid]()
     if callable(grid):
         points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)
+        if points.shape != (n + 1,):
+            raise InvalidArgument(
+                f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
+                f"{n + 1} times"
+            )
         points[0], points[-1] = t_start, t_end
     else:
         points = explicit(grid)
@@ -106,9 +115,14 @@ def explicit(grid: Any) -> np.ndarray:
 
 
 def _power(first: float, last: float, n: int, power: float) -> np.ndarray:
-    if not (np.isfinite(power) and power > 0):
+    if not _is_positive(power):
         raise InvalidArgument(f"power={power!r} of a grid must be positive and finite")
-    return np.linspace(first ** (1 / power), last ** (1 / power), n + 1) ** power
+    points: np.ndarray = np.linspace(first ** (1 / power), last ** (1 / power), n + 1) ** power
+    return points
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < np.inf
 
 
 def _finite_lam(schedule: NoiseSchedule, t: float) -> float:

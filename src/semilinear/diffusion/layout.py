@@ -14,7 +14,7 @@ from semilinear.diffusion.parameterisations import VARIABLES
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
-from semilinear.methods import Multistep, Tableau, etdab, sequence
+from semilinear.methods import Method, Multistep, etdab, sequence
 from semilinear.methods.rows import Step
 
 
@@ -53,23 +53,24 @@ class Layout:
         """Return the grid times of `count` steps, the step to sigma = 0 included."""
         if not self.adds_step_to_data:
             return grids.times(grid, self.schedule, self.t_start, self.t_end, count)
-        zero = self._t_of_data()
+        zero = self._data_time
+        if self.variable.name == "t" and not np.isfinite(zero):
+            raise InvalidArgument(
+                f"final='zero': sigma = 0 lies outside the time domain of {self.schedule!r}, "
+                f"so {self.sampler.name} has no last step in t; use final='denoise', or a "
+                "method in rho or lambda"
+            )
         if count == 1:
             return np.array([self.t_start, zero])
         inner = grids.times(grid, self.schedule, self.t_start, self.t_end, count - 1)
         return np.append(inner, zero)
 
-    def _t_of_data(self) -> float:
-        """Return the time of sigma = 0; -inf where it lies outside the time domain."""
+    @cached_property
+    def _data_time(self) -> float:
+        """The time of sigma = 0; -inf where it lies outside the time domain."""
         try:
             return float(self.schedule.t_of_lam(np.inf))
         except InvalidArgument:
-            if self.variable.name == "t":
-                raise InvalidArgument(
-                    f"final='zero': sigma = 0 lies outside the time domain of {self.schedule!r}, "
-                    f"so {self.sampler.name} has no last step in t; use final='denoise', or a "
-                    "method in rho or lambda"
-                ) from None
             return -np.inf
 
     @cached_property
@@ -82,19 +83,23 @@ class Layout:
         method = self.sampler.method
         if self.begins_in_noise:
             steps: list[Step] = [PURE_NOISE]
-            past = 1 if self.variable.name == "t" else 0
+            past = 1 if self.variable.name == "t" or _is_fixed(method) else 0
             if isinstance(method, Multistep):
                 steps += [method.step(past + n, evaluated=False) for n in range(count - 1)]
             else:
                 steps += sequence(method, count - 1)
         else:
-            steps = sequence(method, count, start=self.start)
-        evaluates_at_end = isinstance(method, Tableau) and 1 in method.c
-        if self.reaches_data and evaluates_at_end and steps[-1] is not PURE_NOISE:
+            most = count - 1 if self.reaches_data else count
+            steps = sequence(method, count, start=self.start, most=most)
+        if self.reaches_data and not self._steps_into_data(method) and steps[-1] is not PURE_NOISE:
             steps[-1] = etdab(1).step(0, evaluated=False)
-        if self.final == "denoise":
+        if self.final == "denoise" and not self.reaches_data:
             steps.append(DENOISE)
         return steps
+
+    def _steps_into_data(self, method: Method) -> bool:
+        """Tell whether a last step to sigma = 0 asks the model at times that it knows only."""
+        return isinstance(method, Multistep) or (1 not in method.c and np.isfinite(self._data_time))
 
     def check(self, times: np.ndarray, prediction: str) -> None:
         """Refuse what has no limit at the ends."""
@@ -119,3 +124,8 @@ class Layout:
                 f"t_start={t:.6g}: alpha is 0 there, which {name} with start={self.start!r} cannot "
                 "step from; choose a smaller t_start"
             )
+
+
+def _is_fixed(method: Method) -> bool:
+    """Tell whether the weights of past values do not depend on where they were taken."""
+    return isinstance(method, Multistep) and bool(method.fixed)

@@ -16,6 +16,7 @@ import numpy as np
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.quadrature import NODES, WEIGHTS, panels
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.propagators import Propagator, Scalar
 
 
@@ -71,6 +72,10 @@ VARIABLES = {
 """Variables by name: t (tAB), rho (rhoAB, rhoRK), lambda (log-rho AB, exponential AB)."""
 
 
+QUANTITIES = ("eps", "score", "velocity")
+"""What can be treated as N."""
+
+
 class ProbabilityFlow(Propagator):
     """The probability-flow ODE in x: exact linear part, N = eps or the score.
 
@@ -96,9 +101,10 @@ class ProbabilityFlow(Propagator):
         """Accept states of any shape."""
 
     def input_weight(self, t: Any) -> Any:
-        time = self.variable.to_t(self.schedule, t)
-        weight = self.schedule.alpha(time) * self.variable.drho(self.schedule, t)
-        return weight if self.quantity == "eps" else -self.schedule.sigma(time) * weight
+        weight = self._alpha(t) * self.variable.drho(self.schedule, t)
+        if self.quantity == "eps":
+            return weight
+        return -self.schedule.sigma_of_lam(self.variable.to_lam(self.schedule, t)) * weight
 
     def flow(self, a: Any, b: Any) -> Any:
         return self._alpha(b) / self._alpha(a)
@@ -178,6 +184,16 @@ class Parameterisation:
 
     quantity: str
     variable: str
+
+    def __post_init__(self) -> None:
+        if self.quantity not in QUANTITIES:
+            raise UnknownName.among("quantity", self.quantity, QUANTITIES)
+        if self.variable not in VARIABLES:
+            raise UnknownName.among("variable", self.variable, VARIABLES)
+        if self.quantity == "velocity" and self.variable != "t":
+            raise InvalidArgument(
+                f"variable={self.variable!r}: the velocity dx/dt is integrated over t only"
+            )
 
     def propagator(self, schedule: NoiseSchedule) -> Propagator:
         """Return the linear part with its weight."""

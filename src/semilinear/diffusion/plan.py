@@ -68,7 +68,8 @@ class DiffusionPlan(Plan):
         """C_ij of each step, newest evaluation first, shape (steps, values of N).
 
         Weights of N (eps, for DEIS), zero where a value does not exist yet; multistep methods only.
-        Of a predictor-corrector pair, the corrector's.
+        Of a predictor-corrector pair, the corrector's; of a starting step of start="rk", its
+        Runge-Kutta weights b, first stage first.
         """
         if not isinstance(self.sampler.method, Multistep):
             raise InvalidArgument(
@@ -158,10 +159,11 @@ def plan(
     if not isinstance(grid, str) and not callable(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
         grid = points = grids.explicit(grid)
-        schedule.lam(points)  # refuses times outside the domain
         t_start, t_end = float(points[0]), float(points[-1])
-    first = schedule.t_start if t_start is None else float(t_start)
-    last = schedule.t_end if t_end is None else float(t_end)
+        _time(schedule, "grid[0]", t_start)
+        _time(schedule, "grid[-1]", t_end)
+    first = schedule.t_start if t_start is None else _time(schedule, "t_start", t_start)
+    last = schedule.t_end if t_end is None else _time(schedule, "t_end", t_end)
     layout = Layout(schedule, sampler, first, last, final=final, start=start, direction=direction)
     if points is None:
         count = _count(layout, steps, nfe)
@@ -231,6 +233,18 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if cost(middle) <= budget else (low, middle)
     return low
+
+
+def _time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
+    if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
+        raise InvalidArgument(f"{argument}={value!r} must be one finite number")
+    low, high = schedule.t_min, schedule.t_max
+    if not low <= value <= high:
+        raise InvalidArgument(
+            f"{argument}={value!r} lies outside the domain [{low}, {high}] of the times of "
+            f"{schedule!r}"
+        )
+    return float(value)
 
 
 def _whole(argument: str, value: Any) -> int:

@@ -66,7 +66,8 @@ class Backend:
     ) -> tuple[tuple[Native, ...], bool]:
         """Return ``sum_j c_oj * source_j`` for each row o of a matrix of numbers."""
         rows = coefficients.tolist()
-        return self._combined([_weighted(row, sources) for row in rows], check)
+        with _quietly():
+            return self._combined([_weighted(row, sources) for row in rows], check)
 
     def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
         """Cast elementwise or matrix coefficients to library, dtype and device of the states."""
@@ -76,13 +77,15 @@ class Backend:
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
         """Return ``sum_j c_oj * source_j`` with coefficients that broadcast to the state."""
-        return self._combined([_weighted(row, sources) for row in prepared], check)
+        with _quietly():
+            return self._combined([_weighted(row, sources) for row in prepared], check)
 
     def combine_matrix(
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
         """Return ``sum_j C_oj source_j``, matrices acting on the last axis."""
-        return self._combined([self._acted(row, sources) for row in prepared], check)
+        with _quietly():
+            return self._combined([self._acted(row, sources) for row in prepared], check)
 
     def _acted(self, row: Sequence[Any], sources: Sequence[Native]) -> Native:
         total = None
@@ -109,6 +112,11 @@ class Backend:
         else:
             dtype = self.dtype
         return self.xp.asarray(c, dtype=dtype, device=self.device)
+
+
+def _quietly() -> np.errstate:
+    """Keep NumPy from warning of what the check for finite entries reports."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def _weighted(row: Sequence[Any], sources: Sequence[Native]) -> Native:

@@ -12,7 +12,9 @@ Method = Tableau | Multistep
 STARTS = ("ramp", "rk")
 
 
-def sequence(method: Method, count: int, *, start: str = "ramp") -> list[Step]:
+def sequence(
+    method: Method, count: int, *, start: str = "ramp", most: int | None = None
+) -> list[Step]:
     """Return the `count` steps of a run.
 
     Parameters
@@ -26,12 +28,17 @@ def sequence(method: Method, count: int, *, start: str = "ramp") -> list[Step]:
         number of known values (published, one evaluation a step, but the order falls to two, of
         a pair to three), or
         ``"rk"``, exponential Runge-Kutta steps that keep the order.
+    most
+        At most so many steps are starting steps, which evaluate at their end.
     """
     if isinstance(method, Tableau):
         return [method.step()] * count
     steps: list[Step] = []
     if start == "rk":
-        steps = [_starting_step(method, n) for n in range(min(method.history, count))]
+        steps = [
+            _starting_step(method, n)
+            for n in range(min(method.history, count if most is None else most))
+        ]
     first = len(steps)
     ramp = min(count, max(method.history, first + 1))
     for n in range(first, ramp):

@@ -44,7 +44,7 @@ def hochbruck_ostermann(*, form: str = "local", points: int = 63) -> Problem:
 
     References
     ----------
-    Hochbruck and Ostermann (2005), SIAM J. Numer. Anal. 43, examples 6.1 and 6.2.
+    Hochbruck and Ostermann (2005), SIAM J. Numer. Anal. 43, numerical examples.
     """
     if form not in FORMS:
         raise InvalidArgument(f"form={form!r} is not known; it must be one of {FORMS}")
@@ -76,7 +76,7 @@ def hochbruck_ostermann(*, form: str = "local", points: int = 63) -> Problem:
         t_span=(0.0, 1.0),
         y0=solution(0.0),
         exact=solution,
-        reference="Hochbruck and Ostermann (2005), examples 6.1 and 6.2",
+        reference="Hochbruck and Ostermann (2005), numerical examples",
     )
 
 

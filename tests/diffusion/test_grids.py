@@ -1,0 +1,162 @@
+"""Time grids: where their points lie, and the ones that are refused, with what to do instead."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from semilinear import diffusion
+from semilinear.diffusion import EDM, Flow, PowerRho, PowerT, VPLinear
+from semilinear.errors import InvalidArgument
+
+VP = VPLinear()
+
+
+def refused(*parts: str):
+    """Expect `InvalidArgument` with a message that holds these parts in this order."""
+    return pytest.raises(InvalidArgument, match=".*".join(re.escape(part) for part in parts))
+
+
+def test_numbers_of_steps():
+    assert diffusion.plan(VP).steps == 10
+    assert diffusion.plan(VP, steps=np.int64(4)).steps == 4
+    assert diffusion.plan(VP, nfe=7).steps == 7
+    assert diffusion.plan(VP, grid=[1.0, 0.4, 0.1]).steps == 2
+    assert diffusion.plan(VP, steps=3, final="zero").t.shape == (4,)
+
+
+def test_grids():
+    steps = 8
+    t = {grid: diffusion.plan(VP, steps=steps, grid=grid).t for grid in diffusion.grids.GRIDS}
+    for points in t.values():
+        assert (points[0], points[-1]) == (1.0, 1e-3)
+        assert (np.diff(points) < 0).all()
+    np.testing.assert_allclose(np.diff(t["uniform"]), -0.999 / steps, rtol=1e-12)
+    np.testing.assert_allclose(np.diff(np.sqrt(t["quadratic"]), 2), 0, atol=1e-15)
+    np.testing.assert_allclose(np.diff(VP.lam(t["lambda"]), 2), 0, atol=1e-13)
+    np.testing.assert_allclose(np.diff(VP.rho(t["karras"]) ** (1 / 7), 2), 0, atol=1e-14)
+    rule = PowerT(1.5)
+    by_rule = diffusion.plan(VP, steps=steps, grid=rule).t
+    np.testing.assert_allclose(by_rule, rule(VP, 1.0, 1e-3, steps), rtol=1e-14)
+
+
+def test_a_rule_may_be_any_function():
+    def halving(schedule, t_start, t_end, n):
+        return np.geomspace(t_start, t_end, n + 1)
+
+    plan = diffusion.plan(VP, steps=4, grid=halving, t_start=0.8, t_end=0.05)
+    np.testing.assert_allclose(plan.t, 0.8 / 2.0 ** np.arange(5), rtol=1e-14)
+
+
+def test_a_grid_is_copied_from_its_owner():
+    grid = np.linspace(1.0, 0.01, 6)
+    plan = diffusion.plan(VP, grid=grid)
+    weights = plan.weights.copy()
+    grid[:] = 0.5
+    assert plan.t[1] == pytest.approx(0.802)
+    assert (plan.weights == weights).all()
+    assert grid.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("grid", "complaint"),
+    [
+        ([0.1, 0.5, 1.0], "grid must be strictly decreasing, from noise (large t) to data"),
+        ([1.0, 0.5, 0.5, 0.1], "grid must be strictly decreasing"),
+        ([1.0, np.nan, 0.1], "grid must be one-dimensional and finite with at least two times"),
+        ([1.0], "grid must be one-dimensional and finite with at least two times"),
+        ([[1.0, 0.1]], "grid must be one-dimensional and finite"),
+        (None, "grid must be one-dimensional and finite"),
+        (["a", "b"], "grid=['a', 'b'] must be a name, a rule or a sequence of times"),
+        ([1 + 1j, 0.1], "must be a name, a rule or a sequence of times"),
+        ([1.5, 0.5, 0.1], "grid[0]=1.5 lies outside the domain [0.0, 1.0]"),
+        ([0.5, 0.1, -0.1], "grid[-1]=-0.1 lies outside the domain"),
+    ],
+)
+def test_explicit_grids(grid, complaint):
+    with refused(complaint):
+        diffusion.plan(VP, grid=grid)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("steps", 1), ("nfe", 1), ("t_start", 1.0), ("t_end", 0.1)]
+)
+def test_an_explicit_grid_beside_what_it_decides(name, value):
+    with refused(f"grid gives the times itself; leave out {name}"):
+        diffusion.plan(VP, grid=[1.0, 0.1], **{name: value})
+
+
+@pytest.mark.parametrize("rule", [PowerT(0.0), PowerT(-2.0), PowerT(np.nan), PowerRho(np.inf)])
+def test_powers_of_grids(rule):
+    with refused(f"power={rule.power!r} of a grid must be positive and finite"):
+        diffusion.plan(VP, grid=rule)
+
+
+@pytest.mark.parametrize(("t_start", "t_end"), [(0.1, 0.5), (0.5, 0.5)])
+def test_ends_in_the_wrong_order(t_start, t_end):
+    with refused("t_start=", "t_end=", "goes from noise (large t) to data"):
+        diffusion.plan(VP, t_start=t_start, t_end=t_end)
+
+
+def test_a_rule_that_does_not_decrease():
+    def rising(schedule, t_start, t_end, n):
+        return np.linspace(t_end, t_start, n + 1)
+
+    with refused("grid: 4 steps from t_start=1 to t_end=0.001", "decreasing"):
+        diffusion.plan(VP, steps=4, grid=rising)
+
+
+@pytest.mark.parametrize("ends", [{"t_start": 1.5}, {"t_end": -0.5, "grid": "uniform"}])
+def test_ends_outside_the_domain(ends):
+    argument = next(iter(ends))
+    with refused(f"{argument}={ends[argument]} lies outside the domain [0.0, 1.0]"):
+        diffusion.plan(VP, **ends)
+
+
+@pytest.mark.parametrize("grid", ["lambda", "karras"])
+def test_grids_in_the_noise_that_cannot_reach_pure_noise(grid):
+    with refused("grid: rho is inf at t=1", "choose t_start or t_end inside"):
+        diffusion.plan(Flow(), grid=grid, prediction="v")
+
+
+def test_a_grid_in_lambda_that_cannot_reach_the_data():
+    with refused("grid: rho is 0.0 at t=0", "or a grid in t"):
+        diffusion.plan(VP, grid="lambda", t_end=0.0)
+
+
+def test_an_end_below_the_domain():
+    with refused("lies outside the domain"):
+        diffusion.plan(VP, t_end=-0.5)
+
+
+@pytest.mark.parametrize("value", ["first", [1.0], 1j, np.nan])
+@pytest.mark.parametrize("argument", ["t_start", "t_end"])
+def test_ends_that_are_no_numbers(argument, value):
+    with refused(argument):
+        diffusion.plan(VP, **{argument: value})
+
+
+def test_a_start_at_infinity():
+    with refused("t_start"):
+        diffusion.plan(EDM(), t_start=np.inf)
+
+
+@pytest.mark.parametrize("more", [-1, 2])
+def test_a_rule_that_returns_another_number_of_times(more):
+    def rule(schedule, t_start, t_end, n):
+        return np.linspace(t_start, t_end, n + 1 + more)
+
+    with refused("grid"):
+        diffusion.plan(VP, steps=4, grid=rule)
+
+
+def test_a_rule_that_returns_nothing():
+    with refused("grid"):
+        diffusion.plan(VP, steps=4, grid=lambda *arguments: None)
+
+
+def test_a_power_that_is_no_number():
+    with refused("power='2'"):
+        diffusion.plan(VP, grid=PowerT("2"))
