@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except (InvalidArgument, MissingDependency) as error:
         print(f"semilinear {options.command}: {error}", file=sys.stderr)
         return 2

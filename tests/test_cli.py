@@ -1,0 +1,148 @@
+"""The command line: what it makes, what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semilinear import diffusion, methods
+from semilinear.cli import main
+
+FEW = ("sample", "-n", "3", "--nfe", "3")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def onnx() -> None:
+    pytest.importorskip("onnxruntime")
+
+
+def sampled(*arguments: str) -> np.ndarray:
+    assert main([*FEW, "--out", "x.npz", *arguments]) == 0
+    with np.load("x.npz") as file:
+        return file["images"]
+
+
+@pytest.mark.usefixtures("onnx")
+def test_sample_writes_a_picture_and_says_what_it_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FEW, "--method", "tab3", "--out", "pictures/x.png"]) == 0
+    assert Path("pictures/x.png").read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr()
+    assert "3 images by tab3 with 3 evaluations each" in said.out
+    assert "s in the model" in said.out
+    assert "s in the solver" in said.out
+    assert said.err == ""  # no progress bar where nobody watches
+
+
+@pytest.mark.usefixtures("onnx")
+def test_sample_writes_an_array_with_its_plan() -> None:
+    images = sampled("--seed", "5")
+    assert images.shape == (3, 1, 28, 28)
+    assert images.dtype == np.float32
+    with np.load("x.npz") as file:
+        assert int(file["nfe"]) == 3
+        assert str(file["method"]) == "tab3"
+        assert file["t"][0] == 1.0
+
+
+@pytest.mark.usefixtures("onnx")
+def test_an_image_depends_on_its_seed_and_number_only() -> None:
+    together = sampled("--seed", "7", "--threads", "1")
+    apart = sampled("--seed", "7", "--threads", "1", "--batch-size", "2")
+    # The network itself differs in its last bits from batch size to batch size.
+    np.testing.assert_allclose(together, apart, atol=1e-4)
+    assert np.abs(together - sampled("--seed", "8")).max() > 0.1
+
+
+@pytest.mark.usefixtures("onnx")
+def test_a_model_of_ones_own() -> None:
+    from semilinear.adapters.onnx import mnist_eps
+
+    own = sampled("--model", str(mnist_eps().path))
+    np.testing.assert_array_equal(own, sampled())
+
+
+@pytest.mark.usefixtures("onnx")
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--method", "tab33"), "did you mean tab3"),
+        (("--out", "x.jpg"), "--out x.jpg must end in .png or .npz"),
+        (("-n", "0"), "-n=0 must be at least 1"),
+        (("--batch-size", "0"), "--batch-size=0 must be at least 1"),
+        (("--nfe", "0"), "nfe=0 must be a whole number of at least 1"),
+        (("--model", "missing.onnx"), "missing.onnx"),
+        (("--shape", "3,x"), "--shape 3,x must be whole numbers with commas"),
+        (("--t-end", "2"), "t_end=2.0 lies outside the domain"),
+    ],
+)
+def test_sample_refuses(
+    arguments: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FEW, *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("semilinear sample: ")
+    assert complaint in said
+    assert not Path("samples.png").exists()
+
+
+def test_methods_lists_all_with_order_history_and_evaluations(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["methods"]) == 0
+    rows = {
+        line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.split("\n") if line
+    }
+    assert set(methods.names()) | set(diffusion.names()) <= set(rows)
+    assert rows["etdab3"] == ["3", "3", "2", "1"]
+    assert rows["tab3"] == ["4", "-", "3", "1"]
+    assert rows["ipndm4"] == ["2", "-", "3", "1"]
+
+
+def test_order_prints_a_table_and_writes_files(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["order", "etd2rk", "etdab3", "--steps", "20", "40", "--json", "study.json"]
+    assert main([*arguments, "--plot", "study.png"]) == 0
+    table = capsys.readouterr().out
+    assert "etd2rk" in table
+    assert "n=40" in table
+    assert Path("study.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(Path("study.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["order", "etd4r"], "did you mean etd4rk"),
+        (["order", "etd4rk", "--problem", "coupld"], "did you mean coupled"),
+    ],
+)
+def test_order_refuses(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m semilinear methods | head -n 1"
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, check=False, env=path
+    )
+    assert done.stderr == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.startswith("semilinear 0.")
