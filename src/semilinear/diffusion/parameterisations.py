@@ -19,6 +19,8 @@ from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.propagators import Propagator, Scalar
 
+NO_BREAKS = np.empty(0)
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -131,7 +133,9 @@ class ProbabilityFlow(Propagator):
     ) -> list[np.ndarray]:
         schedule = self.schedule
         start, end = (self.variable.to_lam(schedule, u) for u in (a, b))
-        points = panels(start, end, schedule.lam_breaks)
+        # Only t(lambda) has kinks.
+        breaks = schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
+        points = panels(start, end, breaks)
         integrand = -np.exp(-points.lam)  # drho = -rho dlambda
         answers: list[np.ndarray] = []
         if self.quantity == "score":

@@ -1,0 +1,210 @@
+"""Methods by name: what there is, what it costs, and what a wrong name or parameter is told."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+
+from semilinear import InvalidArgument, UnknownName, methods
+from semilinear.methods import MethodInfo, Multistep, Tableau
+
+# Name: order, stiff order, past values, evaluations per step.
+DEMANDED = {
+    "etd1": (1, 1, 0, 1),
+    "etd2rk": (2, 2, 0, 2),
+    "etd3rk": (3, 2, 0, 3),
+    "etd4rk": (4, 2, 0, 4),
+    "krogstad4": (4, 3, 0, 4),
+    "strehmel_weiner4": (4, 3, 0, 4),
+    "friedli4": (4, 3, 0, 4),
+    "hochbruck_ostermann4": (4, 4, 0, 5),
+    "luan4": (4, 4, 0, 6),
+    "luan_ostermann5": (5, 5, 0, 8),
+    "lawson1": (1, 1, 0, 1),
+    "lawson2": (2, 1, 0, 2),
+    "lawson4": (4, 1, 0, 4),
+    "lawson5": (5, 1, 0, 6),
+    **{f"etdab{k}": (k, k, k - 1, 1) for k in range(1, 7)},
+    **{f"etdpec{k}": (k, k, k - 2, 1) for k in range(2, 7)},
+    **{f"etdpece{k}": (k, k, k - 2, 2) for k in range(2, 7)},
+}
+
+ALIASES = {
+    "exponential_euler": "etd1",
+    "norsett_euler": "etd1",
+    "etdrk2": "etd2rk",
+    "etdrk3": "etd3rk",
+    "etdrk4": "etd4rk",
+    "cox_matthews4": "etd4rk",
+    "etdrk4b": "krogstad4",
+    "exprk4s5": "hochbruck_ostermann4",
+    "exprk4s6": "luan4",
+    "exprk5s8": "luan_ostermann5",
+    "if4": "lawson4",
+    "integrating_factor4": "lawson4",
+}
+
+
+def test_names_are_sorted_and_complete() -> None:
+    names = list(methods.names())
+    assert names == sorted(names)
+    assert set(DEMANDED) <= set(names)
+    assert not set(ALIASES) & set(names)
+
+
+def test_the_table_of_names_shows_what_a_method_costs() -> None:
+    table = methods.names()
+    assert all(table[name] == methods.info(name) for name in table)
+    title, *lines = repr(table).splitlines()
+    assert title.split() == ["name", "order", "stiff", "order", "history", "evaluations"]
+    rows = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in lines}
+    assert rows == {name: info[1:5] for name, info in table.items()}
+
+
+@pytest.mark.parametrize(("name", "expected"), DEMANDED.items(), ids=DEMANDED)
+def test_info(name: str, expected: tuple[int, int, int, int]) -> None:
+    info = methods.info(name)
+    assert (info.order, info.stiff_order, info.history, info.evaluations) == expected
+    assert info.name == name
+    assert info.reference
+
+
+def test_info_agrees_with_the_method_and_its_steps() -> None:
+    for name in methods.names():
+        method = methods.get(name)
+        assert method.name == name
+        steady = methods.sequence(method, 12)[-1]
+        assert steady.evaluations == method.evaluations
+        assert steady.history == method.history
+        assert methods.info(method) == methods.info(name)
+        assert isinstance(methods.info(name), MethodInfo)
+
+
+def test_get() -> None:
+    for name in methods.names():
+        method = methods.get(name)
+        assert isinstance(method, Tableau | Multistep)
+        assert methods.get(method) is method
+        assert methods.get(name.upper()) is method
+    own = methods.etd2rk(Fraction(1, 2))
+    assert methods.get(own) is own
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items(), ids=ALIASES)
+def test_aliases(alias: str, name: str) -> None:
+    assert methods.get(alias) is methods.get(name)
+    assert methods.info(alias).name == name
+
+
+def test_every_alias_leads_somewhere() -> None:
+    assert set(ALIASES) <= set(methods.ALIASES)
+    for alias, name in methods.ALIASES.items():
+        assert methods.get(alias).name == name
+        assert alias not in methods.names()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("etdrk", "etdrk4"),
+        ("lawson_4", "lawson4"),
+        ("krogstad", "krogstad4"),
+        ("ETD4-RK", "etd4rk"),
+        ("hochbruck_osterman4", "hochbruck_ostermann4"),
+    ],
+)
+def test_a_name_nearly_right_is_told_what_is_near(wrong: str, near: str) -> None:
+    with pytest.raises(UnknownName, match="did you mean") as caught:
+        methods.get(wrong)
+    assert f"method={wrong!r}" in str(caught.value)
+    assert near in str(caught.value)
+
+
+def test_a_name_far_off_is_told_what_there_is() -> None:
+    with pytest.raises(UnknownName, match="known: ") as caught:
+        methods.get("xyz")
+    for name in DEMANDED:
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [4, None, ["etd1"], Fraction(1)])
+def test_what_is_no_method_is_refused(wrong: object) -> None:
+    with pytest.raises(InvalidArgument, match=r"^method=.*methods\.names\(\)"):
+        methods.get(wrong)
+
+
+def test_exceptions_are_value_errors() -> None:
+    assert issubclass(UnknownName, InvalidArgument)
+    assert issubclass(InvalidArgument, ValueError)
+
+
+@pytest.mark.parametrize("c2", [0, -1, Fraction(3, 2), 2])
+def test_a_node_outside_the_step_is_refused(c2: Fraction) -> None:
+    with pytest.raises(ValueError, match=rf"c2={c2} is outside 0 < c2 <= 1"):
+        methods.etd2rk(c2)
+
+
+def test_the_family_of_two_stages_contains_the_registered_method() -> None:
+    assert methods.etd2rk() == methods.get("etd2rk")
+    assert methods.etd2rk(Fraction(1, 2)).name == "etd2rk(c2=1/2)"
+    assert methods.etd2rk(0.5) == methods.etd2rk(Fraction(1, 2))
+
+
+def test_parameterised_families() -> None:
+    assert methods.etdab(3) == methods.get("etdab3")
+    assert methods.etdpec(3) == methods.get("etdpec3")
+    assert methods.etdpec(3, evaluate_again=True) == methods.get("etdpece3")
+    assert methods.etdab(7).order == 7, "not in the registry, but made the same way"
+    lawson = methods.lawson(methods.CLASSICAL["kutta3"])
+    assert (lawson.name, lawson.order, lawson.evaluations) == ("lawson(kutta3)", 3, 3)
+    assert methods.lawson(methods.CLASSICAL["rk4"], name="lawson4") == methods.get("lawson4")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: methods.etdab(0),
+        lambda: methods.etdpec(1),
+        lambda: methods.ipndm(0),
+        lambda: methods.ipndm(5),
+        lambda: Multistep("odd", 2, "PP", 2, "none"),
+        lambda: Multistep("odd", 2, "P", 2, "none", fixed=((Fraction(1),),)),
+    ],
+    ids=["etdab(0)", "etdpec(1)", "ipndm(0)", "ipndm(5)", "mode", "fixed weights"],
+)
+def test_multistep_methods_that_cannot_be_are_refused(make: object) -> None:
+    with pytest.raises(ValueError, match="need"):
+        make()
+
+
+HALF = Fraction(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "message"),
+    [
+        (((), ()), (HALF, HALF), "rows of a"),
+        (((), (1,)), (1,), "rows of a"),
+        (((), (1,)), (HALF, 1), "add up to 1"),
+        (((), (2,)), (HALF, HALF), r"nodes must lie in \[0, 1\]"),
+        (((), (-1,)), (HALF, HALF), r"nodes must lie in \[0, 1\]"),
+    ],
+)
+def test_classical_tableaux_are_checked(
+    a: tuple[tuple[int, ...], ...], b: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"odd: .*{message}"):
+        methods.Butcher("odd", a, b, 2, "none")
+
+
+def test_exponential_tableaux_are_checked() -> None:
+    right = methods.get("etd2rk")
+    assert isinstance(right, Tableau)
+    for c, a, b in [
+        ((HALF, Fraction(1)), right.a, right.b),
+        (right.c, ((), ()), right.b),
+        (right.c, right.a, right.b[:1]),
+    ]:
+        with pytest.raises(ValueError, match="odd: "):
+            Tableau("odd", c, a, b, 2, 2, "none")

@@ -1,0 +1,125 @@
+"""One number per entry of the state."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exact_integrals import constant_rate
+from semilinear import Diagonal, InvalidArgument
+from semilinear.kernels import COMPILED_FROM
+from strategies import magnitudes
+from tolerances import assert_close
+
+H = 0.5
+NODES = {
+    "own": [0.25, 0.25, 0.25],
+    "past": [0.25, 0.0, -1.0],
+    "corrector": [0.75, 0.25, 0.0],
+}
+SCALE = -0.8
+
+decaying = magnitudes(1e-10, 1e4).map(lambda r: -r) | st.just(0.0) | magnitudes(1e-10, 4.0)
+eigenvalues = st.lists(decaying, min_size=1, max_size=4)
+complex_eigenvalues = st.lists(
+    st.builds(complex, decaying, st.floats(-100, 100)), min_size=1, max_size=4
+)
+
+
+@given(st.sampled_from(sorted(NODES)), eigenvalues | complex_eigenvalues)
+def test_integrals(kind: str, rates: list[complex]) -> None:
+    nodes = NODES[kind]
+    linear = Diagonal(rates)
+    found = linear.integrals(0.25, 0.25 + H, nodes, SCALE)
+    for i, rate in enumerate(rates):
+        expected, sizes = constant_rate(rate, 0.25, 0.25 + H, nodes, SCALE)
+        for m, size in enumerate(sizes):
+            assert_close(found[m][i], complex(expected[m]), operations=20 * (m + 1), scale=size)
+    exponentials = [complex(np.exp(H * complex(rate))) for rate in rates]
+    assert_close(linear.flow(0.25, 0.25 + H), exponentials, operations=8)
+
+
+@pytest.mark.parametrize("imaginary", [0.0, 1j])
+def test_many_eigenvalues_are_treated_like_few(imaginary: complex) -> None:
+    """From some number on, phi-functions come from compiled code."""
+    count = 2 * COMPILED_FROM
+    rates = -np.geomspace(1e-6, 1e4, count) + imaginary * np.linspace(-50, 50, count)
+    nodes = NODES["past"]
+    many = Diagonal(rates).integrals(0.25, 0.75, nodes, SCALE)
+    size = np.abs(many[0]).max()
+    for at in (0, 100, count - 1):
+        few = Diagonal(rates[at : at + 1]).integrals(0.25, 0.75, nodes, SCALE)
+        for together, alone in zip(many, few, strict=True):
+            assert_close(together[at : at + 1], alone, operations=20, scale=size)
+
+
+def test_eigenvalues_are_kept_as_they_were_given() -> None:
+    rates = np.array([-1.0, -2.0])
+    linear = Diagonal(rates)
+    rates[:] = 5.0
+    assert linear.eigenvalues.tolist() == [-1.0, -2.0]
+    with pytest.raises(ValueError, match="read-only"):
+        linear.eigenvalues[0] = 3.0
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"),
+    [
+        ([-1, -2], np.float64),
+        (np.float32([-1, -2]), np.float64),
+        ([1j], np.complex128),
+        (np.complex64([1j]), np.complex128),
+        (-3, np.float64),
+    ],
+    ids=repr,
+)
+def test_coefficients_are_in_double_precision(given: object, dtype: type) -> None:
+    linear = Diagonal(given)
+    for x in [linear.flow(0.0, 1.0), *linear.integrals(0.0, 1.0, [0.0], 1.0)]:
+        assert np.asarray(x).dtype == dtype
+        assert np.shape(x) == np.shape(given)
+
+
+FITTING = [((3,), (3,)), ((1,), (3,)), ((), (3,)), ((), ()), ((4, 1), (2, 4, 3)), ((3,), (2, 3))]
+MISFITS = [((3,), (4,)), ((3,), ()), ((2, 3), (3,)), ((3,), (3, 1)), ((2, 1), (2,))]
+
+
+@pytest.mark.parametrize(("shape", "state"), FITTING, ids=str)
+def test_eigenvalues_that_broadcast_to_the_state(
+    shape: tuple[int, ...], state: tuple[int, ...]
+) -> None:
+    Diagonal(-np.ones(shape)).check_state(state, False, argument="y0")
+
+
+@pytest.mark.parametrize(("shape", "state"), MISFITS, ids=str)
+def test_eigenvalues_that_do_not_are_refused(
+    shape: tuple[int, ...], state: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidArgument, match="do not broadcast") as caught:
+        Diagonal(-np.ones(shape)).check_state(state, False, argument="y0")
+    assert str(caught.value).startswith(f"y0 has shape {state}")
+    assert str(shape) in str(caught.value)
+
+
+def test_complex_eigenvalues_need_a_complex_state() -> None:
+    Diagonal([1j]).check_state((2,), True, argument="y0")
+    with pytest.raises(InvalidArgument, match=r"y0 is real .* pass a complex y0"):
+        Diagonal([1j]).check_state((2,), False, argument="y0")
+
+
+@pytest.mark.parametrize("wrong", [None, "fast", ["a"], [[1.0], [1.0, 2.0]], [None]], ids=repr)
+def test_what_is_no_array_of_numbers_is_refused(wrong: object) -> None:
+    with pytest.raises(InvalidArgument, match=r"^eigenvalues must be an array of numbers"):
+        Diagonal(wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, complex(0, np.inf)])
+def test_what_is_not_finite_is_refused(wrong: complex) -> None:
+    with pytest.raises(InvalidArgument, match=r"^eigenvalues has NaN or infinite entries"):
+        Diagonal([-1.0, wrong])
+
+
+def test_repr() -> None:
+    assert repr(Diagonal([[1j, 2]])) == "Diagonal(shape=(1, 2), dtype=complex128)"
