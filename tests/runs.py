@@ -147,9 +147,3 @@ def solved(**changed: Any) -> Solution:
     arguments |= changed
     positional = [arguments.pop(name) for name in ("linear", "nonlinear", "t_span", "y0")]
     return solve(*positional, **arguments)
-
-
-def known_fault(request: pytest.FixtureRequest, reason: str, *, where: bool = True) -> None:
-    """Expect the test to fail for the time being; once it passes, this line has to go."""
-    if where:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

@@ -21,7 +21,16 @@ METHODS = {"errors", "phi", "methods"}
 OPERATORS = {"errors", "kernels", "propagators"}
 RUN = METHODS | OPERATORS | {"segments", "course"}
 PLAN = RUN | {"coefficients", "program", "plan"}
-SOLVE = PLAN | {"_version", "controllers", "events", "progress", "stepping", "solution", "solve"}
+SOLVE = PLAN | {
+    "_version",
+    "controllers",
+    "events",
+    "progress",
+    "solution",
+    "solve",
+    "stepping",
+    "time_grid",
+}
 APPLICATIONS = SOLVE | {"orders", "problems", "diffusion"}
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
@@ -38,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "program": PLAN - {"program", "plan", "course"},
     "plan": PLAN - {"plan"},
     "progress": set(),
+    "time_grid": {"errors"},
     "controllers": {"errors", "kernels"},
     "events": {"errors", "kernels"},
     "stepping": PLAN | {"controllers", "events"},

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from runs import LINEAR, each_method, grid_for, initial, known_fault, logistic, states
+from runs import LINEAR, each_method, grid_for, initial, logistic, states
 from semilinear import (
     Dense,
     Diagonal,
@@ -60,11 +60,8 @@ def test_a_state_cannot_be_changed() -> None:
 
 
 @each_method
-def test_y_is_the_state_at_the_last_grid_point(
-    method: Method, request: pytest.FixtureRequest
-) -> None:
+def test_y_is_the_state_at_the_last_grid_point(method: Method) -> None:
     mode = getattr(method, "mode", "P")
-    known_fault(request, "State.y raises before the last evaluation", where=mode == "PECE")
     plan = make_plan(Scalar(-1.0), grid_for(method), method=method)
     found = states(plan, np.ones(3))
     reached = np.ones(3)
@@ -137,9 +134,8 @@ def test_copies_of_a_plan(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PLANS)
-def test_pickles_of_a_plan(kind: str, request: pytest.FixtureRequest) -> None:
+def test_pickles_of_a_plan(kind: str) -> None:
     """For processes of a pool; `rows` is made from scratch in each."""
-    known_fault(request, "LazySegments holds an lru_cache", where=kind != "scalar")
     plan = PLANS[kind]
     twin = pickle.loads(pickle.dumps(plan))
     assert np.array_equal(run(twin, logistic, np.ones(2)).x, run(plan, logistic, np.ones(2)).x)

@@ -54,7 +54,10 @@ class State(NamedTuple):
     @property
     def y(self) -> Any:
         """The state at the last grid point that the run has reached."""
-        return self.run.backend.give(self.slots[self.code.slots.index(BASE)])
+        names = self.code.slots
+        # A second evaluation at the end of a step leaves the new state only.
+        name = BASE if BASE in names else "y+"
+        return self.run.backend.give(self.slots[names.index(name)])
 
     def __repr__(self) -> str:
         where = "done" if self.done else f"t={self.t:.6g}"
@@ -128,7 +131,7 @@ class Course(ABC):
             For stochastic methods: ``noise(k)`` is the standard normal array that is drawn after
             evaluation k, like x.
         """
-        backend = backend_for(_checked_array(x))
+        backend = backend_for(checked_array(x, "x"))
         self.check_state(backend.shape, backend.is_complex, argument="x")
         native = backend.take(x)
         if check_finite and not backend.is_finite(native):
@@ -165,8 +168,12 @@ class Course(ABC):
             run, slots, answer = self._received(state, output)
         evaluation += 1
         env = (*slots, answer)
+        segment = self.segment(cursor)
+        # The pass checks what it reads; an answer that it only keeps is checked here.
+        unread = len(slots) not in segment.code.sources
+        if unread and run.check and not run.backend.is_finite(answer):
+            self._explain(state, answer, run.backend)
         while True:
-            segment = self.segment(cursor)
             slots, finite = self._through(segment, run, env, evaluation)
             if not finite:
                 self._explain(state, answer, run.backend)
@@ -178,6 +185,7 @@ class Course(ABC):
                 # What State(...) does, in half the time.
                 return new(State, (x, t, done, evaluation, step, cursor, slots, code, run))
             env = slots
+            segment = self.segment(cursor)
 
     def _through(
         self, segment: Segment, run: Run, env: tuple[Any, ...], evaluation: int
@@ -213,8 +221,12 @@ class Course(ABC):
         found = f"{type(output).__name__}"
         if shape is not None:
             found = f"shape {tuple(shape)} and dtype {getattr(output, 'dtype', None)}"
+        hint = ""
+        found_double = str(getattr(output, "dtype", "")).endswith(("float64", "complex128"))
+        if found_double and str(backend.dtype).endswith(("float32", "complex64")):
+            hint = " (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
         raise ModelOutputError(
-            f"{self._where(state)} returned {found}; it must return an array like the state, "
+            f"{self._where(state)} returned {found}{hint}; it must return an array like the state, "
             f"shape {backend.shape} and dtype {backend.dtype}"
         )
 
@@ -247,12 +259,16 @@ def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:
     return draws
 
 
-def _checked_array(x: Any) -> Any:
+def checked_array(x: Any, argument: str) -> Any:
+    """Return `x` if it is an array of real or complex floating numbers, or refuse it."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise InvalidArgument(f"x must be an array, got {type(x).__name__}; use numpy.asarray(x)")
+        raise InvalidArgument(
+            f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
+        )
     name = str(x.dtype).rpartition(".")[2]
     if not name.startswith(("float", "complex", "bfloat")):
         raise InvalidArgument(
-            f"x has dtype {x.dtype}; it must be real or complex floating, for example float32"
+            f"{argument} has dtype {x.dtype}; it must be real or complex floating, for example "
+            "float32"
         )
     return x

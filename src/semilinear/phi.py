@@ -19,6 +19,8 @@ from fractions import Fraction
 from math import factorial
 from typing import NamedTuple
 
+from semilinear.errors import InvalidArgument
+
 
 class Atom(NamedTuple):
     """phi_k over the part [frm, to] of a step."""
@@ -128,7 +130,7 @@ def phi(k: int, frm: Fraction | int = 0, to: Fraction | int = 1) -> Phi:
     """
     frm, to = Fraction(frm), Fraction(to)
     if k < 0 or (frm >= to and k > 0):
-        raise ValueError(f"phi({k}, {frm}, {to}) is not an atom: need k >= 0 and frm < to")
+        raise InvalidArgument(f"phi({k}, {frm}, {to}) is not an atom: need k >= 0 and frm < to")
     return Phi({Atom(k, frm, to): Fraction(1)})
 
 

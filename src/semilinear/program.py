@@ -246,6 +246,9 @@ class LazySegments(Sequence[Segment]):
         first = self._signatures[0]
         self.start = Segment(program.opening, self._made(program.opening, first, None))
 
+    def __reduce__(self) -> tuple[type[LazySegments], tuple[Program]]:
+        return LazySegments, (self.program,)
+
     def __len__(self) -> int:
         return len(self._places)
 

@@ -10,14 +10,16 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear import methods
-from semilinear.course import State
-from semilinear.errors import InvalidArgument
-from semilinear.methods import STARTS, Method
+from semilinear.course import State, checked_array
+from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.kernels import Backend
+from semilinear.methods import Method
 from semilinear.plan import Plan
 from semilinear.program import Program
 from semilinear.propagators import Propagator
 from semilinear.solution import Solution
 from semilinear.stepping import run
+from semilinear.time_grid import fixed_grid, monotone, wanted_points
 
 
 def make_plan(
@@ -38,10 +40,8 @@ def make_plan(
     method, start
         As in `solve`.
     """
-    times = _monotone(grid, "grid")
+    times = monotone(grid, "grid")
     chosen = methods.get(method)
-    if start not in STARTS:
-        raise InvalidArgument(f"start={start!r} is not known; it must be one of {STARTS}")
     steps = tuple(methods.sequence(chosen, len(times) - 1, start=start))
     program = Program(steps, _checked_linear(linear), times)
     asked = program.evaluation_points().tolist()
@@ -115,14 +115,12 @@ def solve(
     (2, 21)
     """
     begun = perf_counter()
-    t0, t1 = _span(t_span)
-    times = _grid(t0, t1, steps=steps, step_size=step_size, grid=grid)
+    times = fixed_grid(t_span, steps=steps, step_size=step_size, grid=grid)
+    wanted = wanted_points(t_eval, times)
     plan = make_plan(linear, times, method=method, start=start)
-    y = np.asarray(y0) if isinstance(y0, list | tuple | float | int | complex) else y0
-    if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biu":
-        y = y.astype(np.float64)
-    _checked_state(y, plan)
-    wanted = _wanted(t_eval, times)
+    y = _initial_state(y0, plan)
+    if not isinstance(args, tuple):
+        raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
     saved = [y] if 0 in wanted else []
 
     def after_step(state: State) -> None:
@@ -161,84 +159,19 @@ def _checked_linear(linear: Any) -> Propagator:
     raise InvalidArgument(f"linear={linear!r} must be a Scalar, Diagonal or Dense")
 
 
-def _checked_state(y: Any, plan: Plan) -> None:
-    if not hasattr(y, "dtype"):
-        raise InvalidArgument(f"y0 must be an array, got {type(y).__name__}")
-    shape = tuple(y.shape)
-    plan.check_state(shape, "complex" in str(y.dtype), argument="y0")
-
-
-def _span(t_span: tuple[float, float]) -> tuple[float, float]:
-    try:
-        t0, t1 = (float(t) for t in t_span)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"t_span={t_span!r} must be two numbers (t0, t1)") from None
-    if not (np.isfinite(t0) and np.isfinite(t1)) or t0 == t1:
-        raise InvalidArgument(f"t_span={t_span!r} must be finite with t0 != t1")
-    return t0, t1
-
-
-def _grid(
-    t0: float,
-    t1: float,
-    *,
-    steps: int | None,
-    step_size: float | None,
-    grid: Sequence[float] | np.ndarray | None,
-) -> np.ndarray:
-    given = [
-        name
-        for name, v in [("steps", steps), ("step_size", step_size), ("grid", grid)]
-        if v is not None
-    ]
-    if len(given) != 1:
-        raise InvalidArgument(
-            f"give exactly one of steps, step_size and grid; got {given or 'none'}"
-        )
-    if grid is not None:
-        times = _monotone(grid, "grid")
-        if times[0] != t0 or times[-1] != t1:
-            raise InvalidArgument(
-                f"grid runs from {times[0]} to {times[-1]}; it must run from {t0} to {t1} as t_span"
-            )
-        return times
-    if step_size is not None:
-        count = abs(t1 - t0) / step_size if step_size > 0 else 0.0
-        steps = round(count)
-        if steps < 1 or abs(count - steps) > 1e-9 * count:
-            raise InvalidArgument(
-                f"step_size={step_size} must be positive and divide the length {abs(t1 - t0)} of "
-                "t_span; or give steps="
-            )
-    if isinstance(steps, bool) or steps != int(steps or 0) or int(steps) < 1:
-        raise InvalidArgument(f"steps={steps!r} must be a whole number of at least 1")
-    return np.linspace(t0, t1, int(steps) + 1)
-
-
-def _monotone(grid: Any, argument: str) -> np.ndarray:
-    try:
-        times = np.array(grid, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{argument} must be a sequence of numbers") from None
-    if times.ndim != 1 or len(times) < 2:
-        raise InvalidArgument(f"{argument} must be one-dimensional with at least two points")
-    differences = np.diff(times)
-    if not np.isfinite(times).all() or not ((differences > 0).all() or (differences < 0).all()):
-        raise InvalidArgument(
-            f"{argument} must be finite and strictly increasing or strictly decreasing"
-        )
-    return times
-
-
-def _wanted(t_eval: Any, times: np.ndarray) -> set[int]:
-    if t_eval is None:
-        return set(range(len(times)))
-    asked = np.atleast_1d(np.asarray(t_eval, dtype=np.float64))
-    nearest = np.abs(times[:, None] - asked[None, :]).argmin(axis=0)
-    tolerance = 1e-9 * np.abs(np.diff(times)).min()
-    if (np.abs(times[nearest] - asked) > tolerance).any():
-        raise InvalidArgument(
-            "t_eval must consist of grid points, since a fixed grid is not interpolated; choose "
-            "steps= or grid= so that they are"
-        )
-    return {int(i) for i in nearest}
+def _initial_state(y0: Any, plan: Plan) -> Any:
+    """Return y0 as an array that the plan can start from."""
+    y = y0
+    if isinstance(y0, list | tuple | float | int | complex):
+        try:
+            y = np.asarray(y0)
+        except ValueError:
+            raise InvalidArgument("y0 is a ragged list; give an array") from None
+    if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biu":
+        y = np.asarray(y, dtype=np.float64)
+    y = checked_array(y, "y0")
+    state = Backend(y)
+    plan.check_state(state.shape, state.is_complex, argument="y0")
+    if not state.is_finite(y):
+        raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
+    return y

@@ -23,6 +23,7 @@ from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import STARTS, Multistep
 from semilinear.plan import Plan
 from semilinear.program import Program
+from semilinear.time_grid import whole_number
 
 
 class DiffusionPlan(Plan):
@@ -217,8 +218,8 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
     if steps is not None and nfe is not None:
         raise InvalidArgument("give steps or nfe, not both")
     if nfe is None:
-        return _whole("steps", 10 if steps is None else steps)
-    budget = _whole("nfe", nfe)
+        return whole_number("steps", 10 if steps is None else steps)
+    budget = whole_number("nfe", nfe)
 
     def cost(count: int) -> int:
         return sum(step.evaluations for step in layout.sequence(count))
@@ -245,12 +246,6 @@ def _time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
             f"{schedule!r}"
         )
     return float(value)
-
-
-def _whole(argument: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InvalidArgument(f"{argument}={value!r} must be a whole number of at least 1")
-    return int(value)
 
 
 def _refuse_beside_grid(**arguments: Any) -> None:

@@ -83,6 +83,8 @@ class NumPyBackend(Backend):
             array = np.asarray(array)
         if array.dtype != self.dtype or array.shape != self.shape:
             return None
+        if not array.flags.carray:
+            array = np.array(array, order="C")  # one layout, or Numba compiles for each mixture
         return array.reshape(-1)
 
     def give(self, native: Native) -> Any:
@@ -120,7 +122,7 @@ class NumPyBackend(Backend):
         kind = np.result_type(*arrays, np.float64).kind
         dtype = self.dtype if kind == "c" else np.empty(0, self.dtype).real.dtype
         full = (np.broadcast_to(c.reshape(c.shape[-len(shape) or c.ndim :]), shape) for c in arrays)
-        return tuple(np.ascontiguousarray(c, dtype=dtype).reshape(-1) for c in full)
+        return tuple(np.array(c, dtype=dtype, order="C").reshape(-1) for c in full)
 
     def combine_elementwise(
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
@@ -138,6 +140,6 @@ class NumPyBackend(Backend):
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
         outputs, finite = super().combine_matrix(
-            prepared, [self.give(source) for source in sources], check
+            prepared, [source.reshape(self.shape) for source in sources], check
         )
         return tuple(x.reshape(-1) for x in outputs), finite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from math import prod
 from typing import Any
 
@@ -25,6 +26,13 @@ class Backend:
         self.shape: tuple[int, ...] = tuple(like.shape)
         self.dtype = like.dtype
         self.device = device(like)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "xp": self.xp.__name__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.xp = import_module(state["xp"])
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -39,20 +39,18 @@ class TorchBackend(NumPyBackend):
     def __init__(self, like: Any) -> None:
         super().__init__(like.detach().numpy())
         self.tensor_dtype = like.dtype
-        self._from_numpy = sys.modules["torch"].from_numpy
 
     def take(self, array: Any) -> Native | None:
         try:
             if array.dtype is not self.tensor_dtype or array.requires_grad:
                 return None
-            view = array.numpy()
-            return view.reshape(-1) if view.shape == self.shape else None
+            return super().take(array.numpy())
         except (AttributeError, RuntimeError, TypeError):
             # Not a tensor, on another device, or with a lazy conjugate: the caller sorts it out.
             return None
 
     def give(self, native: Native) -> Any:
-        return self._from_numpy(native.reshape(self.shape))
+        return sys.modules["torch"].from_numpy(native.reshape(self.shape))
 
     def plain(self) -> Backend | None:
-        return Backend(self._from_numpy(np.empty(self.shape, self.dtype)))
+        return Backend(self.give(np.empty(self.size, self.dtype)))

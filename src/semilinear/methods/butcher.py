@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from semilinear.errors import InvalidArgument
+
 Rational = Fraction | int
 
 
@@ -38,11 +40,11 @@ class Butcher:
 
     def __post_init__(self) -> None:
         if [len(row) for row in self.a] != list(range(len(self.b))):
-            raise ValueError(f"{self.name}: rows of a must have 0, 1, 2, ... entries, one per b")
+            raise InvalidArgument(f"{self.name}: the rows of a must have 0, 1, 2, ... entries")
         if sum(self.b) != 1:
-            raise ValueError(f"{self.name}: the weights b must add up to 1")
+            raise InvalidArgument(f"{self.name}: the weights b must add up to 1")
         if not all(0 <= c <= 1 for c in self.c):
-            raise ValueError(f"{self.name}: the nodes must lie in [0, 1]")
+            raise InvalidArgument(f"{self.name}: the nodes must lie in [0, 1]")
 
     @property
     def c(self) -> tuple[Fraction, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from semilinear.errors import InvalidArgument
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
 from semilinear.phi import Phi, phi
 
@@ -33,7 +34,7 @@ def etd2rk(c2: Fraction | int = 1) -> Tableau:
     """
     c2 = Fraction(c2)
     if not 0 < c2 <= 1:
-        raise ValueError(f"c2={c2} is outside 0 < c2 <= 1")
+        raise InvalidArgument(f"c2={c2} is outside 0 < c2 <= 1")
     return exponential_runge_kutta(
         "etd2rk" if c2 == 1 else f"etd2rk(c2={c2})",
         (0, c2),

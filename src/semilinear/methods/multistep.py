@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 
+from semilinear.errors import InvalidArgument
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Step, Weight
 from semilinear.phi import phi
 
@@ -49,9 +50,9 @@ class Multistep:
 
     def __post_init__(self) -> None:
         if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
-            raise ValueError(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
+            raise InvalidArgument(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
-            raise ValueError(
+            raise InvalidArgument(
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
             )
 
@@ -70,7 +71,7 @@ class Multistep:
         """Evaluations of N per step, once started."""
         return 2 if self.mode == "PECE" else 1
 
-    def step(self, known: int, *, evaluated: bool) -> Step:
+    def step(self, known: int, *, evaluated: bool, last: bool = False) -> Step:
         """Return the rows of one step.
 
         Parameters
@@ -79,12 +80,15 @@ class Multistep:
             Number of past values of N that are there; fewer than `history` mean a lower degree.
         evaluated
             Whether N at the start of the step is there too.
+        last
+            Whether no step follows, which would need the second evaluation of PECE.
         """
-        return _step(self, min(known, self.past - 1), evaluated)
+        again = self.mode == "PECE" and not last
+        return _step(self, min(known, self.past - 1), evaluated, again)
 
 
 @cache
-def _step(method: Multistep, known: int, evaluated: bool) -> Step:
+def _step(method: Multistep, known: int, evaluated: bool, again: bool) -> Step:
     nodes = tuple(-q for q in range(known + 1))
     corrected = method.mode != "P"
     start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
@@ -94,14 +98,14 @@ def _step(method: Multistep, known: int, evaluated: bool) -> Step:
         rows.append(Evaluate("P", Fraction(1), slot(1)))
         rows.append(_combine("y+", (1, *nodes), _weights(method, (1, *nodes))))
     newest = 1 if corrected else 0
-    if method.mode == "PECE":
+    if again:
         rows.append(Evaluate("y+", Fraction(1), "N="))
     kept = []
     for age in range(method.past if corrected else method.past - 1):
         offset = newest - age
         if offset < -known:
             break
-        source = "N=" if offset == 1 and method.mode == "PECE" else slot(offset)
+        source = "N=" if offset == 1 and again else slot(offset)
         kept.append((slot(offset - 1), source))
     return Step(tuple(rows), ((BASE, "y+"), *kept), history=known)
 

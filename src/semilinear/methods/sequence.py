@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from semilinear.errors import UnknownName
 from semilinear.methods.etdrk import ETD2RK, HOCHBRUCK_OSTERMANN4, LUAN_OSTERMANN5
 from semilinear.methods.multistep import Multistep, slot
 from semilinear.methods.rows import Step
@@ -31,6 +32,8 @@ def sequence(
     most
         At most so many steps are starting steps, which evaluate at their end.
     """
+    if start not in STARTS:
+        raise UnknownName.among("start", start, STARTS)
     if isinstance(method, Tableau):
         return [method.step()] * count
     steps: list[Step] = []
@@ -46,6 +49,9 @@ def sequence(
     if count > ramp:
         steady = method.step(method.history, evaluated=method.mode != "P")
         steps.extend([steady] * (count - ramp))
+    if method.mode == "PECE" and count > first:
+        known = min(count - 1, method.history)
+        steps[-1] = method.step(known, evaluated=count - 1 > first, last=True)
     return steps
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from semilinear.errors import InvalidArgument
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi
 
@@ -52,9 +53,9 @@ class Tableau:
     def __post_init__(self) -> None:
         stages = len(self.c)
         if self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
-            raise ValueError(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
+            raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
         if len(self.b) != stages:
-            raise ValueError(f"{self.name}: {len(self.b)} weights b for {stages} stages")
+            raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
 
     @property
     def history(self) -> int:

@@ -144,6 +144,8 @@ def _sample(f: Any, t: Any) -> Any:
 
 def _number(value: Any, argument: str) -> Number:
     try:
+        if isinstance(value, str):
+            raise TypeError
         number = complex(value)
     except (TypeError, ValueError):
         raise InvalidArgument(
