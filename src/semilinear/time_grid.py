@@ -40,7 +40,8 @@ def fixed_grid(
 
 def whole_number(argument: str, value: Any) -> int:
     """Return a count of at least 1, or refuse it."""
-    valid = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
+    flag = isinstance(value, bool)
+    valid = not flag and isinstance(value, Real) and np.isfinite(float(value))
     if not valid or value != int(value) or value < 1:
         raise InvalidArgument(f"{argument}={value!r} must be a whole number of at least 1")
     return int(value)
