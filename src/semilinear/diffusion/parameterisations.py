@@ -20,6 +20,8 @@ from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.propagators import Propagator, Scalar
 
 NO_BREAKS = np.empty(0)
+SHORT = 0.05
+"""Length in lambda below which a difference of two values of lambda has too few digits."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,52 @@ class ProbabilityFlow(Propagator):
         scale = np.asarray(scale, dtype=float) * np.ones_like(start)
         factors = [np.atleast_1d(node) for node in nodes]
         if self.variable.name == "rho" and self.quantity == "eps":
-            answers = _polynomial_integrals(start, end, factors, scale)
+            answers = self._direct_integrals(start, end, factors, scale)  # of a polynomial
         else:
-            answers = self._lam_integrals(start, end, factors, scale)
+            answers = self._mixed_integrals(start, end, factors, scale)
         alpha = self._alpha(end)
         return [(alpha * x).reshape(np.shape(a)) for x in answers]
 
-    def _lam_integrals(
+    def _mixed_integrals(
         self, a: np.ndarray, b: np.ndarray, nodes: list[np.ndarray], scale: np.ndarray
     ) -> list[np.ndarray]:
+        """Integrate over lambda, or over t where a step is very short."""
         schedule = self.schedule
         start, end = (self.variable.to_lam(schedule, u) for u in (a, b))
+        if self.variable.name != "t":
+            return self._lam_integrals(start, end, nodes, scale)
+        direct = _are_short(start, end, schedule.lam_breaks)
+        if not direct.any():
+            return self._lam_integrals(start, end, nodes, scale)
+        answers = [np.empty_like(a) for _ in range(len(nodes) + 1)]
+        pairs = ((direct, self._direct_integrals, a, b), (~direct, self._lam_integrals, start, end))
+        for some, rule, first, last in pairs:
+            if some.any():
+                parts = rule(first[some], last[some], [x[some] for x in nodes], scale[some])
+                for answer, part in zip(answers, parts, strict=True):
+                    answer[some] = part
+        return answers
+
+    def _direct_integrals(
+        self, a: np.ndarray, b: np.ndarray, nodes: list[np.ndarray], scale: np.ndarray
+    ) -> list[np.ndarray]:
+        """Integrate over the variable itself."""
+        length = (b - a)[:, None]
+        u = a[:, None] + length * NODES
+        integrand = length * WEIGHTS * self.variable.drho(self.schedule, u)
+        if self.quantity == "score":
+            integrand = -self.schedule.sigma(u) * integrand
+        answers = [integrand.sum(axis=-1)]
+        for node in nodes:
+            integrand = integrand * ((u - node[:, None]) / scale[:, None])
+            answers.append(integrand.sum(axis=-1))
+        return answers
+
+    def _lam_integrals(
+        self, start: np.ndarray, end: np.ndarray, nodes: list[np.ndarray], scale: np.ndarray
+    ) -> list[np.ndarray]:
+        """Integrate over lambda, between two of its values."""
+        schedule = self.schedule
         # Only t(lambda) has kinks.
         breaks = schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
         points = panels(start, end, breaks)
@@ -151,6 +188,17 @@ class ProbabilityFlow(Propagator):
         return answers
 
 
+def _are_short(start: np.ndarray, end: np.ndarray, breaks: np.ndarray) -> np.ndarray:
+    """Tell which steps are short in lambda: there the integrand is smooth in t as well."""
+    with np.errstate(invalid="ignore"):
+        short: np.ndarray = np.abs(end - start) < SHORT
+    if len(breaks) and short.any():
+        low, high = np.minimum(start, end), np.maximum(start, end)
+        first = np.searchsorted(breaks, low, side="right")
+        short &= np.searchsorted(breaks, high, side="left") <= first
+    return short
+
+
 def _rho_difference(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Return rho(end) - rho(start) for values of lambda, without cancellation."""
     with np.errstate(invalid="ignore"):
@@ -158,20 +206,6 @@ def _rho_difference(start: np.ndarray, end: np.ndarray) -> np.ndarray:
         backwards = np.exp(-end) * -np.expm1(end - start)
     difference: np.ndarray = np.where(np.isinf(start), backwards, np.exp(-start) * np.expm1(shift))
     return difference
-
-
-def _polynomial_integrals(
-    a: np.ndarray, b: np.ndarray, nodes: list[np.ndarray], scale: np.ndarray
-) -> list[np.ndarray]:
-    """Return the integrals of the Newton basis itself: 16 Gauss nodes are exact to degree 31."""
-    length = (b - a)[:, None]
-    u = a[:, None] + length * NODES
-    integrand = length * WEIGHTS
-    answers = [b - a]
-    for node in nodes:
-        integrand = integrand * ((u - node[:, None]) / scale[:, None])
-        answers.append(integrand.sum(axis=-1))
-    return answers
 
 
 @dataclass(frozen=True)
