@@ -95,9 +95,9 @@ def test_a_given_reference_goes_before_the_exact_solution() -> None:
     study = order_study(problem, "etd1", steps=(10, 20), reference=2 * end)
     assert study.reference == "a given value"
     assert study.results[0].errors[0] == pytest.approx(0.5, abs=0.1)
-    assert order_study(without_solution(), "etd1", steps=(10, 20), reference=end).results == (
-        order_study(problem, "etd1", steps=(10, 20)).results
-    )
+    given = order_study(without_solution(), "etd1", steps=(10, 20), reference=end)
+    known = order_study(problem, "etd1", steps=(10, 20))
+    assert given.results[0].errors == known.results[0].errors
 
 
 def test_a_computed_reference_agrees_with_the_exact_solution() -> None:
