@@ -20,7 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 METHODS = {"errors", "phi", "methods"}
 OPERATORS = {"errors", "kernels", "propagators"}
 RUN = METHODS | OPERATORS | {"segments", "course"}
-PLAN = RUN | {"coefficients", "program", "plan"}
+PLAN = RUN | {"coefficients", "program", "lazy_segments", "plan"}
 SOLVE = PLAN | {
     "_version",
     "controllers",
@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str]] = {
     "segments": METHODS,
     "coefficients": METHODS | OPERATORS,
     "course": RUN - {"course"},
-    "program": PLAN - {"program", "plan", "course"},
+    "program": PLAN - {"program", "lazy_segments", "plan", "course"},
+    "lazy_segments": PLAN - {"lazy_segments", "plan", "course"},
     "plan": PLAN - {"plan"},
     "progress": set(),
     "time_grid": {"errors"},

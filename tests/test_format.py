@@ -18,11 +18,12 @@ import semilinear as sl
 from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next
 from semilinear.diffusion import VPLinear
+from semilinear.lazy_segments import Operators
 from semilinear.methods import etdab, etdpec
-from semilinear.methods.rows import BASE, Combine, Draw, Evaluate, Step
+from semilinear.methods.rows import BASE, Combine, Draw, Evaluate, Lagrange, Step
 from semilinear.phi import phi
 from semilinear.plan import Plan
-from semilinear.program import Operators, Program
+from semilinear.program import Program
 from semilinear.segments import Segment, between, closing, lower, numbers, opening
 
 SCHEDULE = VPLinear()
@@ -303,3 +304,36 @@ def test_krogstad_on_time_dependent_linear_part_and_weight() -> None:
         errors.append(np.abs(s.y[:, -1] - np.sin(1.0) - np.array([2.0, 1.0])).max())
     slopes = np.log2(np.array(errors[:-1]) / errors[1:])
     assert (np.abs(slopes - 4) < 0.3).all()
+
+
+# --- weights of any nodes, on tables and on operators alike ---------------------------------------
+
+
+PURE = etdab(1).step(0, evaluated=False)
+
+
+def embedded(*several: tuple[int, ...]) -> Step:
+    """A step with one row for each set of nodes; the last is the new state."""
+    rows = []
+    for number, nodes in enumerate(several):
+        dst = "y+" if number == len(several) - 1 else f"E{number}"
+        inputs = tuple((f"N[{q}]", Lagrange(j, nodes)) for j, q in enumerate(nodes))
+        rows.append(Combine(dst, ((BASE, phi(0)),), inputs))
+    oldest = -min(min(nodes) for nodes in several)
+    return Step(tuple(rows), carry=((BASE, "y+"),), history=oldest)
+
+
+@pytest.mark.parametrize(
+    "several", [((0, -2),), ((0, -1), (0, -1, -2)), ((0, -1, -2), (0,), (0, -1)), ((-1, -2),)]
+)
+def test_weights_of_gaps_and_of_rows_of_several_degrees(
+    several: tuple[tuple[int, ...], ...],
+) -> None:
+    step, grid = embedded(*several), np.array([0.0, 0.1, 0.25, 0.3, 0.55])
+    program = Program((PURE, PURE, step, step), sl.Scalar(-3.0), grid)
+    scalar = program.coefficients(step, [2, 3])
+    for place, n in enumerate((2, 3)):
+        points = {q: float(grid[n + q]) for q in range(-2, 2)}
+        diagonal = step_coefficients(step, sl.Diagonal([-3.0]), points)
+        for mine, theirs in zip(scalar, diagonal, strict=True):
+            np.testing.assert_allclose(np.ravel(mine)[place], np.ravel(theirs)[0], rtol=1e-12)

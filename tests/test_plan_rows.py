@@ -18,7 +18,6 @@ from runs import (
 )
 from semilinear import Diagonal, Plan, Propagator, Scalar, make_plan, methods
 from semilinear.methods import Method, sequence
-from semilinear.program import CACHED_SEGMENTS
 from semilinear.stepping import Function, run
 from tolerances import assert_close
 
@@ -142,12 +141,16 @@ def test_steps_that_differ_do_not_share() -> None:
         assert_close(state.x, expected, operations=8)
 
 
-def test_more_lengths_than_are_kept() -> None:
+def test_more_lengths_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coefficients that were dropped are made again, and are the same."""
-    count = CACHED_SEGMENTS + 20
+    monkeypatch.setattr("semilinear.lazy_segments.BUDGET", 1000)
+    count = 40
     grid = np.concatenate([[0.0], np.cumsum(np.linspace(0.01, 0.02, count))])
     plan = make_plan(Diagonal([-1.0, -50.0]), grid, method="etdab3")
     first = run(plan, coupled, np.ones(2)).x
+    kept = plan._segments._cache._kept
+    assert len(kept) < count
+    assert sum(operators.nbytes for operators in kept.values()) <= 1000
     assert np.array_equal(run(plan, coupled, np.ones(2)).x, first)
     expected = interpret(plan, methods.get("etdab3"), "ramp", coupled, np.ones(2))
     assert_close(first, expected, operations=100 * count, scale=1.0)

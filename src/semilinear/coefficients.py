@@ -26,11 +26,16 @@ class Extrapolation(NamedTuple):
 
     flow: Coefficient
     weights: list[list[Coefficient]]
+    index: Any = ...
+    """Which of the steps are meant."""
 
-    def of(self, index: Any, count: int) -> Extrapolation:
-        """Return the answers of some of the steps, which look at `count` points."""
-        weights = [[] for _ in range(count - 1)] + [[w[index] for w in self.weights[count - 1]]]
-        return Extrapolation(self.flow[index], weights)
+    def of(self, index: Any) -> Extrapolation:
+        """Return the answers of some of the steps."""
+        return self._replace(flow=self.flow[index], index=index)
+
+    def weights_of(self, count: int) -> list[Coefficient]:
+        """Return the weights of the last `count` grid points."""
+        return [weight[self.index] for weight in self.weights[count - 1]]
 
 
 def extrapolation(propagator: Propagator, points: Points, count: int) -> Extrapolation:
@@ -48,9 +53,14 @@ def extrapolates(step: Step) -> int:
         for row in step.instructions
         if isinstance(row, Combine)
         for _, weight in row.inputs
-        if isinstance(weight, Lagrange) and weight.nodes[0] == 0
+        if isinstance(weight, Lagrange) and _are_last(weight.nodes)
     )
     return max(map(len, nodes), default=0)
+
+
+def _are_last(nodes: tuple[int, ...]) -> bool:
+    """Tell whether nodes are the last grid points, newest first, without a gap."""
+    return nodes == tuple(range(0, -len(nodes), -1))
 
 
 def step_coefficients(
@@ -67,12 +77,13 @@ def step_coefficients(
     """
     read = _read(step)
     weights = _StepWeights(read.highest, propagator, points, shared)
-    return [
-        weights.lagrange_weights(weight.nodes)[weight.j]
-        if isinstance(weight, Lagrange)
-        else weights.combined(weight)
-        for weight in read.weights
-    ]
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
+        return [
+            weights.lagrange_weights(weight.nodes)[weight.j]
+            if isinstance(weight, Lagrange)
+            else weights.combined(weight)
+            for weight in read.weights
+        ]
 
 
 class _Term(NamedTuple):
@@ -173,9 +184,11 @@ class _StepWeights:
 
     def lagrange_weights(self, nodes: tuple[int, ...]) -> list[Coefficient]:
         """Return the weights of all nodes."""
-        if self.shared is not None and nodes[0] == 0:
-            return self.shared.weights[len(nodes) - 1]
-        if nodes not in self.lagrange:
+        if nodes in self.lagrange:
+            return self.lagrange[nodes]
+        if self.shared is not None and _are_last(nodes):
+            self.lagrange[nodes] = self.shared.weights_of(len(nodes))
+        else:
             times = [self.points[q] for q in nodes]
             a, b = self.points[0], self.points[1]
             self.lagrange[nodes] = _weights_by_count(self.propagator, a, b, times)[-1]

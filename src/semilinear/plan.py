@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear.course import Course, Next, Run
+from semilinear.lazy_segments import LazySegments
 from semilinear.methods.rows import Combine, Evaluate
-from semilinear.program import LazySegments, Program, table_segments
+from semilinear.program import Program, table_segments
 from semilinear.propagators.base import refuse_real_state
 from semilinear.segments import Code, Segment
 
@@ -83,7 +84,9 @@ class Plan(Course):
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         self._program.propagator.check_state(shape, complex_state, argument=argument)
         # L(t) given as a function shows only in its values whether it is complex.
-        if not complex_state and np.iscomplexobj(self._segments[-1].coefficients):
+        if self.form != "scalar" or complex_state:
+            return
+        if np.iscomplexobj(self._segments[-1].coefficients):
             raise refuse_real_state(argument)
 
     @cached_property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,33 +20,13 @@ from semilinear.coefficients import (
     extrapolation,
     step_coefficients,
 )
-from semilinear.kernels import Backend
+from semilinear.errors import NonFiniteError
 from semilinear.methods.rows import Step
 from semilinear.propagators import Propagator
 from semilinear.segments import Code, Lowered, Segment, between, lower, numbers, opening
 
-CACHED_SEGMENTS = 64
-
 Tell = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From times to (p, q) with N = p * state + q * answer."""
-
-
-class Operators:
-    """Coefficients that are arrays or matrices, and their casts for the backends that used them."""
-
-    __slots__ = ("_casts", "form", "rows")
-
-    def __init__(self, rows: Sequence[Sequence[Any]], form: str) -> None:
-        self.rows = rows
-        self.form = form
-        self._casts: dict[Any, Any] = {}
-
-    def prepared_for(self, backend: Backend) -> Any:
-        """Return the coefficients in the library, dtype and device of a backend."""
-        key = backend.key
-        if key not in self._casts:
-            self._casts[key] = backend.prepare(self.rows, self.form)
-        return self._casts[key]
 
 
 @dataclass(frozen=True)
@@ -134,9 +114,8 @@ class Program:
             return [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
         index = np.asarray(members)
         points = {q: self.grid[index + q] for q in range(-step.history, 2)}
-        count = extrapolates(step)
-        shared = self._shared.of(self._place[index], count) if count else None
-        numbers = step_coefficients(step, self.propagator, points, shared=shared)
+        shared = self._shared.of(self._place[index]) if extrapolates(step) else None
+        numbers = finite(step_coefficients(step, self.propagator, points, shared=shared))
         return [*numbers, *self._told(step, members)]
 
     @cached_property
@@ -179,6 +158,16 @@ class Program:
         return [x for pair in pairs for x in pair]
 
 
+def finite(coefficients: list[Any]) -> list[Any]:
+    """Return the coefficients, or refuse a linear part whose flow overflows."""
+    if not all(np.isfinite(c).all() for c in coefficients):
+        raise NonFiniteError(
+            "linear: its flow over one step overflows, since it grows (or decays, and is followed "
+            "backwards) too fast for steps of this length; take smaller steps"
+        )
+    return coefficients
+
+
 def table_segments(program: Program) -> tuple[list[Segment], Segment]:
     """Return all segments of a scalar program, and the one that opens it."""
     tables: dict[Step, np.ndarray] = {}
@@ -219,84 +208,3 @@ def _filled(code: Code, this: np.ndarray, following: np.ndarray, count: int) -> 
         for s, value in enumerate(row):
             filled[:, o, s] = value
     return filled
-
-
-Signature = tuple[Step, tuple[int, ...]]
-"""A step, and what its coefficients depend on.
-
-For a constant operator the numbers of the lengths of the steps that its weights look at, else the
-number of the step.
-"""
-
-
-class LazySegments(Sequence[Segment]):
-    """Segments of an operator whose coefficients are arrays, made when first needed.
-
-    Steps of equal length (to rounding of the grid) and equal history share their coefficients.
-    """
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self._places = list(program.walk())
-        self._lengths, self._classes = _length_classes(program.grid)
-        self._signatures = [self._signature(n) for n in range(len(program.steps))]
-        self._cached = lru_cache(maxsize=CACHED_SEGMENTS)(self._made)
-        # The segments of one step are made one after the other.
-        self._coefficients = lru_cache(maxsize=2)(self._asked)
-        first = self._signatures[0]
-        self.start = Segment(program.opening, self._made(program.opening, first, None))
-
-    def __reduce__(self) -> tuple[type[LazySegments], tuple[Program]]:
-        return LazySegments, (self.program,)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, position: Any) -> Any:
-        n, code = self._places[position]
-        following = n + 1 if n + 1 < len(self._signatures) else None
-        this = self._signatures[n]
-        then = None if following is None else self._signatures[following]
-        return Segment(code, self._cached(code, this, then))
-
-    def _signature(self, n: int) -> Signature:
-        step = self.program.steps[n]
-        if not self.program.propagator.constant:
-            return step, (n,)
-        return step, tuple(self._classes[n - step.history : n + 1])
-
-    def _made(self, code: Code, this: Signature, following: Signature | None) -> Operators:
-        form = self.program.propagator.form
-        here = self._coefficients(this)
-        there = self._coefficients(following) if following is not None else here
-        return Operators(numbers(code, here, there, matrix=form == "matrix"), form)
-
-    def _asked(self, signature: Signature) -> list[Any]:
-        step, classes = signature
-        if not self.program.propagator.constant:
-            n = classes[0]
-            grid = {q: float(self.program.grid[n + q]) for q in range(-step.history, 2)}
-            return step_coefficients(step, self.program.propagator, grid)
-        lengths = [self._lengths[c] for c in classes]
-        points = {1: lengths[-1], 0: 0.0}
-        for q, length in enumerate(reversed(lengths[:-1]), start=1):
-            points[-q] = points[1 - q] - length
-        return step_coefficients(step, self.program.propagator, points)
-
-
-def _length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
-    """Return the distinct step lengths, and for each step the number of its length.
-
-    Lengths that differ by the rounding of the grid points only are one: ``linspace`` differs in the
-    last bit, and every distinct length costs a set of phi-functions.
-    """
-    lengths = np.diff(grid)
-    tolerance = 4 * np.spacing(np.max(np.abs(grid)))
-    classes = np.empty(len(lengths), dtype=int)
-    members: list[list[float]] = []
-    for i in np.argsort(lengths, kind="stable"):
-        if not members or lengths[i] - members[-1][0] > tolerance:
-            members.append([])
-        members[-1].append(float(lengths[i]))
-        classes[i] = len(members) - 1
-    return [float(np.mean(group)) for group in members], classes.tolist()

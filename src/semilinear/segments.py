@@ -301,12 +301,14 @@ def numbers(code: Code, this: Any, following: Any, *, matrix: bool) -> list[Any]
     steps = (this, following)
 
     def product(references: Product) -> Any:
-        value: Any = 1.0
+        value: Any = None
         for block, index in references:
             factor = steps[block][index]
-            # Later rows act on earlier ones from the left.
-            value = _matmul(factor, value) if matrix else factor * value
-        return value
+            if value is None:  # not 1.0 * factor: a copy of every array
+                value = factor
+            else:  # later rows act on earlier ones from the left
+                value = _matmul(factor, value) if matrix else factor * value
+        return 1.0 if value is None else value
 
     def entry(products: list[Product]) -> Any:
         total = product(products[0])

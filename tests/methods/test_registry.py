@@ -8,6 +8,7 @@ import pytest
 
 from semilinear import InvalidArgument, UnknownName, methods
 from semilinear.methods import MethodInfo, Multistep, Tableau
+from semilinear.phi import phi
 
 # Name: order, stiff order, past values, evaluations per step.
 DEMANDED = {
@@ -208,3 +209,21 @@ def test_exponential_tableaux_are_checked() -> None:
     ]:
         with pytest.raises(ValueError, match="odd: "):
             Tableau("odd", c, a, b, 2, 2, "none")
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [({(2, 1): phi(1)}, {}), ({(5, 2): phi(1)}, {}), ({}, {1: phi(1)}), ({(2, 3): phi(1)}, {})],
+)
+def test_weights_at_places_that_do_not_exist(a, b):
+    with pytest.raises(InvalidArgument, match="stages are numbered from 1 to 3"):
+        methods.exponential_runge_kutta(
+            "own", (0, Fraction(1, 2), 1), a, b, order=1, stiff_order=1, reference="this test"
+        )
+
+
+def test_nodes_beyond_the_step():
+    with pytest.raises(InvalidArgument, match="must lie in"):
+        methods.exponential_runge_kutta(
+            "own", (0, 2), {}, {2: phi(2)}, order=1, stiff_order=1, reference="this test"
+        )

@@ -265,3 +265,29 @@ def test_what_is_not_finite_is_refused(wrong: complex) -> None:
 def test_repr() -> None:
     assert repr(Scalar(-1, weight=2)) == "Scalar(-1.0, weight=2.0)"
     assert repr(Scalar(np.complex128(1j))) == "Scalar(1j, weight=1.0)"
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (lambda t: np.nan, "is NaN or infinite at t = "),
+        (lambda t: np.array([1.0, 2.0]), "must be one number: use Diagonal"),
+        (lambda t: "fast", "must be one number"),
+        (lambda t: None, "must be one number"),
+    ],
+)
+@pytest.mark.parametrize("argument", ["rate", "weight"])
+def test_functions_that_do_not_answer_with_a_number(function, complaint, argument):
+    functions = {"rate": -1.0, "weight": 1.0, argument: function}
+    linear = Scalar(functions["rate"], weight=functions["weight"])
+    with pytest.raises(InvalidArgument, match=complaint) as caught:
+        linear.integrals(0.0, 1.0, [], 1.0)
+    assert str(caught.value).startswith(argument)
+
+
+def test_a_function_that_looks_at_all_times_at_once_is_asked_point_by_point():
+    """A single number for an array of times is no answer: it may depend on the array."""
+    odd = Scalar(lambda t: -3.0 if np.all(t < 0.5) else -1.0)
+    even = Scalar(lambda t: np.where(np.asarray(t) < 0.5, -3.0, -1.0))
+    assert odd.flow(0.0, 0.5) == even.flow(0.0, 0.5)
+    assert odd.flow(0.0, 1.0) == even.flow(0.0, 1.0)

@@ -71,6 +71,11 @@ def elementwise_one(out: Any, sources: Any, c: Any) -> bool:
     return bad
 
 
+def _own_layout(array: np.ndarray) -> np.ndarray:
+    """Return the array contiguous and writable: Numba would compile for every mixture."""
+    return array if array.flags.carray else np.array(array, order="C")
+
+
 class NumPyBackend(Backend):
     """Compiled kernels for NumPy arrays of float32, float64, complex64 and complex128."""
 
@@ -83,9 +88,7 @@ class NumPyBackend(Backend):
             array = np.asarray(array)
         if array.dtype != self.dtype or array.shape != self.shape:
             return None
-        if not array.flags.carray:
-            array = np.array(array, order="C")  # one layout, or Numba compiles for each mixture
-        return array.reshape(-1)
+        return _own_layout(array).reshape(-1)
 
     def give(self, native: Native) -> Any:
         return native.reshape(self.shape)
@@ -122,7 +125,7 @@ class NumPyBackend(Backend):
         kind = np.result_type(*arrays, np.float64).kind
         dtype = self.dtype if kind == "c" else np.empty(0, self.dtype).real.dtype
         full = (np.broadcast_to(c.reshape(c.shape[-len(shape) or c.ndim :]), shape) for c in arrays)
-        return tuple(np.array(c, dtype=dtype, order="C").reshape(-1) for c in full)
+        return tuple(_own_layout(np.asarray(c, dtype=dtype)).reshape(-1) for c in full)
 
     def combine_elementwise(
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool

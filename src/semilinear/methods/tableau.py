@@ -54,6 +54,8 @@ class Tableau:
         stages = len(self.c)
         if self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
             raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
+        if not all(0 <= c <= 1 for c in self.c):
+            raise InvalidArgument(f"{self.name}: c={self.c} must lie in [0, 1]")
         if len(self.b) != stages:
             raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
 
@@ -110,12 +112,25 @@ def exponential_runge_kutta(
         Weights by (stage, stage) and by stage, numbered from 1, the first column left out.
     """
     nodes = tuple(Fraction(x) for x in c)
+    _check_stages(name, len(nodes), a, b)
     rows = []
     for i in range(1, len(nodes) + 1):
         rest = tuple(a.get((i, j), ZERO) for j in range(2, i))
         rows.append(_with_first(nodes[i - 1], rest) if i > 1 else ())
     weights = _with_first(Fraction(1), tuple(b.get(j, ZERO) for j in range(2, len(nodes) + 1)))
     return Tableau(name, nodes, tuple(rows), weights, order, stiff_order, reference)
+
+
+def _check_stages(
+    name: str, stages: int, a: Mapping[tuple[int, int], Phi], b: Mapping[int, Phi]
+) -> None:
+    wrong: list[object] = [key for key in a if not 2 <= key[1] < key[0] <= stages]
+    wrong += [key for key in b if not 2 <= key <= stages]
+    if wrong:
+        raise InvalidArgument(
+            f"{name}: no weights belong at {wrong}; stages are numbered from 1 to {stages}, a has "
+            "entries (i, j) with 2 <= j < i, b with 2 <= j: the first column follows from the rows"
+        )
 
 
 def _with_first(c: Fraction, rest: tuple[Phi, ...]) -> tuple[Phi, ...]:

@@ -73,7 +73,7 @@ class Scalar(Propagator):
         """Accept states of any shape; whether L(t) is complex shows in the coefficients."""
 
     def input_weight(self, t: Any) -> Coefficient:
-        return _sample(self.weight, t)
+        return _sample(self.weight, t, "weight")
 
     def flow(self, a: Any, b: Any) -> Coefficient:
         h = np.asarray(b, dtype=float) - a
@@ -99,15 +99,17 @@ class Scalar(Propagator):
         start = np.asarray(a, dtype=float)[..., None, None]
         length = h[..., None, None]
         edges = np.array([0.0, 1.0])
-        rates = _sample(self.rate, start + length * NODES)
+        rates = _sample(self.rate, start + length * NODES, "rate")
         edges = _panels(rates * length)
         widths = np.diff(edges)[:, None]
         times = start + length * (edges[:-1, None] + widths * NODES)
-        rates = _sample(self.rate, times) * length * widths
+        rates = _sample(self.rate, times, "rate") * length * widths
         whole = (rates * WEIGHTS).sum(axis=-1)
         later = np.flip(np.cumsum(np.flip(whole, axis=-1), axis=-1), axis=-1) - whole
         exponent = rates @ TAIL.T + later[..., None]
-        integrand = np.exp(exponent) * _sample(self.weight, times) * (length * widths * WEIGHTS)
+        integrand = (
+            np.exp(exponent) * _sample(self.weight, times, "weight") * (length * widths * WEIGHTS)
+        )
         return times, integrand, whole.sum(axis=-1)
 
 
@@ -128,21 +130,41 @@ def _panels(z: np.ndarray) -> np.ndarray:
     return np.linspace(0.0, 1.0, count + 1)
 
 
-def _sample(f: Any, t: Any) -> Any:
+def _sample(f: Any, t: Any, argument: str) -> Any:
     """Evaluate f at an array of times, point by point if it takes no arrays."""
     times = np.asarray(t, dtype=float)
     if not callable(f):
         return np.broadcast_to(f, times.shape)
+    values = _at_once(f, times)
+    if values is None:
+        found = [_value(f, float(s), argument) for s in times.ravel()]
+        values = np.array(found).reshape(times.shape)
+    if not np.isfinite(values).all():
+        first = times[~np.isfinite(values)].flat[0]
+        raise InvalidArgument(f"{argument}(t) is NaN or infinite at t = {first:.9g}")
+    return values
+
+
+def _at_once(f: Callable[[Any], Any], times: np.ndarray) -> np.ndarray | None:
+    """Return f of the whole array if it answers with an array like it."""
     try:
         values = np.asarray(f(times))
-        if values.shape in ((), times.shape):
-            return np.broadcast_to(values, times.shape)
     except (TypeError, ValueError):
-        pass
-    return np.array([f(float(s)) for s in times.ravel()]).reshape(times.shape)
+        return None
+    return values if values.shape == times.shape and values.dtype.kind in "biufc" else None
 
 
-def _number(value: Any, argument: str) -> Number:
+def _value(f: Callable[[Any], Any], t: float, argument: str) -> Number:
+    value = f(t)
+    if np.ndim(value) != 0 or isinstance(value, str):
+        raise InvalidArgument(
+            f"{argument}({t:.9g}) is {value!r}; it must be one number: use Diagonal for one number "
+            "per entry of the state and Dense for a matrix"
+        )
+    return _number(value, f"{argument}({t:.9g})", finite=False)
+
+
+def _number(value: Any, argument: str, *, finite: bool = True) -> Number:
     try:
         if isinstance(value, str):
             raise TypeError
@@ -152,6 +174,6 @@ def _number(value: Any, argument: str) -> Number:
             f"{argument}={value!r} must be one number or a function of t; use Diagonal for one "
             "number per entry of the state and Dense for a matrix"
         ) from None
-    if not np.isfinite(number):
+    if finite and not np.isfinite(number):
         raise InvalidArgument(f"{argument}={value!r} must be finite")
     return number if isinstance(value, complex) or np.iscomplexobj(value) else number.real

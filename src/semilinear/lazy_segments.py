@@ -1,0 +1,151 @@
+"""Segments of operators whose coefficients are arrays or matrices, made when first needed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from semilinear.coefficients import step_coefficients
+from semilinear.kernels import Backend
+from semilinear.methods.rows import Step
+from semilinear.program import Program, finite
+from semilinear.segments import Code, Segment, numbers
+
+BUDGET = 256 * 2**20
+"""Bytes of coefficients that a plan keeps."""
+
+
+class Operators:
+    """Coefficients that are arrays or matrices, and their casts for the backends that used them."""
+
+    __slots__ = ("_casts", "form", "rows")
+
+    def __init__(self, rows: Sequence[Sequence[Any]], form: str) -> None:
+        self.rows = rows
+        self.form = form
+        self._casts: dict[Any, Any] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the coefficients, arrays that occur twice counted once."""
+        arrays = {id(c): c for row in self.rows for c in row if isinstance(c, np.ndarray)}
+        return sum(c.nbytes for c in arrays.values())
+
+    def prepared_for(self, backend: Backend) -> Any:
+        """Return the coefficients in the library, dtype and device of a backend."""
+        key = backend.key
+        if key not in self._casts:
+            self._casts[key] = backend.prepare(self.rows, self.form)
+        return self._casts[key]
+
+
+class ByteCache:
+    """The coefficients used last, as many as fit into `budget` bytes, and `least` in any case."""
+
+    def __init__(self, budget: int, *, least: int) -> None:
+        self.budget, self.least = budget, least
+        self._kept: OrderedDict[Hashable, Operators] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Operators]) -> Operators:
+        """Return the coefficients under a key, made now if they are not there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            total = sum(operators.nbytes for operators in self._kept.values())
+            while total > self.budget and len(self._kept) > self.least:
+                total -= self._kept.popitem(last=False)[1].nbytes
+        return made
+
+
+Signature = tuple[Step, tuple[int, ...]]
+"""A step, and what its coefficients depend on.
+
+For a constant operator the numbers of the lengths of the steps that its weights look at, else the
+number of the step.
+"""
+
+
+class LazySegments(Sequence[Segment]):
+    """Segments of an operator whose coefficients are arrays, made when first needed.
+
+    Steps of equal length (to rounding of the grid) and equal history share their coefficients.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._places = list(program.walk())
+        self._lengths, self._classes = _length_classes(program.grid)
+        self._signatures = [self._signature(n) for n in range(len(program.steps))]
+        # At least what a step of a uniform grid needs, again and again.
+        longest = max(step.evaluations for step in program.steps)
+        self._cache = ByteCache(BUDGET, least=2 * longest + 1)
+        # The segments of one step are made one after the other.
+        self._coefficients = lru_cache(maxsize=2)(self._asked)
+        first = self._signatures[0]
+        self.start = Segment(program.opening, self._made(program.opening, first, None))
+
+    def __reduce__(self) -> tuple[type[LazySegments], tuple[Program]]:
+        return LazySegments, (self.program,)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, position: Any) -> Any:
+        n, code = self._places[position]
+        following = n + 1 if n + 1 < len(self._signatures) else None
+        this = self._signatures[n]
+        then = None if following is None else self._signatures[following]
+        made = self._cache.get((code, this, then), lambda: self._made(code, this, then))
+        return Segment(code, made)
+
+    def _signature(self, n: int) -> Signature:
+        step = self.program.steps[n]
+        if not self.program.propagator.constant:
+            return step, (n,)
+        return step, tuple(self._classes[n - step.history : n + 1])
+
+    def _made(self, code: Code, this: Signature, following: Signature | None) -> Operators:
+        form = self.program.propagator.form
+        here = self._coefficients(this)
+        there = self._coefficients(following) if following is not None else here
+        return Operators(numbers(code, here, there, matrix=form == "matrix"), form)
+
+    def _asked(self, signature: Signature) -> list[Any]:
+        step, classes = signature
+        if not self.program.propagator.constant:
+            n = classes[0]
+            grid = {q: float(self.program.grid[n + q]) for q in range(-step.history, 2)}
+            return finite(step_coefficients(step, self.program.propagator, grid))
+        lengths = [self._lengths[c] for c in classes]
+        points = {1: lengths[-1], 0: 0.0}
+        for q, length in enumerate(reversed(lengths[:-1]), start=1):
+            points[-q] = points[1 - q] - length
+        return finite(step_coefficients(step, self.program.propagator, points))
+
+
+def _length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
+    """Return the distinct step lengths, and for each step the number of its length.
+
+    Lengths that differ by the rounding of the grid points only are one: ``linspace`` differs in the
+    last bit, and every distinct length costs a set of phi-functions.
+    """
+    lengths = np.diff(grid)
+    tolerance = 4 * np.spacing(np.max(np.abs(grid)))
+    classes = np.empty(len(lengths), dtype=int)
+    members: list[list[float]] = []
+    for i in np.argsort(lengths, kind="stable"):
+        if not members or lengths[i] - members[-1][0] > tolerance:
+            members.append([])
+        members[-1].append(float(lengths[i]))
+        classes[i] = len(members) - 1
+    return [float(np.mean(group)) for group in members], classes.tolist()
