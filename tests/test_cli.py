@@ -84,6 +84,13 @@ def test_a_model_of_ones_own() -> None:
         (("--model", "missing.onnx"), "missing.onnx"),
         (("--shape", "3,x"), "--shape 3,x must be whole numbers with commas"),
         (("--t-end", "2"), "t_end=2.0 lies outside the domain"),
+        (("--t-start", "-1"), "t_start=-1.0 lies outside the domain"),
+        (("--seed", "-1"), "--seed=-1 must be at least 0"),
+        (("--shape", "0,8,8"), "--shape 0,8,8 must be whole numbers with commas"),
+        (("--shape", "2,28,28"), "are no pictures (c, h, w)"),
+        (("--shape", "1,8,8"), "x has shape (3, 1, 8, 8)"),
+        (("--schedule", "edm"), "--schedule=edm: the MNIST model of this package was trained"),
+        (("--prediction", "x0"), "--prediction=x0: the MNIST model of this package was trained"),
     ],
 )
 def test_sample_refuses(
@@ -94,6 +101,26 @@ def test_sample_refuses(
     assert said.startswith("semilinear sample: ")
     assert complaint in said
     assert not Path("samples.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"), [("nan", "returned NaN"), ("shape", "shape (3, 5)")]
+)
+def test_a_model_that_fails_is_told_in_one_line(
+    kind: str, complaint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Model:
+        sample_shape, dtype = (1, 28, 28), np.dtype(np.float32)
+
+        def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
+            return x * np.float32("nan") if kind == "nan" else np.zeros((3, 5), np.float32)
+
+    monkeypatch.setattr("semilinear.adapters.onnx.mnist_eps", lambda **_: Model())
+    monkeypatch.setattr("semilinear.cli._compile", lambda *_: None)
+    assert main([*FEW, "--out", "x.npz"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("semilinear sample: evaluation 1 of 3 (t = 1) returned")
+    assert complaint in said
 
 
 def test_methods_lists_all_with_order_history_and_evaluations(
@@ -124,6 +151,8 @@ def test_order_prints_a_table_and_writes_files(capsys: pytest.CaptureFixture[str
     [
         (["order", "etd4r"], "did you mean etd4rk"),
         (["order", "etd4rk", "--problem", "coupld"], "did you mean coupled"),
+        (["order", "etd1", "--plot", "x.foo"], "--plot x.foo must end in one of .png"),
+        (["order", "etd1", "--steps", "5", "9", "--plot", "no/x.png"], "No such file or directory"),
     ],
 )
 def test_order_refuses(

@@ -178,6 +178,7 @@ class Etd34(Course):
     """
 
     nfe = None
+    identity = "etd34"
 
     def __init__(self, linear: sl.Diagonal, attempts: list[tuple[float, bool]]) -> None:
         self.linear, self.attempts, self.form = linear, attempts, linear.form

@@ -14,6 +14,7 @@ from runs import LINEAR, each_method, grid_for, initial, logistic, states
 from semilinear import (
     Dense,
     Diagonal,
+    InvalidArgument,
     Scalar,
     make_plan,
 )
@@ -141,3 +142,18 @@ def test_pickles_of_a_plan(kind: str) -> None:
     assert np.array_equal(run(twin, logistic, np.ones(2)).x, run(plan, logistic, np.ones(2)).x)
     assert len(twin.rows) == len(plan.rows)
     assert twin.times == plan.times
+
+
+def test_a_state_belongs_to_its_plan() -> None:
+    short, long = (make_plan(Scalar(-1.0), np.linspace(0, 1, n)) for n in (3, 6))
+    state = short.start(np.ones(2))
+    with pytest.raises(InvalidArgument, match="state belongs to another run"):
+        long.advance(state, state.x)
+    again = make_plan(Scalar(-1.0), np.linspace(0, 1, 3))
+    assert again.advance(state, state.x).evaluation == 1
+
+
+def test_nothing_of_a_plan_can_be_set() -> None:
+    plan = make_plan(Scalar(-1.0), [0.0, 1.0])
+    with pytest.raises(AttributeError, match="a plan is immutable"):
+        plan.nfe = 3

@@ -88,7 +88,10 @@ def third_evaluation(size: int = 2, method: str = "etd4rk") -> tuple[Plan, State
         (np.ones((2, 1)), r"shape \(2, 1\) and dtype float64"),
         (np.array(1.0), r"shape \(\) and dtype float64"),
         (np.ones(2, np.float32), r"shape \(2,\) and dtype float32"),
-        (np.ones(2, complex), r"shape \(2,\) and dtype complex128"),
+        (
+            np.ones(2, complex),
+            r"shape \(2,\) and dtype complex128 \(a complex problem needs a complex state .*\)",
+        ),
         (np.ones(2, int), r"shape \(2,\) and dtype int64"),
         (None, "NoneType"),
         (1.0, "float"),

@@ -200,3 +200,11 @@ def test_methods_by_name_or_object() -> None:
     by_name = solved(method="ETD4RK")
     assert np.array_equal(solved(method=methods.get("etd4rk")).y, by_name.y)
     assert np.array_equal(solved(method="cox_matthews4").y, by_name.y)
+
+
+def test_a_callback_cannot_spoil_the_solution() -> None:
+    def spoil(t: float, y: np.ndarray) -> None:
+        y[:] = 0
+
+    with pytest.raises(ValueError, match="read-only"):
+        solved(callback=spoil, steps=2)

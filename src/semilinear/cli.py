@@ -15,11 +15,18 @@ import numpy as np
 from semilinear import diffusion, methods
 from semilinear._version import __version__
 from semilinear.course import State
-from semilinear.errors import InvalidArgument, MissingDependency
+from semilinear.errors import (
+    InvalidArgument,
+    MissingDependency,
+    ModelOutputError,
+    NonFiniteError,
+)
 from semilinear.kernels import COMPILED_FROM
 from semilinear.progress import Progress
 
 SUFFIXES = (".png", ".npz")
+PICTURES = (".png", ".pdf", ".svg")
+ERRORS = (InvalidArgument, MissingDependency, ModelOutputError, NonFiniteError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,13 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = int(options.run(options))
         sys.stdout.flush()
         return status
-    except (InvalidArgument, MissingDependency) as error:
-        print(f"semilinear {options.command}: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         # The reader went away (a pager, head): nothing is wrong. Keep Python from saying otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (*ERRORS, OSError) as error:
+        print(f"semilinear {options.command}: {error}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,6 +74,7 @@ def _add_sample(commands: Any) -> None:
     count.add_argument("--steps", type=int, help="number of steps")
     count.add_argument("--nfe", type=int, help="budget of evaluations per image (10 if neither)")
     add("--grid", default="uniform", choices=sorted(diffusion.grids.GRIDS), help="time grid")
+    add("--t-start", type=float, help="where the grid begins, the noisy end")
     add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
     add("--final", default="denoise", choices=("t_end", "zero", "denoise"), help="the ending")
     add("--start", default="ramp", choices=methods.STARTS, help="start of multistep methods")
@@ -100,22 +108,19 @@ def _add_order(commands: Any) -> None:
 def _sample(options: argparse.Namespace) -> int:
     from semilinear.adapters.onnx import OnnxModel, mnist_eps
 
-    for name, value in (("-n", options.n), ("--batch-size", options.batch_size)):
-        if value < 1:
-            raise InvalidArgument(f"{name}={value} must be at least 1")
-    if options.out.suffix not in SUFFIXES:
-        raise InvalidArgument(f"--out {options.out} must end in .png or .npz")
+    _check_sample(options)
     if options.model is None:
         model = mnist_eps(threads=options.threads)
     else:
         model = OnnxModel(options.model, threads=options.threads)
     plan = _diffusion_plan(options)
     shape = _shape(options, model.sample_shape)
+    dtype = np.dtype(model.dtype)
     begun = perf_counter()
-    _compile(plan)
+    _compile(plan, dtype)
     ready = perf_counter()
     timed = _Timed(model)
-    images = _images(timed, plan, shape, options)
+    images = _images(timed, plan, shape, dtype, options)
     total = perf_counter() - ready
     _write(options.out, images, plan)
     print(
@@ -126,9 +131,32 @@ def _sample(options: argparse.Namespace) -> int:
     return 0
 
 
-def _compile(plan: diffusion.DiffusionPlan) -> None:
+def _check_sample(options: argparse.Namespace) -> None:
+    least = (
+        ("-n", options.n, 1),
+        ("--batch-size", options.batch_size, 1),
+        ("--seed", options.seed, 0),
+    )
+    for name, value, bound in least:
+        if value < bound:
+            raise InvalidArgument(f"{name}={value} must be at least {bound}")
+    if options.out.suffix not in SUFFIXES:
+        raise InvalidArgument(f"--out {options.out} must end in .png or .npz")
+    own = (
+        ("--schedule", options.schedule, "vp_linear"),
+        ("--prediction", options.prediction, "eps"),
+    )
+    for name, value, trained in own:
+        if options.model is None and value != trained:
+            raise InvalidArgument(
+                f"{name}={value}: the MNIST model of this package was trained with {trained}; "
+                "give a model of your own with --model"
+            )
+
+
+def _compile(plan: diffusion.DiffusionPlan, dtype: np.dtype) -> None:
     """Run once through the plan on zeros, which compiles or loads every kernel that it needs."""
-    zeros = np.zeros(COMPILED_FROM, dtype=np.float32)
+    zeros = np.zeros(COMPILED_FROM, dtype=dtype)
     diffusion.follow(plan, lambda x, t: zeros, zeros)
 
 
@@ -146,6 +174,7 @@ def _diffusion_plan(options: argparse.Namespace) -> diffusion.DiffusionPlan:
         nfe=nfe,
         grid=options.grid,
         prediction=options.prediction,
+        t_start=options.t_start,
         t_end=t_end,
         final=options.final,
         start=options.start,
@@ -154,17 +183,24 @@ def _diffusion_plan(options: argparse.Namespace) -> diffusion.DiffusionPlan:
 
 def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> tuple[int, ...]:
     if options.shape is not None:
-        try:
-            return tuple(int(part) for part in options.shape.split(","))
-        except ValueError:
+        parts = options.shape.split(",")
+        if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
             raise InvalidArgument(
                 f"--shape {options.shape} must be whole numbers with commas, such as 3,32,32"
-            ) from None
-    if known is None or any(size is None for size in known):
+            )
+        shape = tuple(int(part) for part in parts)
+    elif known is None or any(size is None for size in known):
         raise InvalidArgument(
             f"--shape is needed: the model leaves the shape of an image open ({known})"
         )
-    return tuple(int(size) for size in known if size is not None)
+    else:
+        shape = tuple(int(size) for size in known if size is not None)
+    if options.out.suffix == ".png" and (len(shape) != 3 or shape[0] not in (1, 3)):
+        raise InvalidArgument(
+            f"--out {options.out}: samples of shape {shape} are no pictures (c, h, w) with one or "
+            "three channels; write a .npz"
+        )
+    return shape
 
 
 class _Timed:
@@ -182,7 +218,7 @@ class _Timed:
 
 
 def _noise(seed: int, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the noise of one image, whatever the batch around it."""
+    """Return the noise of one image, float32, whatever the batch around it."""
     stream = np.random.Philox(key=seed, counter=[0, 0, 0, index])
     return np.random.Generator(stream).standard_normal(shape, dtype=np.float32)
 
@@ -191,15 +227,17 @@ def _images(
     model: _Timed,
     plan: diffusion.DiffusionPlan,
     shape: tuple[int, ...],
+    dtype: np.dtype,
     options: argparse.Namespace,
 ) -> np.ndarray:
-    images = np.empty((options.n, *shape), dtype=np.float32)
+    images = np.empty((options.n, *shape), dtype=dtype)
     scale = np.float32(plan.schedule.sigma(plan.t[0]))
     batches = range(0, options.n, options.batch_size)
     with Progress(len(batches) * plan.nfe, label="sampling") as bar:
         for number, first in enumerate(batches):
             last = min(first + options.batch_size, options.n)
-            x = scale * np.stack([_noise(options.seed, i, shape) for i in range(first, last)])
+            noise = np.stack([_noise(options.seed, i, shape) for i in range(first, last)])
+            x = (scale * noise).astype(dtype)
             before = number * plan.nfe
 
             def show(state: State, before: int = before) -> None:
@@ -231,6 +269,8 @@ def _order(options: argparse.Namespace) -> int:
     from semilinear import problems
     from semilinear.orders import order_study
 
+    if options.plot is not None and options.plot.suffix not in PICTURES:
+        raise InvalidArgument(f"--plot {options.plot} must end in one of {', '.join(PICTURES)}")
     study = order_study(
         problems.get(options.problem),
         options.method,

@@ -74,6 +74,8 @@ class Run(NamedTuple):
     backend: Backend
     check: bool
     noise: Callable[[int], Any] | None
+    identity: Any
+    """Of the course that is followed."""
 
 
 class Next(NamedTuple):
@@ -94,6 +96,8 @@ class Course(ABC):
 
     form: str
     nfe: int | None
+    identity: Any
+    """Equal for courses that make the same of a state; a state belongs to one of them."""
 
     @abstractmethod
     def first(self) -> tuple[Segment, Next]:
@@ -136,7 +140,7 @@ class Course(ABC):
         native = backend.take(x)
         if check_finite and not backend.is_finite(native):
             raise NonFiniteError("x has NaN or infinite entries; start from finite numbers")
-        run = Run(backend, check_finite, noise)
+        run = Run(backend, check_finite, noise, self.identity)
         segment, after = self.first()
         slots, _ = self._through(segment, run, (native,), 0)
         code = segment.code
@@ -163,6 +167,8 @@ class Course(ABC):
         _, _, done, evaluation, step, cursor, slots, _, run = state
         if done:
             raise InvalidArgument("state is done: its run is over; begin another with start(x)")
+        if run.identity is not self.identity and run.identity != self.identity:
+            raise InvalidArgument(f"state belongs to another run than that of {self!r}")
         answer = run.backend.take(output)
         if answer is None:
             run, slots, answer = self._received(state, output)
@@ -217,17 +223,9 @@ class Course(ABC):
             if answer is not None:
                 slots = tuple(backend.give(slot) for slot in state.slots)
                 return state.run._replace(backend=plain), slots, answer
-        shape = getattr(output, "shape", None)
-        found = f"{type(output).__name__}"
-        if shape is not None:
-            found = f"shape {tuple(shape)} and dtype {getattr(output, 'dtype', None)}"
-        hint = ""
-        found_double = str(getattr(output, "dtype", "")).endswith(("float64", "complex128"))
-        if found_double and str(backend.dtype).endswith(("float32", "complex64")):
-            hint = " (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
         raise ModelOutputError(
-            f"{self._where(state)} returned {found}{hint}; it must return an array like the state, "
-            f"shape {backend.shape} and dtype {backend.dtype}"
+            f"{self._where(state)} returned {_described(output, backend)}; it must return an array "
+            f"like the state, shape {backend.shape} and dtype {backend.dtype}"
         )
 
     def _where(self, state: State) -> str:
@@ -245,6 +243,25 @@ class Course(ABC):
             f"{where} returned NaN or infinity in {backend.count_bad(answer)} entries, at a "
             "finite state; check the model there"
         )
+
+
+def _described(output: Any, backend: Backend) -> str:
+    """Say what an output is that is not like the state, and why that may be."""
+    shape, dtype = getattr(output, "shape", None), str(getattr(output, "dtype", ""))
+    if shape is None or not dtype:
+        return type(output).__name__
+    found = f"shape {tuple(shape)} and dtype {dtype}"
+    if tuple(shape) != backend.shape:
+        return found
+    wanted = str(backend.dtype)
+    if dtype.rpartition(".")[2] == wanted.rpartition(".")[2]:
+        kind = type(output)
+        return f"{found}, but as {kind.__module__}.{kind.__name__}, not in the library of the state"
+    if "complex" in dtype and not backend.is_complex:
+        return f"{found} (a complex problem needs a complex state from the start)"
+    if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
+        return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
+    return found
 
 
 def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:

@@ -50,14 +50,22 @@ class Plan(Course):
 
     nfe: int
 
-    def __init__(self, program: Program, *, times: Sequence[float], end: float, name: str) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        times: Sequence[float],
+        end: float,
+        name: str,
+        steps: int | None = None,
+    ) -> None:
         self._program = program
         self.name = name
         self.grid = program.grid
         self.grid.flags.writeable = False
         self.times = tuple(times)
         self.nfe = len(self.times)
-        self.steps = len(program.steps)
+        self.steps = len(program.steps) if steps is None else steps
         self.form = program.propagator.form
         self._segments: Sequence[Segment]
         if self.form == "scalar":
@@ -68,6 +76,13 @@ class Plan(Course):
         # One more place than evaluations: the end, where the model is not asked.
         asked_at = (*self.times, end)
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(asked_at)]
+
+        self.identity = (name, self.nfe, self.grid.tobytes())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise AttributeError(f"{name}: a plan is immutable; make another")
+        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"Plan({self.name}, steps={self.steps}, nfe={self.nfe})"

@@ -127,7 +127,7 @@ def solve(
         if state.step in wanted:
             saved.append(state.y)
         if callback is not None:
-            callback(float(times[state.step]), state.y)
+            callback(float(times[state.step]), _read_only(state.y))
 
     run(plan, lambda x, t: nonlinear(t, x, *args), y, after_step=after_step)
     chosen = methods.get(method)
@@ -144,15 +144,25 @@ def solve(
     )
 
 
+def _read_only(y: Any) -> Any:
+    """Return a view that cannot be written to, where the library has such a thing."""
+    if isinstance(y, np.ndarray):
+        y = y.view()
+        y.flags.writeable = False
+    return y
+
+
 def _checked_linear(linear: Any) -> Propagator:
     if isinstance(linear, Propagator):
         return linear
-    if hasattr(linear, "shape") or isinstance(linear, list | tuple):
+    if hasattr(linear, "toarray"):
+        raise InvalidArgument("linear is a sparse matrix; pass semilinear.Dense(linear.toarray())")
+    if isinstance(linear, list | tuple) or getattr(linear, "ndim", 0) > 0:
         raise InvalidArgument(
             "linear is a bare array, which could mean one number per entry or a matrix: wrap it as "
             "semilinear.Diagonal(...) or semilinear.Dense(...)"
         )
-    if callable(linear) or isinstance(linear, int | float | complex):
+    if callable(linear) or isinstance(linear, int | float | complex | np.generic | np.ndarray):
         raise InvalidArgument(
             f"linear={linear!r} must be a propagator: wrap it as semilinear.Scalar(...)"
         )

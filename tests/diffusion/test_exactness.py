@@ -219,7 +219,7 @@ def test_order_on_a_mixture_that_couples_its_entries(method, start, order):
 def mutated(plan: DiffusionPlan, change) -> DiffusionPlan:
     """A copy of a plan whose segments' matrices, outputs by sources, went through `change`."""
     other = copy.copy(plan)
-    other._segments = [
+    vars(other)["_segments"] = [
         segment._replace(coefficients=change(n, segment.coefficients.copy()))
         for n, segment in enumerate(plan._segments)
     ]

@@ -26,7 +26,6 @@ def refused(error: type[Exception], *parts: str):
         ("method", "tabb3", "did you mean tab3"),
         ("method", "heunn", "did you mean heun"),
         ("method", "zzzzz", "known: ddim, deis,"),
-        ("method", 3, "known: ddim, deis,"),
         ("grid", "karas", "did you mean karras?"),
         ("grid", "polyexponential", "known: karras, lambda, quadratic, uniform."),
         ("prediction", "epsilon", "did you mean eps?"),
@@ -39,6 +38,12 @@ def refused(error: type[Exception], *parts: str):
 def test_unknown_names(argument, value, remedy):
     with refused(UnknownName, f"{argument}={value!r} is not known; ", remedy):
         diffusion.plan(VP, **{argument: value})
+
+
+def test_a_method_of_the_core_needs_a_parameterisation():
+    for method in (3, diffusion.catalogue.etdab(4)):
+        with refused(InvalidArgument, "must be a name or a diffusion.Sampler", "Parameterisation"):
+            diffusion.plan(VP, method=method)
 
 
 def test_a_count_may_be_a_whole_float():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler, info, names
 from semilinear.diffusion.grids import PowerRho, PowerT, UniformLambda
+from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import DiffusionPlan, plan
 from semilinear.diffusion.sampler import Trajectory, encode, follow, sample
 from semilinear.diffusion.schedules import (
@@ -27,6 +28,7 @@ __all__ = [
     "Discrete",
     "Flow",
     "NoiseSchedule",
+    "Parameterisation",
     "PowerRho",
     "PowerT",
     "Sampler",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from semilinear.diffusion.parameterisations import Parameterisation
-from semilinear.errors import UnknownName
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import (
     CLASSICAL,
     Method,
@@ -85,7 +85,13 @@ def get(method: str | Sampler) -> Sampler:
     """Return a sampler by name or alias; a `Sampler` is returned as it is."""
     if isinstance(method, Sampler):
         return method
-    name = ALIASES.get(str(method).lower(), str(method).lower())
+    if not isinstance(method, str):
+        raise InvalidArgument(
+            f"method={method!r} must be a name or a diffusion.Sampler(name, parameterisation, "
+            "method, reference): a method of the core becomes a sampler with a quantity and a "
+            'variable, such as diffusion.Parameterisation("eps", "t")'
+        )
+    name = ALIASES.get(method.lower(), method.lower())
     if name not in _REGISTRY:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
     return _REGISTRY[name]

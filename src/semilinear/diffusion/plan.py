@@ -32,7 +32,8 @@ class DiffusionPlan(Plan):
     Attributes
     ----------
     t
-        Grid times, shape (steps + 1,), read-only.
+        Grid times, shape (steps + 1,), read-only; the last is -inf where sigma = 0 lies outside the
+        time domain (final="zero" on `VE` and `Discrete`).
     schedule, sampler, prediction
         What the plan was made for.
     """
@@ -47,10 +48,11 @@ class DiffusionPlan(Plan):
         sampler: Sampler,
         prediction: str,
     ) -> None:
-        super().__init__(program, times=times, end=float(t[-1]), name=sampler.name)
+        super().__init__(
+            program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
+        )
         self.t = t
         self.t.flags.writeable = False
-        self.steps = len(t) - 1
         self.schedule = schedule
         self.sampler = sampler
         self.prediction = prediction

@@ -62,9 +62,6 @@ PREDICTIONS: dict[str, Callable[[Any, Any], Readout]] = {
 FINITE_AT_PURE_NOISE = ("x0", "v", "flow")
 """Predictions from which x_0 can be read where alpha = 0."""
 
-FINITE_AT_DATA = ("eps", "v", "flow")
-"""Predictions from which eps can be read where sigma = 0."""
-
 
 def readout(prediction: str, alpha: Any, sigma: Any) -> Readout:
     """Return the coefficients that read x_0 and eps out of an answer.

@@ -42,7 +42,9 @@ class Butcher:
         if [len(row) for row in self.a] != list(range(len(self.b))):
             raise InvalidArgument(f"{self.name}: the rows of a must have 0, 1, 2, ... entries")
         if sum(self.b) != 1:
-            raise InvalidArgument(f"{self.name}: the weights b must add up to 1")
+            raise InvalidArgument(
+                f"{self.name}: the weights b must add up to 1 exactly; write them as Fractions"
+            )
         if not all(0 <= c <= 1 for c in self.c):
             raise InvalidArgument(f"{self.name}: the nodes must lie in [0, 1]")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from semilinear.methods.butcher import DORMAND_PRINCE5, EULER, HEUN2, RK4, Butcher
+from semilinear.errors import UnknownName
+from semilinear.methods.butcher import CLASSICAL, DORMAND_PRINCE5, EULER, HEUN2, RK4, Butcher
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import Phi, phi
 
 
-def lawson(tableau: Butcher, *, name: str | None = None) -> Tableau:
+def lawson(tableau: Butcher | str, *, name: str | None = None) -> Tableau:
     """Return the Lawson method of a classical tableau.
 
     ``a_ij -> a_ij Psi(c_i, c_j)`` and ``b_j -> b_j Psi(1, c_j)``: the classical method applied to
@@ -18,19 +19,23 @@ def lawson(tableau: Butcher, *, name: str | None = None) -> Tableau:
     Parameters
     ----------
     tableau
-        A classical explicit tableau.
+        A classical explicit tableau, or the name of one in `CLASSICAL`.
     name
         Name of the result; ``"lawson(<tableau's name>)"`` if not given.
 
     Notes
     -----
     A tableau whose nodes decrease (ssp3) needs the flow backwards, which a stiff linear part does
-    not have: such a problem overflows with it.
+    not have: its rows grow like e^{|z|}, and such a problem is lost with it.
 
     References
     ----------
     Lawson (1967), SIAM J. Numer. Anal. 4, eq. 4.
     """
+    if not isinstance(tableau, Butcher):
+        if tableau not in CLASSICAL:
+            raise UnknownName.among("tableau", tableau, CLASSICAL)
+        tableau = CLASSICAL[tableau]
     nodes = (*tableau.c, Fraction(1))
 
     def row(i: int, weights: tuple[Fraction | int, ...]) -> tuple[Phi, ...]:
