@@ -143,7 +143,7 @@ def order_study(
     methods: str | Method | Sequence[str | Method],
     *,
     steps: Sequence[int] = (20, 40, 80, 160),
-    start: str = "ramp",
+    start: str = "rk",
     reference: Any = None,
     spacing: Spacing | None = None,
 ) -> OrderStudy:
@@ -163,8 +163,8 @@ def order_study(
     steps
         Numbers of steps, increasing, at least two.
     start
-        For multistep methods: ``"ramp"`` or ``"rk"``, as in `semilinear.solve`. Only ``"rk"`` keeps
-        orders above two.
+        For multistep methods, as in `semilinear.solve`: ``"rk"`` keeps the order of the method,
+        ``"ramp"`` shows what becomes of it (two, of a predictor-corrector pair three).
     reference
         y(t1), if it is known from elsewhere; goes before ``problem.exact``.
     spacing

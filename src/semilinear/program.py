@@ -115,7 +115,7 @@ class Program:
         index = np.asarray(members)
         points = {q: self.grid[index + q] for q in range(-step.history, 2)}
         shared = self._shared.of(self._place[index]) if extrapolates(step) else None
-        numbers = finite(step_coefficients(step, self.propagator, points, shared=shared))
+        numbers = step_coefficients(step, self.propagator, points, shared=shared)
         return [*numbers, *self._told(step, members)]
 
     @cached_property
@@ -177,6 +177,7 @@ def table_segments(program: Program) -> tuple[list[Segment], Segment]:
         table = np.empty((len(columns), len(members)), dtype=np.result_type(float, *columns))
         for i, column in enumerate(columns):
             table[i] = column
+        finite([table])
         tables[step] = table
         place.update((n, i) for i, n in enumerate(members))
     positions: dict[Code, list[tuple[int, int]]] = {}
@@ -188,9 +189,11 @@ def table_segments(program: Program) -> tuple[list[Segment], Segment]:
     steps = program.steps
     for code, found in positions.items():
         here = [n for _, n in found]
-        after = [min(n + 1, len(steps) - 1) for n in here]
         this = tables[steps[here[0]]][:, [place[n] for n in here]]
-        following = tables[steps[after[0]]][:, [place[n] for n in after]]
+        following = this
+        if code.plain is None:
+            after = [min(n + 1, len(steps) - 1) for n in here]
+            following = tables[steps[after[0]]][:, [place[n] for n in after]]
         filled = _filled(code, this, following, len(here))
         for (position, _), matrix in zip(found, filled, strict=True):
             segments[position] = Segment(code, matrix)

@@ -205,7 +205,8 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
     # Grid times as they were given: a round trip through rho or lambda would round them.
     asked = program.at_grid_points(times if len(u) == len(times) else np.append(times, times[-1]))
     between = np.isnan(asked)
-    asked[between] = variable.to_t(schedule, program.evaluation_points()[between])
+    if between.any():
+        asked[between] = variable.to_t(schedule, program.evaluation_points()[between])
     return DiffusionPlan(
         program,
         times=asked.tolist(),
