@@ -15,6 +15,8 @@ import numpy as np
 from semilinear import diffusion, methods
 from semilinear._version import __version__
 from semilinear.course import State
+from semilinear.diffusion.endings import FINALS
+from semilinear.diffusion.predictions import PREDICTIONS
 from semilinear.errors import (
     InvalidArgument,
     MissingDependency,
@@ -76,11 +78,11 @@ def _add_sample(commands: Any) -> None:
     add("--grid", default="uniform", choices=sorted(diffusion.grids.GRIDS), help="time grid")
     add("--t-start", type=float, help="where the grid begins, the noisy end")
     add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
-    add("--final", default="denoise", choices=("t_end", "zero", "denoise"), help="the ending")
+    add("--final", default="denoise", choices=FINALS, help="the ending")
     add("--start", default="ramp", choices=methods.STARTS, help="start of multistep methods")
     add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
     add("--schedule", default="vp_linear", choices=sorted(diffusion.SCHEDULES), help="noise")
-    add("--prediction", default="eps", choices=("eps", "x0", "score", "v", "flow"))
+    add("--prediction", default="eps", choices=tuple(PREDICTIONS))
     add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
     add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
     add("--batch-size", type=int, default=64, help="images at a time")

@@ -76,7 +76,6 @@ class Plan(Course):
         # One more place than evaluations: the end, where the model is not asked.
         asked_at = (*self.times, end)
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(asked_at)]
-
         self.identity = (name, self.nfe, self.grid.tobytes())
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,8 +1,8 @@
 """Method x propagator x grid as a straight-line program; the only place where they meet.
 
-A program holds no array of a state. Its segments are made on the host: for scalar
-operators all at once as one table, for elementwise and matrix operators when they are first needed,
-once per distinct step length, in a bounded cache.
+A program holds no array of a state. Its segments are made on the host: for scalar operators all at
+once as one table (here), for elementwise and matrix operators when they are first needed
+(`lazy_segments`).
 """
 
 from __future__ import annotations

@@ -53,12 +53,11 @@ Item = Mix | Ask | Noise
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lowered:
-    """A step as mixes and asks, with the number of coefficients that it reads."""
+    """A step as mixes and asks."""
 
     items: tuple[Item, ...]
     carry: tuple[tuple[str, str], ...]
     asks: tuple[Ask, ...]
-    coefficients: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,8 +98,7 @@ def lower(step: Step, *, told: bool) -> Lowered:
         last coefficients of the step, two for each evaluation in order.
     """
     items: list[Item] = []
-    count = sum(len(i.sources) for i in step.instructions if isinstance(i, Combine))
-    own, tell = 0, count
+    own, tell = 0, sum(len(i.sources) for i in step.instructions if isinstance(i, Combine))
     for instruction in step.instructions:
         if isinstance(instruction, Combine):
             items.append(Mix(instruction.dst, instruction.sources, own))
@@ -115,7 +113,7 @@ def lower(step: Step, *, told: bool) -> Lowered:
         else:
             items.append(Ask(instruction.state, instruction.slot, instruction.at))
     asks = tuple(item for item in items if isinstance(item, Ask))
-    return Lowered(tuple(items), step.carry, asks, tell)
+    return Lowered(tuple(items), step.carry, asks)
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from diffusion_problems import (
     ends,
     noise_at,
 )
-from semilinear import diffusion
+from semilinear import diffusion, methods
 from semilinear.diffusion import Flow, PowerT, VPCosine, VPLinear
 from semilinear.errors import InvalidArgument
 
@@ -276,3 +276,15 @@ def test_error_from_pure_noise_to_the_data_falls(method):
         plan = diffusion.plan(Flow(), method=method, steps=steps, prediction="v")
         errors.append(np.abs(diffusion.follow(plan, DATA.model(Flow(), "v"), x) - exact).max())
     assert all(fine < coarse / 3 for coarse, fine in pairwise(errors))
+
+
+@pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
+@pytest.mark.parametrize(("method", "each"), [("etdpec3", 1), ("etdpece3", 2), ("etdab3", 1)])
+def test_from_pure_noise_a_pair_evaluates_no_state_twice(variable, method, each):
+    sampler = diffusion.Sampler(
+        "own", diffusion.Parameterisation("eps", variable), methods.get(method), "this test"
+    )
+    plan = diffusion.plan(Flow(), method=sampler, steps=8, prediction="flow", t_end=0.05)
+    # The first step, then one evaluation to begin, and none that no step follows.
+    begin = method != "etdab3"
+    assert plan.nfe == 1 + begin + 7 * each - (each - 1)

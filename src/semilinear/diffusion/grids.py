@@ -81,16 +81,15 @@ def times(
         if grid not in GRIDS:
             raise UnknownName.among("grid", grid, GRIDS)
         grid = GRIDS[grid]()
-    if callable(grid):
-        points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)
-        if points.shape != (n + 1,):
-            raise InvalidArgument(
-                f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
-                f"{n + 1} times"
-            )
-        points[0], points[-1] = t_start, t_end
-    else:
-        points = explicit(grid)
+    if not callable(grid):
+        return explicit(grid)
+    points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)
+    if points.shape != (n + 1,):
+        raise InvalidArgument(
+            f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
+            f"{n + 1} times"
+        )
+    points[0], points[-1] = t_start, t_end
     if not (np.diff(points) < 0).all():
         raise InvalidArgument(
             f"grid: {n} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are not strictly "

@@ -82,12 +82,9 @@ class Layout:
         """Return the steps of a run, the ones at the two ends included."""
         method = self.sampler.method
         if self.begins_in_noise:
-            steps: list[Step] = [PURE_NOISE]
-            past = 1 if self.variable.name == "t" or _is_fixed(method) else 0
-            if isinstance(method, Multistep):
-                steps += [method.step(past + n, evaluated=False) for n in range(count - 1)]
-            else:
-                steps += sequence(method, count - 1)
+            # In rho and lambda the first point lies at infinity: no polynomial goes through it.
+            known = int(self.variable.name == "t" or _is_fixed(method))
+            steps = [PURE_NOISE, *sequence(method, count - 1, known=known)]
         else:
             most = count - 1 if self.reaches_data else count
             steps = sequence(method, count, start=self.start, most=most)

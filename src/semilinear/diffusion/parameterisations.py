@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from semilinear.diffusion.predictions import readout
-from semilinear.diffusion.quadrature import NODES, WEIGHTS, panels
+from semilinear.diffusion.quadrature import panels
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.propagators import Propagator, Scalar
+from semilinear.propagators.gauss import NODES, WEIGHTS
 
 NO_BREAKS = np.empty(0)
 SHORT = 0.05

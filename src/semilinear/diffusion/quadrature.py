@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from semilinear.propagators.gauss import NODES, WEIGHTS
+
 PANEL = 2.0
 REACH = 42.0
 """e^-42 = 6e-19: what lies beyond does not change a float64 sum."""
-
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
-NODES, WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
 
 
 class Panels(NamedTuple):

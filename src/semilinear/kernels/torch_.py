@@ -14,12 +14,7 @@ import numpy as np
 from semilinear.kernels.numba_ import NumPyBackend
 from semilinear.kernels.reference import Backend, Native
 
-DTYPES = {
-    "torch.float32": np.float32,
-    "torch.float64": np.float64,
-    "torch.complex64": np.complex64,
-    "torch.complex128": np.complex128,
-}
+DTYPES = ("torch.float32", "torch.float64", "torch.complex64", "torch.complex128")
 
 
 def shares_memory(x: Any) -> bool:

@@ -14,7 +14,12 @@ STARTS = ("ramp", "rk")
 
 
 def sequence(
-    method: Method, count: int, *, start: str = "ramp", most: int | None = None
+    method: Method,
+    count: int,
+    *,
+    start: str = "ramp",
+    most: int | None = None,
+    known: int = 0,
 ) -> list[Step]:
     """Return the `count` steps of a run.
 
@@ -26,11 +31,12 @@ def sequence(
         Number of steps.
     start
         For a multistep method, how the first steps are made: ``"ramp"``, the degree grows with the
-        number of known values (published, one evaluation a step, but the order falls to two, of
-        a pair to three), or
-        ``"rk"``, exponential Runge-Kutta steps that keep the order.
+        number of known values (published, one evaluation a step, but the order falls to two, of a
+        pair to three), or ``"rk"``, exponential Runge-Kutta steps that keep the order.
     most
         At most so many steps are starting steps, which evaluate at their end.
+    known
+        Past values of N that are there before the first step of a ramp.
     """
     if start not in STARTS:
         raise UnknownName.among("start", start, STARTS)
@@ -43,15 +49,14 @@ def sequence(
             for n in range(min(method.history, count if most is None else most))
         ]
     first = len(steps)
-    ramp = min(count, max(method.history, first + 1))
+    ramp = min(count, max(method.history - known, first + 1))
     for n in range(first, ramp):
-        steps.append(method.step(n, evaluated=method.mode != "P" and n > first))
+        steps.append(method.step(known + n, evaluated=method.mode != "P" and n > first))
     if count > ramp:
         steady = method.step(method.history, evaluated=method.mode != "P")
         steps.extend([steady] * (count - ramp))
     if method.mode == "PECE" and count > first:
-        known = min(count - 1, method.history)
-        steps[-1] = method.step(known, evaluated=count - 1 > first, last=True)
+        steps[-1] = method.step(known + count - 1, evaluated=count - 1 > first, last=True)
     return steps
 
 

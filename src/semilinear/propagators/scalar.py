@@ -11,10 +11,9 @@ import numpy as np
 from semilinear.errors import InvalidArgument
 from semilinear.kernels.phi_reference import phi_functions
 from semilinear.propagators.base import Coefficient, Propagator, newton_integrals
+from semilinear.propagators.gauss import NODES, WEIGHTS
 
 Number = float | complex
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
-NODES, WEIGHTS = (NODES + 1) / 2, WEIGHTS / 2
 MAX_PANELS = 4096
 
 
@@ -98,7 +97,6 @@ class Scalar(Propagator):
         """Return times, Psi(b, s) B(s) ds there, and int_a^b L; axes (step, panel, node)."""
         start = np.asarray(a, dtype=float)[..., None, None]
         length = h[..., None, None]
-        edges = np.array([0.0, 1.0])
         rates = _sample(self.rate, start + length * NODES, "rate")
         edges = _panels(rates * length)
         widths = np.diff(edges)[:, None]
