@@ -28,7 +28,7 @@ def solve_table(kind: type[methods.Tableau] | type[methods.Multistep]) -> str:
     rows = []
     for m in sorted(chosen, key=lambda m: (m.evaluations if multistep else 0, m.order, m.name)):
         past = [m.history] if multistep else []
-        rows.append([f"`{m.name}`", m.order, m.stiff_order, *past, m.evaluations, m.reference])
+        rows.append([f"`{m.name}`", m.orders, m.stiff_order, *past, m.evaluations, m.reference])
     return table(head, rows)
 
 

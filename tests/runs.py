@@ -20,11 +20,15 @@ from semilinear import (
     methods,
     solve,
 )
-from semilinear.methods import Method, Multistep, Tableau
+from semilinear.methods import GridMethod, Method, Multistep, Tableau
 from semilinear.stepping import Function, run
 
-REGISTERED: dict[str, Method] = {name: methods.get(name) for name in methods.names()}
-METHODS: dict[str, Method] = {
+REGISTERED: dict[str, GridMethod] = {
+    name: method
+    for name in methods.names()
+    if isinstance(method := methods.get(name), GridMethod)
+}
+METHODS: dict[str, GridMethod] = {
     **REGISTERED,
     "etd2rk(c2=1/2)": methods.etd2rk(0.5),
     "lawson(kutta3)": methods.lawson(methods.CLASSICAL["kutta3"]),
@@ -37,7 +41,7 @@ MULTISTEP = {n: m for n, m in METHODS.items() if isinstance(m, Multistep)}
 each_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
-def each_with_start(chosen: dict[str, Method]) -> pytest.MarkDecorator:
+def each_with_start(chosen: dict[str, GridMethod]) -> pytest.MarkDecorator:
     """Parametrise over methods, those of several steps with all their starts."""
     return pytest.mark.parametrize(
         ("method", "start"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
 from semilinear import methods
-from semilinear.methods import Tableau, exponential_runge_kutta
-from semilinear.phi import Phi
+from semilinear.methods import Tableau, checks, exponential_runge_kutta
+from semilinear.methods.stiff import stiff_order
+from semilinear.phi import Atom, Phi, phi
 
 _REGISTERED = {name: methods.get(name) for name in methods.names()}
 _TABLEAUX = {n: m for n, m in _REGISTERED.items() if isinstance(m, Tableau)}
@@ -19,6 +20,10 @@ ETD2RK_FAMILY = {
     f"etd2rk({c})": methods.etd2rk(Fraction(c)) for c in ("1/4", "1/3", "1/2", "2/3", "3/4", "1")
 }
 LAWSON = {f"lawson({n})": methods.lawson(tableau) for n, tableau in methods.CLASSICAL.items()}
+PAIRS = {n: m for n, m in _TABLEAUX.items() if m.is_pair}
+EMBEDDED = {n: checks.embedded_value(pair) for n, pair in PAIRS.items()}
+
+SLIP = Fraction(1, 97)
 
 Place = tuple[int, int]
 """Row and column of a weight, numbered from 1; the last row is b."""
@@ -67,3 +72,30 @@ def is_exact_along_the_flow(tableau: Tableau) -> bool:
                 return False
             sums[i - 1] += value
     return tuple(sums) == nodes
+
+
+def mutants(weight: Phi, ends: set[Fraction]) -> Iterator[tuple[str, Phi]]:
+    """Yield the weight with one coefficient, index or interval length changed, and what it was."""
+    for atom, value in weight:
+        one = Phi({atom: Fraction(1)})
+        rest = weight - value * one
+        yield f"{atom}: {value} + 1/97", weight + SLIP * one
+        yield f"{atom}: sign", weight - 2 * value * one
+        if atom.k:
+            yield f"{atom}: index", rest + value * phi(atom.k + 1, atom.frm, atom.to)
+        for end in ends - {atom.to}:
+            if _is_atom(atom, end):
+                yield f"{atom}: end {end}", rest + value * phi(atom.k, atom.frm, end)
+
+
+def _is_atom(atom: Atom, end: Fraction) -> bool:
+    return end >= atom.frm if atom.k == 0 else end > atom.frm
+
+
+def is_noticed(wrong: Tableau, moments: int) -> bool:
+    """Tell whether one of the checks contradicts what the tableau declares; cheap ones first."""
+    return (
+        checks.phi_moments(wrong) < moments
+        or stiff_order(wrong, up_to=wrong.stiff_order) < wrong.stiff_order
+        or checks.classical_order(wrong, up_to=wrong.order) < wrong.order
+    )

@@ -23,15 +23,17 @@ RUN = METHODS | OPERATORS | {"segments", "course"}
 PLAN = RUN | {"coefficients", "program", "lazy_segments", "plan"}
 SOLVE = PLAN | {
     "_version",
-    "controllers",
-    "events",
+    "adaptive",
+    "arguments",
+    "choice",
+    "engines",
+    "output",
     "progress",
-    "solution",
     "solve",
     "stepping",
     "time_grid",
 }
-APPLICATIONS = SOLVE | {"orders", "problems", "diffusion"}
+APPLICATIONS = SOLVE | {"problems", "studies", "diffusion"}
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
@@ -49,14 +51,17 @@ ALLOWED: dict[str, set[str]] = {
     "plan": PLAN - {"plan"},
     "progress": set(),
     "time_grid": {"errors"},
-    "controllers": {"errors", "kernels"},
-    "events": {"errors", "kernels"},
-    "stepping": PLAN | {"controllers", "events"},
-    "solution": PLAN | {"_version", "controllers", "events", "stepping"},
+    "stepping": PLAN,
+    # Adaptive steps; what a run leaves behind; what runs a problem, and what solves it.
+    "adaptive": PLAN - {"plan"},
+    "output": PLAN | {"time_grid"},
+    "arguments": OPERATORS | {"course"},
+    "choice": METHODS | OPERATORS,
+    "engines": PLAN | {"adaptive", "arguments", "output", "stepping"},
     "solve": SOLVE - {"solve"},
-    # What uses the solver, and knows nothing of each other.
-    "orders": SOLVE,
+    # What uses the solver; only studies look problems up, by name.
     "problems": SOLVE,
+    "studies": SOLVE | {"problems"},
     "diffusion": SOLVE,
     "adapters": APPLICATIONS,
     "plot": APPLICATIONS,

@@ -105,6 +105,10 @@ class Counting(Diagonal):
         self.asked += 1
         return super().integrals(*arguments)
 
+    def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
+        self.asked += len(lengths)
+        return super().phis(lengths, highest)
+
 
 @pytest.mark.parametrize("name", ["hochbruck_ostermann4", "etdab4", "etdpece3"])
 @pytest.mark.parametrize("start", [0.0, 0.1, -1000.0])
@@ -120,10 +124,13 @@ def test_equal_steps_share_their_coefficients(name: str, start: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "intervals"), [("etd1", 1), ("etdab4", 1), ("etd4rk", 3), ("hochbruck_ostermann4", 2)]
+    ("name", "intervals"), [("etd1", 1), ("etdab4", 1), ("etd4rk", 2), ("hochbruck_ostermann4", 2)]
 )
 def test_each_interval_of_a_step_is_asked_for_once(name: str, intervals: int) -> None:
-    """However many rows look at it; a few more at the first step, whose segment opens the run."""
+    """However many rows look at it; a few more at the first step, whose segment opens the run.
+
+    L is constant: intervals of one length count as one.
+    """
     linear = Counting([-1.0, -2.0])
     grid = np.cumsum(np.linspace(0.1, 0.2, 41))
     run(make_plan(linear, grid, method=name), lambda x, t: -x, np.ones(2))
@@ -150,7 +157,7 @@ def test_more_lengths_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     first = run(plan, coupled, np.ones(2)).x
     kept = plan._segments._cache._kept
     assert len(kept) < count
-    assert sum(operators.nbytes for operators in kept.values()) <= 1000
+    assert sum(size for _, size in kept.values()) <= 1000
     assert np.array_equal(run(plan, coupled, np.ones(2)).x, first)
     expected = interpret(plan, methods.get("etdab3"), "ramp", coupled, np.ones(2))
     assert_close(first, expected, operations=100 * count, scale=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from types import ModuleType
 
 import numpy as np
@@ -9,14 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semilinear import Dense, Diagonal, InvalidArgument, Scalar, UnknownName, problems
-from semilinear.orders import order_study
+from semilinear import (
+    Dense,
+    Diagonal,
+    InvalidArgument,
+    Scalar,
+    UnknownName,
+    order_study,
+    problems,
+)
 from semilinear.problems import Problem
 from tolerances import to_numpy
 
 COUPLED = ("coupled", "complex_diagonal", "time_dependent", "dense")
+PARABOLIC = ("hochbruck_ostermann_local", "hochbruck_ostermann_integral", "prothero_robinson")
+CLOSED = COUPLED + PARABOLIC
 
-each_problem = pytest.mark.parametrize("name", problems.names())
+each_problem = pytest.mark.parametrize("name", CLOSED)
 
 
 def linear_part(problem: Problem, t: float, y: np.ndarray) -> np.ndarray:
@@ -53,8 +63,19 @@ def test_each_name_makes_the_problem_of_that_name() -> None:
 def test_an_unknown_name_says_which_are_near() -> None:
     with pytest.raises(UnknownName, match="hochbruck_ostermann_local"):
         problems.get("hochbruck_ostermann")
-    with pytest.raises(UnknownName, match="known: complex_diagonal, coupled"):
+    with pytest.raises(UnknownName, match=r"known: allen_cahn, .*complex_diagonal, coupled"):
         problems.get("")
+
+
+def test_until_changes_the_end_only() -> None:
+    problem = problems.coupled()
+    shorter = problem.until(0.5)
+    assert shorter.t_span == (0.0, 0.5)
+    others = [f.name for f in fields(problem) if f.name != "t_span"]
+    assert all(getattr(shorter, name) is getattr(problem, name) for name in others)
+    for end in (0.0, float("nan"), float("inf")):
+        with pytest.raises(InvalidArgument, match=r"t1=.* other than t0 = 0"):
+            problem.until(end)
 
 
 @each_problem
@@ -117,7 +138,7 @@ def test_the_linear_parts_are_as_announced() -> None:
     assert np.max(np.abs(matrix @ matrix.T - matrix.T @ matrix)) >= 1
 
 
-@pytest.mark.parametrize("name", [n for n in problems.names() if n != "complex_diagonal"])
+@pytest.mark.parametrize("name", [n for n in CLOSED if n != "complex_diagonal"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_any_array_library_dtype_and_batch(name: str, dtype: str, xp: ModuleType) -> None:
     problem = problems.get(name)

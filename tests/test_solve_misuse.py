@@ -22,7 +22,6 @@ from semilinear import (
 )
 
 MISUSE: dict[str, tuple[dict[str, Any], str]] = {
-    "no grid": ({"steps": None}, r"give exactly one of steps, step_size and grid; got none"),
     "two grids": ({"steps": 4, "step_size": 0.25}, r"exactly one .*'steps', 'step_size'"),
     "steps of 0": ({"steps": 0}, r"^steps=0 must be a whole number of at least 1"),
     "negative steps": ({"steps": -3}, r"^steps=-3 must be a whole number"),
@@ -43,8 +42,24 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     "infinite span": ({"t_span": (0.0, np.inf)}, r"^t_span=.* must be finite"),
     "span of three": ({"t_span": (0.0, 1.0, 2.0)}, r"^t_span=.* must be two numbers"),
     "span that is none": ({"t_span": 1.0}, r"^t_span=1\.0 must be two numbers \(t0, t1\)"),
-    "wanted off the grid": ({"t_eval": [0.3]}, r"^t_eval must consist of grid points, .* steps="),
-    "wanted outside": ({"t_eval": [2.0]}, r"^t_eval must consist of grid points"),
+    "wanted outside": ({"t_eval": [2.0]}, r"^t_eval must lie in t_span, between 0\.0 and 1\.0"),
+    "wanted before": ({"t_eval": [-0.1, 0.5]}, r"^t_eval must lie in t_span"),
+    "wanted twice": ({"t_eval": [0.5, 0.5]}, r"^t_eval must be strictly monotone .*; sort it"),
+    "wanted backwards": ({"t_eval": [0.5, 0.2]}, r"^t_eval must be .* from t0 = 0\.0 to t1 = 1\.0"),
+    "wanted forwards": (
+        {"t_span": (1.0, 0.0), "t_eval": [0.2, 0.5]},
+        r"^t_eval must be strictly monotone in the direction of integration",
+    ),
+    "wanted in a table": ({"t_eval": [[0.2, 0.5]]}, r"^t_eval must be one-dimensional"),
+    "wanted nothing": ({"t_eval": []}, r"^t_eval must be .* at least one time"),
+    "tolerance on a grid": ({"rtol": 1e-3, "atol": 1e-6}, r"^rtol and atol belong to adaptive"),
+    "longest step on a grid": ({"max_step": 0.1}, r"^max_step belong.* to adaptive steps: leave"),
+    "no estimate": (
+        {"steps": None, "method": "luan4"},
+        r"^method='luan4' has no estimate of its error.* zoto_bowman43.*steps=",
+    ),
+    "nonlinear": ({"nonlinear": 3.0}, r"^nonlinear=3\.0 must be a function N\(t, y\)"),
+    "controller": ({"steps": None, "controller": "P"}, r"^controller='P' is not known"),
     "start": ({"start": "euler"}, r"^start='euler' is not known; .*ramp, rk"),
     "method": ({"method": "krogstad"}, r"^method='krogstad' is not known; did you mean krogstad4"),
     "method that is none": ({"method": 4}, r"^method=4 must be a name or a method object"),
@@ -79,7 +94,6 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
     "steps in a list": ({"steps": [5]}, r"steps=\[5\]"),
     "steps NaN": ({"steps": np.nan}, "steps=nan"),
     "step size of text": ({"step_size": "0.1"}, "step_size='0.1'"),
-    "wanted nothing": ({"t_eval": []}, "t_eval"),
     "wanted NaN": ({"t_eval": [np.nan]}, "t_eval"),
     "wanted text": ({"t_eval": ["a"]}, "t_eval"),
     "state of strings": ({"y0": ["a", "b"]}, "y0 has dtype"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from semilinear import methods
 from semilinear._version import __version__
+from semilinear.choice import choose_method
 from semilinear.course import State
 from semilinear.errors import (
     InvalidArgument,
@@ -16,17 +17,18 @@ from semilinear.errors import (
     UnknownName,
 )
 from semilinear.kernels import phi_functions
+from semilinear.output import DenseOutput, Solution
 from semilinear.plan import Plan
 from semilinear.propagators import Dense, Diagonal, Propagator, Scalar
-from semilinear.solution import Solution
 from semilinear.solve import make_plan, solve
 
 if TYPE_CHECKING:
     from semilinear import diffusion, problems
-    from semilinear.orders import OrderStudy, order_study
+    from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 
 __all__ = [
     "Dense",
+    "DenseOutput",
     "Diagonal",
     "InvalidArgument",
     "MissingDependency",
@@ -39,7 +41,9 @@ __all__ = [
     "Solution",
     "State",
     "UnknownName",
+    "WorkPrecision",
     "__version__",
+    "choose_method",
     "diffusion",
     "make_plan",
     "methods",
@@ -47,14 +51,17 @@ __all__ = [
     "phi_functions",
     "problems",
     "solve",
+    "work_precision",
 ]
 
 # Loaded at first use: a solve needs none of them.
 _LATE = {
     "diffusion": "semilinear.diffusion",
     "problems": "semilinear.problems",
-    "OrderStudy": "semilinear.orders",
-    "order_study": "semilinear.orders",
+    "OrderStudy": "semilinear.studies",
+    "WorkPrecision": "semilinear.studies",
+    "order_study": "semilinear.studies",
+    "work_precision": "semilinear.studies",
 }
 
 

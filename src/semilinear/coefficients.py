@@ -41,7 +41,7 @@ class Extrapolation(NamedTuple):
 def extrapolation(propagator: Propagator, points: Points, count: int) -> Extrapolation:
     """Ask for the flow of a step and for the weights of its last `count` grid points."""
     times = [points[-q] for q in range(count)]
-    weights = _weights_by_count(propagator, points[0], points[1], times)
+    weights = weights_by_count(propagator, points[0], points[1], times)
     return Extrapolation(propagator.flow(points[0], points[1]), weights)
 
 
@@ -75,6 +75,9 @@ def step_coefficients(
     shared
         Answers of the propagator that are known already.
     """
+    table = phi_table(step) if propagator.constant and propagator.form == "elementwise" else None
+    if table is not None:
+        return _combinations(table, propagator, points[1] - points[0])
     read = _read(step)
     weights = _StepWeights(read.highest, propagator, points, shared)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
@@ -84,6 +87,49 @@ def step_coefficients(
             else weights.combined(weight)
             for weight in read.weights
         ]
+
+
+class PhiTable(NamedTuple):
+    """Coefficients of a step as combinations of phi-functions of a constant linear part.
+
+    Coefficient c is ``sum_lk factors[c, l, k] phi_k(lengths[l] h L)``, times h B if `of_input[c]`.
+    """
+
+    lengths: np.ndarray
+    factors: np.ndarray
+    of_input: np.ndarray
+
+
+@lru_cache(maxsize=1024)
+def phi_table(step: Step) -> PhiTable | None:
+    """Return the weights of a step as a table; None if not all of them are phi-functions."""
+    found: list[tuple[Phi, bool]] = []
+    for row in step.instructions:
+        if isinstance(row, Combine):
+            found += [(weight, False) for _, weight in row.states]
+            if any(isinstance(weight, Lagrange) for _, weight in row.inputs):
+                return None
+            found += [(weight, True) for _, weight in row.inputs if isinstance(weight, Phi)]
+    plain = [weight.for_constant_linear_part() for weight, _ in found]
+    lengths = sorted({length for weight in plain for (_, _, length), _ in weight})
+    highest = max((k for weight in plain for (k, _, _), _ in weight), default=0)
+    factors = np.zeros((len(plain), len(lengths), max(1, highest) + 1))
+    for c, weight in enumerate(plain):
+        for (k, _, length), factor in weight:
+            factors[c, lengths.index(length), k] = float(factor)
+    of_input = np.array([own for _, own in found], dtype=bool)
+    return PhiTable(np.array([float(length) for length in lengths]), factors, of_input)
+
+
+def _combinations(table: PhiTable, propagator: Propagator, h: float) -> list[Coefficient]:
+    """Return the coefficients of a step of length h."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
+        phis = propagator.phis(h * table.lengths, table.factors.shape[2] - 1)
+        flat = phis.reshape(len(table.lengths) * len(phis), -1)
+        matrix = table.factors.transpose(0, 2, 1).reshape(len(table.factors), -1)
+        rows = (matrix @ flat).reshape(len(matrix), *phis.shape[2:])
+        scale = h * propagator.input_weight(0.0)
+        return [scale * row if own else row for row, own in zip(rows, table.of_input, strict=True)]
 
 
 class _Term(NamedTuple):
@@ -191,19 +237,20 @@ class _StepWeights:
         else:
             times = [self.points[q] for q in nodes]
             a, b = self.points[0], self.points[1]
-            self.lagrange[nodes] = _weights_by_count(self.propagator, a, b, times)[-1]
+            self.lagrange[nodes] = weights_by_count(self.propagator, a, b, times)[-1]
         return self.lagrange[nodes]
 
 
-def _weights_by_count(
-    propagator: Propagator, a: Any, b: Any, times: list[Any]
+def weights_by_count(
+    propagator: Propagator, a: Any, b: Any, times: list[Any], *, unit: float | None = None
 ) -> list[list[Coefficient]]:
     """Return the Lagrange weights of the first 1, 2, ... of the nodes, by divided differences.
 
     With the Newton integrals I_m, ``W_j = sum_{m>=j} I_m / prod_{l<=m, l!=j} (t_j - t_l) / scale``,
-    so that the weights of fewer nodes are partial sums.
+    so that the weights of fewer nodes are partial sums. `unit` is the length in which distances of
+    nodes are counted, b - a if not given.
     """
-    scale = _scale(a, b, times[1] if len(times) > 1 else None)
+    scale = _scale(a, b, times[1] if len(times) > 1 else None) if unit is None else unit
     integrals = propagator.integrals(a, b, times[:-1], scale)
     denominators: list[Any] = []
     weights: list[Coefficient] = []

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
@@ -58,6 +58,10 @@ class State(NamedTuple):
         # A second evaluation at the end of a step leaves the new state only.
         name = BASE if BASE in names else "y+"
         return self.run.backend.give(self.slots[names.index(name)])
+
+    def slot(self, name: str) -> Any:
+        """Return what the run keeps under a name, as an array like x."""
+        return self.run.backend.give(self.slots[self.code.slots.index(name)])
 
     def __repr__(self) -> str:
         where = "done" if self.done else f"t={self.t:.6g}"
@@ -115,6 +119,13 @@ class Course(ABC):
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         """Raise `InvalidArgument` if the linear part does not fit states of this shape and kind."""
 
+    def retry(self, cursor: Any, code: Code) -> tuple[Any, Segment] | None:
+        """Return where to go on, from the slots of `code`, after values that are not finite.
+
+        None, the default, gives the run up.
+        """
+        return None
+
     def start(
         self,
         x: Any,
@@ -164,7 +175,7 @@ class Course(ABC):
             If the output or the new state has NaN or infinite entries; names evaluation and t. The
             state passed in stays as it was.
         """
-        _, _, done, evaluation, step, cursor, slots, _, run = state
+        _, _, done, evaluation, step, cursor, slots, code, run = state
         if done:
             raise InvalidArgument("state is done: its run is over; begin another with start(x)")
         if run.identity is not self.identity and run.identity != self.identity:
@@ -177,13 +188,19 @@ class Course(ABC):
         segment = self.segment(cursor)
         # The pass checks what it reads; an answer that it only keeps is checked here.
         unread = len(slots) not in segment.code.sources
-        if unread and run.check and not run.backend.is_finite(answer):
-            self._explain(state, answer, run.backend)
+        finite = not (unread and run.check) or run.backend.is_finite(answer)
         while True:
-            slots, finite = self._through(segment, run, env, evaluation)
+            made = slots
+            if finite:
+                made, finite = self._through(segment, run, env, evaluation)
             if not finite:
-                self._explain(state, answer, run.backend)
-            code = segment.code
+                retry = self.retry(cursor, code)
+                if retry is None:
+                    self._explain(state, answer, run.backend)
+                cursor, segment = retry
+                env, finite = slots, True
+                continue
+            slots, code = made, segment.code
             step += code.completes
             cursor, t, done, at_once = self.follow(cursor, run, code, slots)
             if not at_once:
@@ -232,17 +249,38 @@ class Course(ABC):
         total = "" if self.nfe is None else f" of {self.nfe}"
         return f"evaluation {state.evaluation + 1}{total} (t = {state.t:.9g})"
 
-    def _explain(self, state: State, answer: Any, backend: Backend) -> None:
+    def _explain(self, state: State, answer: Any, backend: Backend) -> NoReturn:
         where = self._where(state)
         if backend.is_finite(answer):
-            raise NonFiniteError(
-                f"the state overflowed in the step after {where}, whose output was finite; "
-                "take smaller steps or a method of lower order"
-            )
-        raise NonFiniteError(
-            f"{where} returned NaN or infinity in {backend.count_bad(answer)} entries, at a "
-            "finite state; check the model there"
-        )
+            raise overflowed(where)
+        largest = backend.largest(backend.take(state.x))
+        raise bad_output(where, backend.count_bad(answer), largest)
+
+
+def overflowed(where: str) -> NonFiniteError:
+    """Return the error for a state that overflowed although N was finite."""
+    return NonFiniteError(
+        f"the state overflowed in the step after {where}, whose output was finite; "
+        "take smaller steps or a method of lower order"
+    )
+
+
+def bad_output(where: str, bad: str, largest: float) -> NonFiniteError:
+    """Return the error for N that is not finite at a finite state.
+
+    Parameters
+    ----------
+    where
+        The evaluation and its time.
+    bad
+        How many entries are not finite, as text.
+    largest
+        Largest modulus of an entry of the state.
+    """
+    return NonFiniteError(
+        f"{where} returned NaN or infinity in {bad} entries, at a finite state whose largest entry "
+        f"is {largest:.3g} in modulus; check the model there"
+    )
 
 
 def _described(output: Any, backend: Backend) -> str:

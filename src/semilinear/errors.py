@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class InvalidArgument(ValueError):
@@ -27,7 +28,15 @@ class ModelOutputError(ValueError):
 
 
 class NonFiniteError(ArithmeticError):
-    """A nonlinear term or a diffusion model returned NaN or infinity, or a state overflowed."""
+    """A nonlinear term or a diffusion model returned NaN or infinity, or a state overflowed.
+
+    Attributes
+    ----------
+    solution
+        What `semilinear.solve` had reached until then, a `Solution`; None elsewhere.
+    """
+
+    solution: Any = None
 
 
 class MissingDependency(ImportError):

@@ -49,7 +49,8 @@ class ByteCache:
 
     def __init__(self, budget: int, *, least: int) -> None:
         self.budget, self.least = budget, least
-        self._kept: OrderedDict[Hashable, Operators] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Operators, int]] = OrderedDict()
+        self._total = 0
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], Operators]) -> Operators:
@@ -57,13 +58,14 @@ class ByteCache:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key]
+                return self._kept[key][0]
         made = make()
+        size = made.nbytes
         with self._lock:
-            self._kept[key] = made
-            total = sum(operators.nbytes for operators in self._kept.values())
-            while total > self.budget and len(self._kept) > self.least:
-                total -= self._kept.popitem(last=False)[1].nbytes
+            self._total += size - self._kept.pop(key, (made, 0))[1]
+            self._kept[key] = made, size
+            while self._total > self.budget and len(self._kept) > self.least:
+                self._total -= self._kept.popitem(last=False)[1][1]
         return made
 
 
@@ -84,7 +86,7 @@ class LazySegments(Sequence[Segment]):
     def __init__(self, program: Program) -> None:
         self.program = program
         self._places = list(program.walk())
-        self._lengths, self._classes = _length_classes(program.grid)
+        self._lengths, self._classes = length_classes(program.grid)
         self._signatures = [self._signature(n) for n in range(len(program.steps))]
         # At least what a step of a uniform grid needs, again and again.
         longest = max(step.evaluations for step in program.steps)
@@ -133,7 +135,7 @@ class LazySegments(Sequence[Segment]):
         return finite(step_coefficients(step, self.program.propagator, points))
 
 
-def _length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
+def length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
     """Return the distinct step lengths, and for each step the number of its length.
 
     Lengths that differ by the rounding of the grid points only are one: ``linspace`` differs in the
@@ -141,11 +143,15 @@ def _length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
     """
     lengths = np.diff(grid)
     tolerance = 4 * np.spacing(np.max(np.abs(grid)))
+    order = np.argsort(lengths, kind="stable")
+    ascending = lengths[order]
+    if ascending[-1] - ascending[0] <= tolerance:  # equal steps: the one class of most grids
+        return [float(np.mean(lengths))], [0] * len(lengths)
     classes = np.empty(len(lengths), dtype=int)
     members: list[list[float]] = []
-    for i in np.argsort(lengths, kind="stable"):
-        if not members or lengths[i] - members[-1][0] > tolerance:
+    for i, length in zip(order, ascending.tolist(), strict=True):
+        if not members or length - members[-1][0] > tolerance:
             members.append([])
-        members[-1].append(float(lengths[i]))
+        members[-1].append(length)
         classes[i] = len(members) - 1
     return [float(np.mean(group)) for group in members], classes.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear.course import Course, Next, Run
 from semilinear.lazy_segments import LazySegments
-from semilinear.methods.rows import Combine, Evaluate
+from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate
 from semilinear.program import Program, table_segments
 from semilinear.propagators.base import refuse_real_state
 from semilinear.segments import Code, Segment
@@ -31,6 +31,15 @@ class Row(NamedTuple):
     tell: tuple[float, float] | None
 
 
+class SlopePlace(NamedTuple):
+    """An evaluation that gives N at a grid point."""
+
+    number: int
+    """Of the grid point."""
+    exact: bool
+    """Whether at the state of the grid point itself, and not at a prediction of it."""
+
+
 class Plan(Course):
     """A method on a grid for a linear part, as a straight-line program.
 
@@ -46,6 +55,8 @@ class Plan(Course):
         Number of evaluations of a run.
     steps
         Number of steps.
+    program
+        What the plan was made of.
     """
 
     nfe: int
@@ -59,7 +70,7 @@ class Plan(Course):
         name: str,
         steps: int | None = None,
     ) -> None:
-        self._program = program
+        self.program = program
         self.name = name
         self.grid = program.grid
         self.grid.flags.writeable = False
@@ -96,17 +107,30 @@ class Plan(Course):
         return self._places[cursor + 1]
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
-        self._program.propagator.check_state(shape, complex_state, argument=argument)
+        self.program.propagator.check_state(shape, complex_state, argument=argument)
         # L(t) given as a function shows only in its values whether it is complex.
         if self.form != "scalar" or complex_state:
             return
         if np.iscomplexobj(self._segments[-1].coefficients):
             raise refuse_real_state(argument)
 
+    def slope_places(self) -> Iterator[SlopePlace | None]:
+        """Yield, for every evaluation, at which grid point it gives N, if at one."""
+        for n, step in enumerate(self.program.steps):
+            asks = [row for row in step.instructions if isinstance(row, Evaluate)]
+            again = any(ask.state == NEW for ask in asks)
+            for ask in asks:
+                if ask.state == BASE:
+                    yield SlopePlace(n, exact=True)
+                elif ask.state == NEW or (ask.state == PREDICTED and not again):
+                    yield SlopePlace(n + 1, exact=ask.state == NEW)
+                else:
+                    yield None
+
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """The whole program as rows, for reading and for checks; coefficients on the host."""
-        return tuple(_rows(self._program, self.times))
+        return tuple(_rows(self.program, self.times))
 
 
 def _rows(program: Program, times: Sequence[float]) -> list[Row]:

@@ -121,6 +121,8 @@ def opening(
     step: Lowered,
     slots: tuple[str, ...] = (BASE,),
     carry: tuple[tuple[str, str], ...] = ((BASE, BASE),),
+    *,
+    completes: bool = False,
 ) -> Code:
     """Return the code that runs before the first evaluation of a step that nothing runs into.
 
@@ -130,8 +132,10 @@ def opening(
         Names of what the segment finds.
     carry
         Which of them the step sees, under which name: how an attempt is taken up or given up.
+    completes
+        Whether the step before is complete with it.
     """
-    return _compile(slots, [([], carry), (_until_ask(step, 0), None)], step)
+    return _compile(slots, [([], carry), (_until_ask(step, 0), None)], step, completes=completes)
 
 
 @lru_cache(maxsize=4096)
@@ -154,14 +158,24 @@ def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered 
 
 
 @lru_cache(maxsize=1024)
-def closing(step: Lowered, slots: tuple[str, ...], keep: tuple[str, ...]) -> Code:
+def closing(
+    step: Lowered, slots: tuple[str, ...], keep: tuple[str, ...], *, completes: bool = False
+) -> Code:
     """Return the code that runs after the last evaluation of a step and keeps `keep` of it.
 
     What comes next is decided on these values: an attempt that is rejected has lost nothing.
     """
     last = len(step.asks) - 1
     names = (*slots, step.asks[last].answer)
-    return _compile(names, [(_until_ask(step, last + 1), None)], None, keep=keep)
+    block = (_until_ask(step, last + 1), None)
+    return _compile(names, [block], None, keep=keep, completes=completes)
+
+
+@lru_cache(maxsize=1024)
+def settling(slots: tuple[str, ...], carry: tuple[tuple[str, str], ...]) -> Code:
+    """Return the code that completes a step and renames what is kept; nothing is asked after it."""
+    keep = tuple(new for new, _ in carry)
+    return _compile(slots, [([], carry)], None, keep=keep, completes=True)
 
 
 def _until_ask(step: Lowered, number: int) -> list[Item]:

@@ -1,4 +1,4 @@
-"""`solve`: semilinear initial value problems on a fixed grid."""
+"""`solve`: semilinear initial value problems, on a fixed grid or with adaptive steps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from semilinear import methods
-from semilinear.course import State, checked_array
+from semilinear.adaptive import make_controller
+from semilinear.arguments import checked_linear, checked_span, initial_state
+from semilinear.choice import choose_method
+from semilinear.engines import make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
-from semilinear.kernels import Backend
 from semilinear.methods import Method
+from semilinear.output import Recorder, Solution, make_solution, parse_events
 from semilinear.plan import Plan
-from semilinear.program import Program
+from semilinear.progress import Progress
 from semilinear.propagators import Propagator
-from semilinear.solution import Solution
-from semilinear.stepping import run
-from semilinear.time_grid import fixed_grid, monotone, wanted_points
+from semilinear.time_grid import fixed_grid, lies_on, monotone, wanted_times
 
 
 def make_plan(
@@ -40,12 +40,7 @@ def make_plan(
     method, start
         As in `solve`.
     """
-    times = monotone(grid, "grid")
-    chosen = methods.get(method)
-    steps = tuple(methods.sequence(chosen, len(times) - 1, start=start))
-    program = Program(steps, _checked_linear(linear), times)
-    asked = program.evaluation_points().tolist()
-    return Plan(program, times=asked, end=float(times[-1]), name=chosen.name)
+    return plan_of(methods.get(method), checked_linear(linear), monotone(grid, "grid"), start)
 
 
 def solve(
@@ -54,16 +49,26 @@ def solve(
     t_span: tuple[float, float],
     y0: Any,
     *,
-    method: str | Method = "hochbruck_ostermann4",
+    method: str | Method | None = None,
+    rtol: float | None = None,
+    atol: Any = None,
     steps: int | None = None,
     step_size: float | None = None,
     grid: Sequence[float] | np.ndarray | None = None,
     t_eval: Sequence[float] | np.ndarray | None = None,
+    dense_output: bool = False,
+    events: Any = None,
+    first_step: float | None = None,
+    max_step: float = np.inf,
+    controller: str = "PI",
     start: str = "ramp",
     args: tuple[Any, ...] = (),
     callback: Callable[[float, Any], None] | None = None,
+    progress: bool = False,
 ) -> Solution:
-    """Solve y' = L(t) y + B(t) N(t, y), y(t0) = y0, by an exponential integrator on a fixed grid.
+    """Solve y' = L(t) y + B(t) N(t, y), y(t0) = y0, by an exponential integrator.
+
+    Steps are adaptive, unless one of `steps`, `step_size` and `grid` fixes them.
 
     Parameters
     ----------
@@ -72,116 +77,153 @@ def solve(
         either of the last two.
     nonlinear
         ``N(t, y, *args)``: an array like y. Each call must return an array of its own and leave y
-        as it is: values are kept by reference, so a buffer that is overwritten spoils them.
+        as it is: values are kept by reference, so a buffer that is overwritten spoils them. Or a
+        function ``N(t, u, out)`` compiled by Numba that writes to `out`: with a NumPy state the
+        whole loop then runs compiled.
     t_span
-        (t0, t1); t1 < t0 integrates backwards.
+        (t0, t1); t1 < t0 integrates backwards. The last step ends at t1 exactly.
     y0
         Initial state: an array of any array library and shape, float32, float64 or their complex
         kinds, which the solution keeps. Lists and integers become float64.
     method
-        A name of `semilinear.methods.names()`, or a method object. The default keeps order four
-        on stiff problems.
+        A name of `semilinear.methods.names()`, or a method object; adaptive steps need one that
+        estimates its error. By default `semilinear.choose_method` decides.
+    rtol, atol
+        Tolerances of adaptive steps, as SciPy's: the estimated local error of an entry y is kept
+        below ``atol + rtol |y|`` in the root mean square. 1e-3 and 1e-6 by default; `atol` may be
+        an array that broadcasts to the state.
     steps, step_size, grid
-        Exactly one: the number of equal steps; their length, which must divide the span (to
+        At most one: the number of equal steps; their length, which must divide the span (to
         rounding); or all grid points from t0 to t1.
     t_eval
-        Grid points at which the solution is wanted; all by default.
+        Times at which the solution is wanted, in the direction of integration: exactly these are
+        returned. They do not change the steps: between grid points the solution is interpolated, to
+        the order of the method. All grid points by default.
+    dense_output
+        Whether the continuous solution is kept, as ``sol``.
+    events
+        A function ``g(t, y, *args)`` or several, whose zeros are wanted; with SciPy's attributes
+        ``terminal`` (bool, or a number of zeros) and ``direction``.
+    first_step, max_step
+        Of adaptive steps: length of the first, chosen by a trial step by default; greatest length.
+    controller
+        ``"I"``, ``"PI"`` or ``"PID"``: how much of the past errors the next step looks at.
     start
-        For multistep methods: ``"ramp"`` (growing order, one evaluation a step) or ``"rk"``
-        (exponential Runge-Kutta steps, which keep the order).
+        For multistep methods on a fixed grid: ``"ramp"`` (growing order, one evaluation a step) or
+        ``"rk"`` (exponential Runge-Kutta steps, which keep the order).
     args
-        Further arguments of N.
+        Further arguments of N and of events.
     callback
         ``callback(t, y)`` after every step.
+    progress
+        Whether to draw a progress bar, on a terminal.
 
     Returns
     -------
     Solution
-        With times t and states y, time last.
+        With SciPy's names, time last in ``y``. If adaptive steps cannot reach t1 (tolerances out of
+        reach, N not finite), ``status`` is -1, ``message`` says why, and all that was reached is
+        there.
 
     Raises
     ------
     InvalidArgument
         Names the argument, what was wrong and what to do.
-    ModelOutputError, NonFiniteError
-        N returned another shape or dtype, or NaN or infinity; names the evaluation and t.
+    ModelOutputError
+        N returned another shape or dtype; names the evaluation and t.
+    NonFiniteError
+        On a fixed grid, or at t0: N returned NaN or infinity; names the evaluation, t and the
+        largest entry of the state. Its attribute ``solution`` holds what was reached.
 
     Examples
     --------
     >>> import numpy as np, semilinear as sl
     >>> L = sl.Diagonal([-1.0, -1000.0])
-    >>> s = sl.solve(L, lambda t, y: np.cos(y[::-1]), (0, 1), [1.0, 1.0], steps=20)
-    >>> s.y.shape
-    (2, 21)
+    >>> s = sl.solve(L, lambda t, y: np.cos(y[::-1]), (0, 1), [1.0, 1.0], rtol=1e-6)
+    >>> s.success, float(s.t[-1])
+    (True, 1.0)
     """
     begun = perf_counter()
-    times = fixed_grid(t_span, steps=steps, step_size=step_size, grid=grid)
-    wanted = wanted_points(t_eval, times)
-    plan = make_plan(linear, times, method=method, start=start)
-    y = _initial_state(y0, plan)
+    span = checked_span(t_span)
+    operator = checked_linear(linear)
     if not isinstance(args, tuple):
         raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
-    saved = [y] if 0 in wanted else []
-
-    def after_step(state: State) -> None:
-        if state.step in wanted:
-            saved.append(state.y)
-        if callback is not None:
-            callback(float(times[state.step]), _read_only(state.y))
-
-    run(plan, lambda x, t: nonlinear(t, x, *args), y, after_step=after_step)
-    chosen = methods.get(method)
-    return Solution(
-        t=times[sorted(wanted)],
-        y=array_namespace(y).stack(saved, axis=-1),
-        nfev=plan.nfe,
-        stats={
-            "method": chosen.name,
-            "order": chosen.order,
-            "steps": plan.steps,
-            "seconds": perf_counter() - begun,
-        },
+    y = initial_state(y0)
+    fixed = not (steps is None and step_size is None and grid is None)
+    chosen = choose_method(operator, adaptive=not fixed) if method is None else methods.get(method)
+    times = control = None
+    if fixed:
+        _refuse_adaptive(rtol=rtol, atol=atol, first_step=first_step, max_step=max_step)
+        times = fixed_grid(span, steps=steps, step_size=step_size, grid=grid)
+    else:
+        control = make_controller(
+            controller, y, span, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step
+        )
+    wanted = wanted_times(t_eval, span)
+    watched = parse_events(events, args)
+    on_grid = wanted is None or lies_on(wanted, np.asarray(span if times is None else times))
+    between = dense_output or bool(watched) or not on_grid
+    engine = make_engine(
+        operator, nonlinear, span, y, args=args, method=chosen, times=times, controller=control,
+        start=start, between=between,
+    )  # fmt: skip
+    bar = Progress(1000, label=chosen.name, show=progress)
+    recorder = Recorder(
+        engine.linear,
+        engine.slope,
+        count=chosen.order,
+        wanted=wanted,
+        events=watched,
+        dense=dense_output,
+        callback=_after_step(callback, bar, span) if callback or progress else None,
+        needs_slopes=between,
+        norm=None if control is None else control.norm,
     )
 
-
-def _read_only(y: Any) -> Any:
-    """Return a view that cannot be written to, where the library has such a thing."""
-    if isinstance(y, np.ndarray):
-        y = y.view()
-        y.flags.writeable = False
-    return y
-
-
-def _checked_linear(linear: Any) -> Propagator:
-    if isinstance(linear, Propagator):
-        return linear
-    if hasattr(linear, "toarray"):
-        raise InvalidArgument("linear is a sparse matrix; pass semilinear.Dense(linear.toarray())")
-    if isinstance(linear, list | tuple) or getattr(linear, "ndim", 0) > 0:
-        raise InvalidArgument(
-            "linear is a bare array, which could mean one number per entry or a matrix: wrap it as "
-            "semilinear.Diagonal(...) or semilinear.Dense(...)"
+    def solution(error: NonFiniteError | None = None) -> Solution:
+        failure = engine.failure if error is None else str(error)
+        stats = {
+            "method": chosen.name,
+            "order": chosen.order,
+            "steps": engine.steps,
+            "rejected": engine.rejected,
+            "seconds": perf_counter() - begun,
+        }
+        return make_solution(
+            recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats
         )
-    if callable(linear) or isinstance(linear, int | float | complex | np.generic | np.ndarray):
-        raise InvalidArgument(
-            f"linear={linear!r} must be a propagator: wrap it as semilinear.Scalar(...)"
-        )
-    raise InvalidArgument(f"linear={linear!r} must be a Scalar, Diagonal or Dense")
 
-
-def _initial_state(y0: Any, plan: Plan) -> Any:
-    """Return y0 as an array that the plan can start from."""
-    y = y0
-    if isinstance(y0, list | tuple | float | int | complex):
+    with bar:
         try:
-            y = np.asarray(y0)
-        except ValueError:
-            raise InvalidArgument("y0 is a ragged list; give an array") from None
-    if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biu":
-        y = np.asarray(y, dtype=np.float64)
-    y = checked_array(y, "y0")
-    state = Backend(y)
-    plan.check_state(state.shape, state.is_complex, argument="y0")
-    if not state.is_finite(y):
-        raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
-    return y
+            engine.run(y, recorder)
+        except NonFiniteError as error:
+            reached = solution(error)
+            if fixed or engine.steps == 0:
+                error.solution = reached
+                raise
+            return reached
+    return solution()
+
+
+def _refuse_adaptive(*, max_step: float, **options: Any) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    given += ["max_step"] * (max_step != np.inf)
+    if given:
+        raise InvalidArgument(
+            f"{' and '.join(given)} belong to adaptive steps: leave them out, or leave out steps, "
+            "step_size and grid"
+        )
+
+
+def _after_step(
+    callback: Callable[[float, Any], None] | None, bar: Progress, span: tuple[float, float]
+) -> Callable[[float, Any], None]:
+    """Return what is called after every step: the user's callback, and the progress bar."""
+    t0, t1 = span
+
+    def after(t: float, y: Any) -> None:
+        bar.update(int(1000 * (t - t0) / (t1 - t0)))
+        if callback is not None:
+            callback(t, y)
+
+    return after

@@ -19,7 +19,7 @@ def fixed_grid(
     grid: Sequence[float] | np.ndarray | None,
 ) -> np.ndarray:
     """Return the times of a fixed grid over `t_span`; exactly one of the others is given."""
-    t0, t1 = _span(t_span)
+    t0, t1 = t_span
     found = {"steps": steps, "step_size": step_size, "grid": grid}
     given = [name for name, value in found.items() if value is not None]
     if len(given) != 1:
@@ -47,16 +47,6 @@ def whole_number(argument: str, value: Any) -> int:
     return int(value)
 
 
-def _span(t_span: tuple[float, float]) -> tuple[float, float]:
-    try:
-        t0, t1 = (float(t) for t in t_span)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"t_span={t_span!r} must be two numbers (t0, t1)") from None
-    if not (np.isfinite(t0) and np.isfinite(t1)) or t0 == t1:
-        raise InvalidArgument(f"t_span={t_span!r} must be finite with t0 != t1")
-    return t0, t1
-
-
 def _steps_of(step_size: Any, length: float) -> int:
     valid = isinstance(step_size, Real) and 0 < float(step_size) < np.inf
     count = length / step_size if valid else 0.0
@@ -82,21 +72,43 @@ def monotone(grid: Any, argument: str) -> np.ndarray:
     return times
 
 
-def wanted_points(t_eval: Any, times: np.ndarray) -> set[int]:
-    """Return the numbers of the grid points at which a solution is wanted."""
+def wanted_times(t_eval: Any, t_span: tuple[float, float]) -> np.ndarray | None:
+    """Return the times at which a solution is wanted, in the direction of `t_span`, or None."""
     if t_eval is None:
-        return set(range(len(times)))
+        return None
     asked = np.atleast_1d(_numbers(t_eval, "t_eval"))
     if asked.ndim != 1 or not len(asked):
         raise InvalidArgument("t_eval must be one-dimensional with at least one time")
-    nearest = np.abs(times[:, None] - asked[None, :]).argmin(axis=0)
-    tolerance = 1e-9 * np.abs(np.diff(times)).min()
-    if not (np.abs(times[nearest] - asked) <= tolerance).all():
+    t0, t1 = t_span
+    low, high = min(t0, t1), max(t0, t1)
+    inside = [low <= t <= high or same_time(t, low) or same_time(t, high) for t in asked.tolist()]
+    if not all(inside):
+        raise InvalidArgument(f"t_eval must lie in t_span, between {t0} and {t1}")
+    if not (np.diff(asked) * (t1 - t0) > 0).all():
         raise InvalidArgument(
-            "t_eval must consist of grid points, since a fixed grid is not interpolated; choose "
-            "steps= or grid= so that they are"
+            "t_eval must be strictly monotone in the direction of integration, from "
+            f"t0 = {t0} to t1 = {t1}; sort it"
         )
-    return {int(i) for i in nearest}
+    return asked
+
+
+def same_time(s: float, t: float) -> bool:
+    """Tell whether two times differ by the rounding of a grid at most."""
+    return abs(s - t) <= 8.0 * float(np.spacing(max(abs(s), abs(t))))
+
+
+def nearest(wanted: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Return for each wanted time the number of the grid point next to it."""
+    sign = 1.0 if times[-1] > times[0] else -1.0
+    after = np.searchsorted(sign * times, sign * wanted).clip(1, len(times) - 1)
+    closer = np.abs(times[after - 1] - wanted) <= np.abs(times[after] - wanted)
+    return np.asarray(after - closer)
+
+
+def lies_on(wanted: np.ndarray, times: np.ndarray) -> bool:
+    """Tell whether all wanted times are grid points, to rounding."""
+    found = times[nearest(wanted, times)]
+    return all(same_time(s, t) for s, t in zip(wanted.tolist(), found.tolist(), strict=True))
 
 
 def _numbers(values: Any, argument: str) -> np.ndarray:

@@ -13,8 +13,8 @@ import pytest
 
 from semilinear import methods
 from semilinear.methods import Tableau, checks, etdrk, exponential_runge_kutta
+from semilinear.methods.stiff import stiff_order
 from semilinear.phi import Phi, phi
-from stiff_order import stiff_order
 from tableaux import Place, with_weights
 
 HALF = Fraction(1, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,47 +9,20 @@ import pytest
 
 from semilinear import methods
 from semilinear.methods import Butcher, Multistep, Tableau, checks
-from semilinear.phi import Atom, Phi, phi
-from stiff_order import stiff_order
+from semilinear.phi import Atom
 from tableaux import (
     LAWSON,
     REGISTERED_ETDRK,
     REGISTERED_LAWSON,
+    SLIP,
     Place,
     is_exact_along_the_flow,
+    is_noticed,
+    mutants,
     weights,
     with_weight,
     with_weights,
 )
-
-SLIP = Fraction(1, 97)
-
-
-def mutants(weight: Phi, ends: set[Fraction]) -> Iterator[tuple[str, Phi]]:
-    """Yield the weight with one coefficient, index or interval length changed, and what it was."""
-    for atom, value in weight:
-        one = Phi({atom: Fraction(1)})
-        rest = weight - value * one
-        yield f"{atom}: {value} + 1/97", weight + SLIP * one
-        yield f"{atom}: sign", weight - 2 * value * one
-        if atom.k:
-            yield f"{atom}: index", rest + value * phi(atom.k + 1, atom.frm, atom.to)
-        for end in ends - {atom.to}:
-            if _is_atom(atom, end):
-                yield f"{atom}: end {end}", rest + value * phi(atom.k, atom.frm, end)
-
-
-def _is_atom(atom: Atom, end: Fraction) -> bool:
-    return end >= atom.frm if atom.k == 0 else end > atom.frm
-
-
-def is_noticed(wrong: Tableau, moments: int) -> bool:
-    """Tell whether one of the checks contradicts what the tableau declares; cheap ones first."""
-    return (
-        checks.phi_moments(wrong) < moments
-        or stiff_order(wrong, up_to=wrong.stiff_order) < wrong.stiff_order
-        or checks.classical_order(wrong, up_to=wrong.order) < wrong.order
-    )
 
 
 @pytest.mark.parametrize("tableau", REGISTERED_ETDRK.values(), ids=REGISTERED_ETDRK)

@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from semilinear import InvalidArgument, UnknownName, methods
-from semilinear.methods import MethodInfo, Multistep, Tableau
+from semilinear.methods import GridMethod, MethodInfo, Multistep, Tableau, VariableOrder
 from semilinear.phi import phi
 
 # Name: order, stiff order, past values, evaluations per step.
@@ -25,10 +25,16 @@ DEMANDED = {
     "lawson1": (1, 1, 0, 1),
     "lawson2": (2, 1, 0, 2),
     "lawson4": (4, 1, 0, 4),
-    "lawson5": (5, 1, 0, 6),
+    "lawson54": (5, 1, 0, 6),
+    "lawson32": (3, 1, 0, 3),
+    "etd35": (5, 3, 0, 6),
+    "zoto_bowman32": (3, 3, 0, 3),
+    "zoto_bowman43": (4, 4, 0, 5),
     **{f"etdab{k}": (k, k, k - 1, 1) for k in range(1, 7)},
     **{f"etdpec{k}": (k, k, k - 2, 1) for k in range(2, 7)},
     **{f"etdpece{k}": (k, k, k - 2, 2) for k in range(2, 7)},
+    "etdpec": (6, 6, 5, 1),
+    "etdpece": (6, 6, 5, 2),
 }
 
 ALIASES = {
@@ -39,11 +45,15 @@ ALIASES = {
     "etdrk4": "etd4rk",
     "cox_matthews4": "etd4rk",
     "etdrk4b": "krogstad4",
+    "etd34": "krogstad4",
     "exprk4s5": "hochbruck_ostermann4",
     "exprk4s6": "luan4",
     "exprk5s8": "luan_ostermann5",
     "if4": "lawson4",
     "integrating_factor4": "lawson4",
+    "lawson5": "lawson54",
+    "zb32": "zoto_bowman32",
+    "zb43": "zoto_bowman43",
 }
 
 
@@ -59,8 +69,13 @@ def test_the_table_of_names_shows_what_a_method_costs() -> None:
     assert all(table[name] == methods.info(name) for name in table)
     title, *lines = repr(table).splitlines()
     assert title.split() == ["name", "order", "stiff", "order", "history", "evaluations"]
-    rows = {line.split()[0]: tuple(map(int, line.split()[1:])) for line in lines}
-    assert rows == {name: info[1:5] for name, info in table.items()}
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    assert rows == {
+        m.name: [m.orders, *map(str, (m.stiff_order, m.history, m.evaluations))]
+        for m in table.values()
+    }
+    assert rows["lawson54"][0] == "5(4)"
+    assert rows["lawson4"][0] == "4"
 
 
 @pytest.mark.parametrize(("name", "expected"), DEMANDED.items(), ids=DEMANDED)
@@ -75,9 +90,10 @@ def test_info_agrees_with_the_method_and_its_steps() -> None:
     for name in methods.names():
         method = methods.get(name)
         assert method.name == name
-        steady = methods.sequence(method, 12)[-2]
-        assert steady.evaluations == method.evaluations
-        assert steady.history == method.history
+        if isinstance(method, GridMethod):
+            steady = methods.sequence(method, 12)[-2]
+            assert steady.evaluations == method.evaluations
+            assert steady.history == method.history
         assert methods.info(method) == methods.info(name)
         assert isinstance(methods.info(name), MethodInfo)
 
@@ -85,7 +101,7 @@ def test_info_agrees_with_the_method_and_its_steps() -> None:
 def test_get() -> None:
     for name in methods.names():
         method = methods.get(name)
-        assert isinstance(method, Tableau | Multistep)
+        assert isinstance(method, Tableau | Multistep | VariableOrder)
         assert methods.get(method) is method
         assert methods.get(name.upper()) is method
     own = methods.etd2rk(Fraction(1, 2))

@@ -12,7 +12,11 @@ from semilinear.methods.rows import BASE, Combine, Evaluate, Step
 
 COUNT = 9
 METHODS = {
-    **{name: methods.get(name) for name in methods.names()},
+    **{
+        name: method
+        for name in methods.names()
+        if isinstance(method := methods.get(name), methods.GridMethod)
+    },
     **{f"ipndm{k}": methods.ipndm(k) for k in range(1, 5)},
 }
 MULTISTEP = {name: method for name, method in METHODS.items() if isinstance(method, Multistep)}

@@ -8,7 +8,7 @@ from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import (
     CLASSICAL,
-    Method,
+    GridMethod,
     MethodInfo,
     MethodTable,
     etdab,
@@ -34,7 +34,7 @@ class Sampler(NamedTuple):
 
     name: str
     parameterisation: Parameterisation
-    method: Method
+    method: GridMethod
     reference: str
 
     @property

@@ -14,7 +14,7 @@ from semilinear.diffusion.parameterisations import VARIABLES
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
-from semilinear.methods import Method, Multistep, etdab, sequence
+from semilinear.methods import GridMethod, Multistep, etdab, sequence
 from semilinear.methods.rows import Step
 
 
@@ -94,7 +94,7 @@ class Layout:
             steps.append(DENOISE)
         return steps
 
-    def _steps_into_data(self, method: Method) -> bool:
+    def _steps_into_data(self, method: GridMethod) -> bool:
         """Tell whether a last step to sigma = 0 asks the model at times that it knows only."""
         return isinstance(method, Multistep) or (1 not in method.c and np.isfinite(self._data_time))
 
@@ -123,6 +123,6 @@ class Layout:
             )
 
 
-def _is_fixed(method: Method) -> bool:
+def _is_fixed(method: GridMethod) -> bool:
     """Tell whether the weights of past values do not depend on where they were taken."""
     return isinstance(method, Multistep) and bool(method.fixed)

@@ -71,6 +71,19 @@ def elementwise_one(out: Any, sources: Any, c: Any) -> bool:
     return bad
 
 
+@compiled
+def scaled_square_sum(error: Any, y: Any, other: Any, rtol: float, atol: Any) -> float:
+    """Return the sum of ``(|error| / (atol + rtol max(|y|, |other|)))^2``, atol of size 1 or n."""
+    total = 0.0
+    each = atol.size > 1
+    for i in range(error.size):
+        size = np.float64(abs(error[i]))
+        scale = atol[i if each else 0] + rtol * max(abs(y[i]), abs(other[i]))
+        if size != 0.0:
+            total += (size / scale) ** 2
+    return total
+
+
 def _own_layout(array: np.ndarray) -> np.ndarray:
     """Return the array contiguous and writable: Numba would compile for every mixture."""
     return array if array.flags.carray else np.array(array, order="C")
@@ -109,6 +122,18 @@ class NumPyBackend(Backend):
             bad |= scalar_one(outputs[-1], sources, coefficients[-1:])
         return tuple(outputs), not (check and bad)
 
+    def error_norm(
+        self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native
+    ) -> float:
+        tolerance = atol if isinstance(atol, np.ndarray) else np.array([atol])
+        total = scaled_square_sum(error, y, other, rtol, tolerance)
+        return float(np.sqrt(total / self.size))
+
+    def tolerance(self, atol: Any) -> float | Native:
+        if np.ndim(atol) == 0:
+            return float(atol)
+        return np.broadcast_to(np.asarray(atol, dtype=float), self.shape).ravel()
+
     def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
         if form == "matrix":
             return super().prepare(coefficients, form)
@@ -117,6 +142,8 @@ class NumPyBackend(Backend):
     def _flattened(self, row: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """Return flat coefficients of one length, a trailing part of the state where possible."""
         arrays = [np.asarray(c) for c in row]
+        if all(c.shape == self.shape and c.dtype == self.dtype for c in arrays):
+            return tuple(_own_layout(c).reshape(-1) for c in arrays)
         shape = np.broadcast_shapes(*(c.shape for c in arrays))
         while shape and shape[0] == 1:
             shape = shape[1:]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.kernels._jit import compiled
+from semilinear.kernels.exp_numba import BEYOND, FARTHEST, exp
 from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
 
 # Elements taken at a time. The passes over a block vectorise; its work space stays in the cache.
@@ -38,9 +39,9 @@ def phi_functions(z: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
     out = np.empty((count + 1, *z.shape), z.dtype)
     rows = out.reshape(count + 1, z.size)
     if z.dtype.kind == "c":
-        _complex_pass(z.ravel(), _coefficients(count), rows)
+        complex_pass(z.ravel(), _coefficients(count), rows)
     else:
-        _real_pass(z.ravel(), _coefficients(count), SERIES_REACH, rows)
+        real_pass(z.ravel(), _coefficients(count), SERIES_REACH, rows)
     return tuple([out[k, ...] for k in range(count + 1)])
 
 
@@ -52,7 +53,7 @@ def _coefficients(count: int) -> np.ndarray:
 
 
 @compiled
-def _real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
+def real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
     """Write phi_k(z[i]) to out[k, i] for real z."""
     count = out.shape[0] - 1
     # Rows of one array would defeat the compiler's alias check, and the loops not vectorise.
@@ -64,7 +65,7 @@ def _real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
     for start in range(0, z.size, BLOCK):
         x = z[start : start + BLOCK]
         row = out[0, start : start + BLOCK]
-        any_near = False
+        any_near, any_far = False, False
         for i in range(x.size):
             a = np.float64(x[i])
             size[i] = a / reach if a > 0.0 else -a
@@ -74,7 +75,14 @@ def _real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
             near[i] = a if is_near else 0.0
             # Not inf, so that the recurrence gives inf there, not inf/inf.
             divisor[i] = min(a, LARGEST)
-            phi[i] = math.exp(a)
+            any_far |= bool((abs(a) > FARTHEST) & (abs(a) < BEYOND))
+            phi[i] = exp(a)
+        if any_far:
+            for i in range(x.size):
+                a = np.float64(x[i])
+                if FARTHEST < abs(a) < BEYOND:
+                    phi[i] = math.exp(a)
+        for i in range(x.size):
             row[i] = phi[i]
         if any_near:
             _series(near[: x.size], inverse, partial, out, start)
@@ -88,7 +96,7 @@ def _real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
 
 
 @compiled
-def _complex_pass(z: Any, inverse: Any, out: Any) -> None:
+def complex_pass(z: Any, inverse: Any, out: Any) -> None:
     """Write phi_k(z[i]) to out[k, i] for complex z."""
     count = out.shape[0] - 1
     size = np.empty(BLOCK)

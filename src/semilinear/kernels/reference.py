@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from math import prod
 from typing import Any
@@ -28,13 +29,14 @@ class Backend:
         self.device = device(like)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "xp": self.xp.__name__}
+        kept = {name: value for name, value in self.__dict__.items() if name != "key"}
+        return {**kept, "xp": self.xp.__name__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.xp = import_module(state["xp"])
 
-    @property
+    @cached_property
     def key(self) -> tuple[Any, ...]:
         """What prepared coefficients depend on."""
         return type(self), str(self.dtype), str(self.device), self.shape
@@ -64,6 +66,39 @@ class Backend:
         """Return how many entries are not finite, as text."""
         bad = int(self.xp.sum(self.xp.astype(~self.xp.isfinite(native), self.xp.int64)))
         return f"{bad} of {prod(self.shape)}"
+
+    def largest(self, native: Native) -> float:
+        """Return the largest modulus of an entry."""
+        return float(self.xp.max(self.xp.abs(native)))
+
+    def error_norm(
+        self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native
+    ) -> float:
+        """Return the root mean square of ``|error| / (atol + rtol max(|y|, |other|))``.
+
+        An entry of error 0 counts as 0 where the tolerance is 0, any other as infinite.
+        """
+        xp = self.xp
+        if not prod(self.shape):
+            return 0.0
+        scale = xp.maximum(xp.abs(y), xp.abs(other)) * rtol + atol
+        size = xp.abs(error)
+        safe = xp.where(size > 0.0, scale, xp.ones_like(scale))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ratio = size / safe
+            largest = float(xp.max(ratio))
+            if not 0.0 < largest < np.inf:
+                return largest
+            # Squares of single precision overflow.
+            return largest * float(xp.sqrt(xp.mean((ratio / largest) ** 2)))
+
+    def tolerance(self, atol: Any) -> float | Native:
+        """Return an absolute tolerance, a number or an array that broadcasts, in native form."""
+        if np.ndim(atol) == 0:
+            return float(atol)
+        full = np.ascontiguousarray(np.broadcast_to(np.asarray(atol, dtype=float), self.shape))
+        real = np.result_type(str(self.dtype).rpartition(".")[2]).type(0).real.dtype
+        return self.xp.asarray(full.astype(real), device=self.device)
 
     def plain(self) -> Backend | None:
         """Return the backend that takes over where this one cannot take an output, if any."""

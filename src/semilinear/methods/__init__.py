@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from semilinear.errors import InvalidArgument, UnknownName
-from semilinear.methods import adams, butcher, etdrk
+from semilinear.methods import adams, butcher, etdrk, pairs, variable_order
 from semilinear.methods import lawson as _lawson
 from semilinear.methods.adams import etdab, etdpec, ipndm
 from semilinear.methods.butcher import CLASSICAL, Butcher
@@ -15,18 +15,21 @@ from semilinear.methods.etdrk import etd2rk
 from semilinear.methods.info import MethodInfo, MethodTable
 from semilinear.methods.lawson import lawson
 from semilinear.methods.multistep import Multistep
-from semilinear.methods.sequence import STARTS, Method, sequence
+from semilinear.methods.sequence import STARTS, GridMethod, Method, sequence
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
+from semilinear.methods.variable_order import VariableOrder
 
 __all__ = [
     "CLASSICAL",
     "STARTS",
     "Butcher",
+    "GridMethod",
     "Method",
     "MethodInfo",
     "MethodTable",
     "Multistep",
     "Tableau",
+    "VariableOrder",
     "butcher",
     "etd2rk",
     "etdab",
@@ -42,9 +45,9 @@ __all__ = [
 
 _REGISTRY: dict[str, Method] = {
     value.name: value
-    for module in (etdrk, _lawson, adams)
+    for module in (etdrk, pairs, _lawson, adams, variable_order)
     for value in vars(module).values()
-    if isinstance(value, Tableau | Multistep)
+    if isinstance(value, Method)
 }
 
 ALIASES: dict[str, str] = {
@@ -54,12 +57,16 @@ ALIASES: dict[str, str] = {
     "etdrk3": "etd3rk",
     "etdrk4": "etd4rk",
     "cox_matthews4": "etd4rk",
+    "etd34": "krogstad4",
     "etdrk4b": "krogstad4",
     "exprk4s5": "hochbruck_ostermann4",
     "exprk4s6": "luan4",
     "exprk5s8": "luan_ostermann5",
     "if4": "lawson4",
     "integrating_factor4": "lawson4",
+    "lawson5": "lawson54",
+    "zb32": "zoto_bowman32",
+    "zb43": "zoto_bowman43",
 }
 
 
@@ -73,7 +80,7 @@ def names() -> MethodTable:
 
 def get(method: str | Method) -> Method:
     """Return a method by name or alias; a method object is returned as it is."""
-    if isinstance(method, Tableau | Multistep):
+    if isinstance(method, Method):
         return method
     if not isinstance(method, str):
         raise InvalidArgument(
@@ -89,4 +96,7 @@ def get(method: str | Method) -> Method:
 def info(method: str | Method) -> MethodInfo:
     """Return order, stiff order, number of past values and evaluations per step of a method."""
     m = get(method)
-    return MethodInfo(m.name, m.order, m.stiff_order, m.history, m.evaluations, m.reference)
+    embedded = None if isinstance(m, Multistep) else m.embedded_order or None
+    return MethodInfo(
+        m.name, m.order, m.stiff_order, m.history, m.evaluations, m.reference, embedded
+    )

@@ -26,6 +26,11 @@ class Butcher:
         Classical order.
     reference
         Where it stands.
+    embedded
+        Weights of an embedded value for the error estimate, or none; one weight more than there are
+        stages belongs to the derivative at the new value (first same as last).
+    embedded_order
+        Classical order of the embedded value; 0 without one.
 
     Notes
     -----
@@ -37,14 +42,19 @@ class Butcher:
     b: tuple[Rational, ...]
     order: int
     reference: str
+    embedded: tuple[Rational, ...] = ()
+    embedded_order: int = 0
 
     def __post_init__(self) -> None:
         if [len(row) for row in self.a] != list(range(len(self.b))):
             raise InvalidArgument(f"{self.name}: the rows of a must have 0, 1, 2, ... entries")
-        if sum(self.b) != 1:
-            raise InvalidArgument(
-                f"{self.name}: the weights b must add up to 1 exactly; write them as Fractions"
-            )
+        for label, weights in (("b", self.b), ("embedded", self.embedded or (1,))):
+            if sum(weights) != 1:
+                raise InvalidArgument(
+                    f"{self.name}: the weights {label} must add up to 1 exactly; write them as "
+                    "Fractions"
+                )
+        check_embedded(self.name, len(self.b), self.order, len(self.embedded), self.embedded_order)
         if not all(0 <= c <= 1 for c in self.c):
             raise InvalidArgument(f"{self.name}: the nodes must lie in [0, 1]")
 
@@ -52,6 +62,21 @@ class Butcher:
     def c(self) -> tuple[Fraction, ...]:
         """Nodes."""
         return tuple(Fraction(sum(row)) for row in self.a)
+
+
+def check_embedded(name: str, stages: int, order: int, weights: int, embedded_order: int) -> None:
+    """Raise where number of weights and order of an embedded value do not fit the method."""
+    if weights not in (0, stages, stages + 1):
+        raise InvalidArgument(
+            f"{name}: {weights} embedded weights for {stages} stages; need one for each stage, and "
+            "at most one more, for N at the new value"
+        )
+    if weights == 0 and embedded_order != 0:
+        raise InvalidArgument(f"{name}: embedded_order={embedded_order} without embedded weights")
+    if weights > 0 and not 0 < embedded_order < order:
+        raise InvalidArgument(
+            f"{name}: embedded_order={embedded_order} must be at least 1 and below order={order}"
+        )
 
 
 def _f(numerator: int, denominator: int) -> Fraction:
@@ -76,6 +101,8 @@ RALSTON3 = Butcher(
     (_f(2, 9), _f(1, 3), _f(4, 9)),
     3,
     "Ralston (1962); Bogacki and Shampine (1989)",
+    embedded=(_f(7, 24), _f(1, 4), _f(1, 3), _f(1, 8)),
+    embedded_order=2,
 )
 WRAY3 = Butcher(
     "wray3",
@@ -118,6 +145,16 @@ DORMAND_PRINCE5 = Butcher(
     (_f(35, 384), 0, _f(500, 1113), _f(125, 192), _f(-2187, 6784), _f(11, 84)),
     5,
     "Dormand and Prince (1980), RK5(4)7M without its last (first-same-as-last) stage",
+    embedded=(
+        _f(5179, 57600),
+        0,
+        _f(7571, 16695),
+        _f(393, 640),
+        _f(-92097, 339200),
+        _f(187, 2100),
+        _f(1, 40),
+    ),
+    embedded_order=4,
 )
 
 CLASSICAL: dict[str, Butcher] = {

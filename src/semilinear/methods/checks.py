@@ -8,10 +8,12 @@ nodes are N (any number of children) or L (one child or none); z = h L is expand
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from math import factorial
 
+from semilinear.errors import InvalidArgument
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import ZERO, Phi, phi
@@ -58,6 +60,48 @@ def is_explicit_and_local(tableau: Tableau) -> bool:
 def is_first_same_as_last(tableau: Tableau) -> bool:
     """Tell whether the last stage is the new value, so that its N serves the next step."""
     return tableau.c[-1] == 1 and tableau.a[-1] == tableau.b[:-1] and tableau.b[-1] == ZERO
+
+
+def embedded_value(tableau: Tableau) -> Tableau:
+    """Return the method whose new value is the embedded one, for any check of a tableau.
+
+    N at the new value is one more stage, at node 1 with the weights b. The orders that it declares
+    are `embedded_order` and, as stiff order, that or the pair's, whichever is lower.
+    """
+    if not tableau.is_pair:
+        raise InvalidArgument(f"{tableau.name} has no embedded value")
+    c, a = tableau.c, tableau.a
+    if tableau.estimate_reads_end:
+        c, a = (*c, Fraction(1)), (*a, tableau.b)
+    return replace(
+        tableau,
+        name=f"{tableau.name} (embedded)",
+        c=c,
+        a=a,
+        b=tableau.embedded,
+        order=tableau.embedded_order,
+        stiff_order=min(tableau.stiff_order, tableau.embedded_order),
+        embedded=(),
+        embedded_order=0,
+    )
+
+
+@cache
+def blind_moments(tableau: Tableau) -> int:
+    """Return how many powers of theta, 1 first, the estimate takes for nothing whatever z is.
+
+    ``sum_j (b_j - bhat_j) c_j^m = 0`` for m below the result, at most 12. Up to `embedded_order` a
+    pair is *robust* (Zoto and Bowman 2023); above, N that depends on t alone makes the estimate
+    smaller than that order says, or 0 altogether.
+    """
+    nodes = (*tableau.c, Fraction(1))
+    m = 0
+    while m < 12:
+        pairs = zip(tableau.error, nodes, strict=False)
+        if _total(tuple(weight * c**m for weight, c in pairs)) != ZERO:
+            return m
+        m += 1
+    return m
 
 
 def adams_moments(method: Multistep, *, corrector: bool = False) -> int:

@@ -85,7 +85,9 @@ KROGSTAD4 = exponential_runge_kutta(
     _CLASSICAL_B,
     order=4,
     stiff_order=3,
-    reference="Krogstad (2005), ETDRK4-B, eq. 51",
+    reference="Krogstad (2005), ETDRK4-B, eq. 51; ETD34: Whalen, Brio and Moloney (2015)",
+    embedded={2: _CLASSICAL_B[2], 3: _CLASSICAL_B[3], 5: _B4},
+    embedded_order=3,
 )
 
 STREHMEL_WEINER4 = exponential_runge_kutta(

@@ -23,6 +23,8 @@ class MethodInfo(NamedTuple):
         Evaluations of N per step.
     reference
         Where the method stands.
+    embedded_order
+        Order of the embedded value, which makes an estimate of the local error; None without one.
     """
 
     name: str
@@ -31,15 +33,22 @@ class MethodInfo(NamedTuple):
     history: int
     evaluations: int
     reference: str
+    embedded_order: int | None = None
+
+    @property
+    def orders(self) -> str:
+        """The order, of a pair with the embedded order in brackets: ``5(4)``."""
+        embedded = "" if self.embedded_order is None else f"({self.embedded_order})"
+        return f"{self.order}{embedded}"
 
 
 class MethodTable(dict[str, MethodInfo]):
-    """Methods by name; shows itself as a table."""
+    """Methods by name; shows itself as a table, where 5(4) is the order of a pair."""
 
     def __repr__(self) -> str:
         lines = [f"{'name':22}{'order':>6}{'stiff order':>12}{'history':>8}{'evaluations':>12}"]
         lines += [
-            f"{m.name:22}{m.order:6}{'-' if m.stiff_order is None else m.stiff_order:>12}"
+            f"{m.name:22}{m.orders:>6}{'-' if m.stiff_order is None else m.stiff_order:>12}"
             f"{m.history:8}{m.evaluations:12}"
             for m in self.values()
         ]

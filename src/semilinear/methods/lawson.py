@@ -5,7 +5,15 @@ from __future__ import annotations
 from fractions import Fraction
 
 from semilinear.errors import UnknownName
-from semilinear.methods.butcher import CLASSICAL, DORMAND_PRINCE5, EULER, HEUN2, RK4, Butcher
+from semilinear.methods.butcher import (
+    CLASSICAL,
+    DORMAND_PRINCE5,
+    EULER,
+    HEUN2,
+    RALSTON3,
+    RK4,
+    Butcher,
+)
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import Phi, phi
 
@@ -14,7 +22,8 @@ def lawson(tableau: Butcher | str, *, name: str | None = None) -> Tableau:
     """Return the Lawson method of a classical tableau.
 
     ``a_ij -> a_ij Psi(c_i, c_j)`` and ``b_j -> b_j Psi(1, c_j)``: the classical method applied to
-    Psi(0, t) y. With L = 0 it is the classical method itself. The stiff order is one.
+    Psi(0, t) y. With L = 0 it is the classical method itself. The stiff order is one. An embedded
+    value is carried over in the same way; the weight of N at the new value stays a number.
 
     Parameters
     ----------
@@ -43,18 +52,23 @@ def lawson(tableau: Butcher | str, *, name: str | None = None) -> Tableau:
             Fraction(weight) * phi(0, nodes[j], nodes[i]) for j, weight in enumerate(weights)
         )
 
+    new = len(tableau.c)
+
     return Tableau(
         name=name or f"lawson({tableau.name})",
         c=tableau.c,
         a=tuple(row(i, weights) for i, weights in enumerate(tableau.a)),
-        b=row(len(tableau.c), tableau.b),
+        b=row(new, tableau.b),
         order=tableau.order,
         stiff_order=1,
         reference=f"Lawson (1967) with {tableau.reference}",
+        embedded=row(new, tableau.embedded),
+        embedded_order=tableau.embedded_order,
     )
 
 
 LAWSON1 = lawson(EULER, name="lawson1")
 LAWSON2 = lawson(HEUN2, name="lawson2")
 LAWSON4 = lawson(RK4, name="lawson4")
-LAWSON5 = lawson(DORMAND_PRINCE5, name="lawson5")
+LAWSON32 = lawson(RALSTON3, name="lawson32")
+LAWSON54 = lawson(DORMAND_PRINCE5, name="lawson54")

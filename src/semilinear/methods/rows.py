@@ -15,6 +15,12 @@ from semilinear.phi import Phi
 BASE = "y"
 """Name of the state at the start of a step."""
 
+NEW = "y+"
+"""Name of the state at the end of a step."""
+
+PREDICTED = "P"
+"""Name of a first approximation of it."""
+
 
 @dataclass(frozen=True)
 class Lagrange:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from semilinear.errors import UnknownName
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods.etdrk import ETD2RK, HOCHBRUCK_OSTERMANN4, LUAN_OSTERMANN5
 from semilinear.methods.multistep import Multistep, slot
 from semilinear.methods.rows import Step
 from semilinear.methods.tableau import FIRST, Tableau
+from semilinear.methods.variable_order import VariableOrder
 
-Method = Tableau | Multistep
+GridMethod = Tableau | Multistep
+"""Methods that make the steps of a given grid."""
+
+Method = GridMethod | VariableOrder
 
 STARTS = ("ramp", "rk")
 
@@ -40,6 +44,11 @@ def sequence(
     """
     if start not in STARTS:
         raise UnknownName.among("start", start, STARTS)
+    if isinstance(method, VariableOrder):
+        raise InvalidArgument(
+            f"method={method.name!r} chooses its order along with its steps and has none on a "
+            f"fixed grid: take {method.name}2 to {method.name}{method.order}, or adaptive steps"
+        )
     if isinstance(method, Tableau):
         return [method.step()] * count
     steps: list[Step] = []

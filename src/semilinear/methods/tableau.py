@@ -1,4 +1,4 @@
-"""One-step methods as data: explicit exponential Runge-Kutta tableaux."""
+"""One-step methods as data: explicit exponential Runge-Kutta tableaux and embedded pairs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from semilinear.errors import InvalidArgument
+from semilinear.methods.butcher import check_embedded
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi
 
@@ -23,6 +24,10 @@ class Tableau:
 
         U_i   = Psi(c_i, 0) y + h sum_{j<i} a_ij N_j
         y_new = Psi(1, 0) y   + h sum_j     b_j N_j
+        y_low = Psi(1, 0) y   + h sum_j     bhat_j N_j
+
+    The embedded value y_low, of another order, is there for the error estimate y_new - y_low alone:
+    a step goes on from y_new.
 
     Parameters
     ----------
@@ -37,9 +42,15 @@ class Tableau:
     order
         Classical order, proved from bicoloured rooted trees by `methods.checks`.
     stiff_order
-        Order that is kept, measured, on stiff parabolic problems (both Hochbruck-Ostermann forms).
+        Order that is kept on stiff parabolic problems, proved by `methods.stiff`.
     reference
         Where the method stands.
+    embedded
+        Weights bhat of the embedded value, or none. One weight more than there are stages belongs
+        to N(t + h, y_new), the first value of the next step: so a pair is written whose last stage
+        is its new value (first same as last), without that stage.
+    embedded_order
+        Classical order of the embedded value, below `order`; 0 without one.
     """
 
     name: str
@@ -49,6 +60,8 @@ class Tableau:
     order: int
     stiff_order: int
     reference: str
+    embedded: tuple[Phi, ...] = ()
+    embedded_order: int = 0
 
     def __post_init__(self) -> None:
         stages = len(self.c)
@@ -58,6 +71,7 @@ class Tableau:
             raise InvalidArgument(f"{self.name}: c={self.c} must lie in [0, 1]")
         if len(self.b) != stages:
             raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
+        check_embedded(self.name, stages, self.order, len(self.embedded), self.embedded_order)
 
     @property
     def history(self) -> int:
@@ -68,6 +82,27 @@ class Tableau:
     def evaluations(self) -> int:
         """Evaluations of N per step."""
         return len(self.c)
+
+    @property
+    def is_pair(self) -> bool:
+        """Tell whether there is an embedded value, and so an estimate of the local error."""
+        return bool(self.embedded)
+
+    @property
+    def estimate_reads_end(self) -> bool:
+        """Tell whether the estimate needs N(t + h, y_new), which the next step begins with."""
+        return len(self.embedded) > len(self.c)
+
+    @property
+    def error(self) -> tuple[Phi, ...]:
+        """Weights of the error estimate ``y_new - y_low = h sum_j (b_j - bhat_j) N_j``.
+
+        As long as `embedded`; the weight of N(t + h, y_new) is ``-bhat``. Empty without a pair.
+        """
+        if not self.embedded:
+            return ()
+        new = (*self.b, ZERO) if self.estimate_reads_end else self.b
+        return tuple(b - low for b, low in zip(new, self.embedded, strict=True))
 
     def step(self, carry: tuple[tuple[str, str], ...] = ()) -> Step:
         """Return the rows of one step; `carry` is what it hands on beside the new state."""
@@ -98,11 +133,13 @@ def exponential_runge_kutta(
     order: int,
     stiff_order: int,
     reference: str,
+    embedded: Mapping[int, Phi] | None = None,
+    embedded_order: int = 0,
 ) -> Tableau:
     """Build a tableau from its weights off the first column.
 
     The first column follows from the row sums ``sum_j a_ij = c_i phi_1(c_i z)`` and
-    ``sum_j b_j = phi_1(z)``, which make a constant N exact.
+    ``sum_j b_j = sum_j bhat_j = phi_1(z)``, which make a constant N exact.
 
     Parameters
     ----------
@@ -110,27 +147,56 @@ def exponential_runge_kutta(
         Nodes, beginning with 0.
     a, b
         Weights by (stage, stage) and by stage, numbered from 1, the first column left out.
+    embedded
+        Weights of the embedded value by stage; the number of stages plus one stands for N at the
+        new value. None for a method without error estimate; an empty mapping is exponential Euler.
+    order, stiff_order, embedded_order, reference
+        As in `Tableau`.
     """
     nodes = tuple(Fraction(x) for x in c)
-    _check_stages(name, len(nodes), a, b)
+    stages = len(nodes)
+    _check_stages(name, stages, a, b, embedded or {})
     rows = []
-    for i in range(1, len(nodes) + 1):
+    for i in range(1, stages + 1):
         rest = tuple(a.get((i, j), ZERO) for j in range(2, i))
         rows.append(_with_first(nodes[i - 1], rest) if i > 1 else ())
-    weights = _with_first(Fraction(1), tuple(b.get(j, ZERO) for j in range(2, len(nodes) + 1)))
-    return Tableau(name, nodes, tuple(rows), weights, order, stiff_order, reference)
+    low: tuple[Phi, ...] = ()
+    if embedded is not None:
+        low = _new_value(embedded, max(stages, *embedded, 1))
+    return Tableau(
+        name,
+        nodes,
+        tuple(rows),
+        _new_value(b, stages),
+        order,
+        stiff_order,
+        reference,
+        low,
+        embedded_order,
+    )
 
 
 def _check_stages(
-    name: str, stages: int, a: Mapping[tuple[int, int], Phi], b: Mapping[int, Phi]
+    name: str,
+    stages: int,
+    a: Mapping[tuple[int, int], Phi],
+    b: Mapping[int, Phi],
+    embedded: Mapping[int, Phi],
 ) -> None:
     wrong: list[object] = [key for key in a if not 2 <= key[1] < key[0] <= stages]
     wrong += [key for key in b if not 2 <= key <= stages]
+    wrong += [key for key in embedded if not 2 <= key <= stages + 1]
     if wrong:
         raise InvalidArgument(
             f"{name}: no weights belong at {wrong}; stages are numbered from 1 to {stages}, a has "
-            "entries (i, j) with 2 <= j < i, b with 2 <= j: the first column follows from the rows"
+            "entries (i, j) with 2 <= j < i, b with 2 <= j: the first column follows from the "
+            f"rows; embedded also has {stages + 1}, for N at the new value"
         )
+
+
+def _new_value(weights: Mapping[int, Phi], count: int) -> tuple[Phi, ...]:
+    rest = tuple(weights.get(j, ZERO) for j in range(2, count + 1))
+    return _with_first(Fraction(1), rest)
 
 
 def _with_first(c: Fraction, rest: tuple[Phi, ...]) -> tuple[Phi, ...]:

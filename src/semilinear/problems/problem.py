@@ -1,15 +1,39 @@
-"""What a problem is, and how one with a prescribed solution is made."""
+"""What a problem is, what may be known of it, and how one with a prescribed solution is made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from semilinear.errors import InvalidArgument
 from semilinear.propagators import Propagator
+
+Functional = Callable[[np.ndarray], float]
+
+
+class Known(NamedTuple):
+    """A number that is known of a solution.
+
+    Parameters
+    ----------
+    t
+        Time at which it holds.
+    quantity
+        Which functional of the state: a key of `Problem.quantities`.
+    value
+        Its value for the system of ODEs as it stands, on its own grid.
+    agreement
+        Relative difference up to which the value is confirmed, by two methods or two step sizes.
+    """
+
+    t: float
+    quantity: str
+    value: float
+    agreement: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +57,18 @@ class Problem:
         The solution, ``y(t)`` as a NumPy array like y0; None where none is known.
     reference
         Where the problem stands.
+    quantities
+        Functionals of one state, by name: ``"max"``, ``"u(0)"``, ``"mass"``.
+    known
+        Values of these along the solution; none where parameters are not the published ones.
+    view
+        Physical values, real, from states; leading axes are a batch. None where the state shows
+        nothing.
+    axes
+        Coordinates of the last axes of what `view` returns; an axis before them counts components.
+    compiled
+        ``compiled()`` makes ``N(t, u, out)``, the same N compiled by Numba, for complex128 arrays
+        of the shape of y0. None where there is none.
     """
 
     name: str
@@ -42,6 +78,24 @@ class Problem:
     y0: np.ndarray
     exact: Callable[[float], np.ndarray] | None
     reference: str
+    quantities: Mapping[str, Functional] = field(default_factory=dict)
+    known: tuple[Known, ...] = ()
+    view: Callable[[np.ndarray], np.ndarray] | None = None
+    axes: tuple[np.ndarray, ...] = ()
+    compiled: Callable[[], Callable[..., None]] | None = None
+
+    def until(self, t1: float) -> Problem:
+        """Return the same problem with another end of `t_span`.
+
+        Raises
+        ------
+        InvalidArgument
+            If t1 is not finite or is the beginning.
+        """
+        t0 = self.t_span[0]
+        if not np.isfinite(t1) or t1 == t0:
+            raise InvalidArgument(f"t1={t1!r} must be a finite time other than t0 = {t0:g}")
+        return replace(self, t_span=(t0, float(t1)))
 
 
 def forced(

@@ -59,6 +59,13 @@ class Propagator(ABC):
     def input_weight(self, t: Any) -> Coefficient:
         """Return B(t)."""
 
+    def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
+        """Return phi_0 .. phi_highest of ``length * L`` for several lengths at once.
+
+        For a constant elementwise operator; shape (highest + 1, number of lengths, *shape of L).
+        """
+        raise NotImplementedError(f"{self!r} has no phi-functions of its entries")
+
     @abstractmethod
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         """Raise `InvalidArgument` if a state of this shape and kind cannot be propagated."""

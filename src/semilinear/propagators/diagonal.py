@@ -19,13 +19,16 @@ from semilinear.propagators.base import (
 
 
 class Diagonal(Propagator):
-    """y' = lambda * y + N(t, y), entry by entry: Fourier symbols, eigenvalues, rates.
+    """y' = lambda * y + B * N(t, y), entry by entry: Fourier symbols, eigenvalues, rates.
 
     Parameters
     ----------
     eigenvalues
         lambda: real or complex, of a shape that broadcasts to the state's. Real eigenvalues keep
         real coefficients; complex ones need a complex state.
+    weight
+        B: a number, or an array that broadcasts to the state's shape. With B = -ik/2 the N of
+        Burgers' nonlinearity is the transform of u^2, and nothing else.
 
     Notes
     -----
@@ -36,27 +39,31 @@ class Diagonal(Propagator):
     form = "elementwise"
     constant = True
 
-    def __init__(self, eigenvalues: Any) -> None:
+    def __init__(self, eigenvalues: Any, *, weight: Any = 1.0) -> None:
         self.eigenvalues = finite_array(eigenvalues, "eigenvalues")
+        self.weight = finite_array(weight, "weight")
+        self.weighted = self.weight.ndim > 0 or bool(self.weight != 1.0)
 
     def __repr__(self) -> str:
-        return f"Diagonal(shape={self.eigenvalues.shape}, dtype={self.eigenvalues.dtype})"
+        weight = f", weight={_described(self.weight)}" if self.weighted else ""
+        return f"Diagonal({_described(self.eigenvalues)}{weight})"
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
-        if self.eigenvalues.dtype.kind == "c" and not complex_state:
-            raise refuse_real_state(argument)
-        try:
-            fits = np.broadcast_shapes(shape, self.eigenvalues.shape) == shape
-        except ValueError:
-            fits = False
-        if not fits:
-            raise InvalidArgument(
-                f"{argument} has shape {shape}, to which the eigenvalues of Diagonal, of shape "
-                f"{self.eigenvalues.shape}, do not broadcast"
-            )
+        for name, array in (("eigenvalues", self.eigenvalues), ("weight", self.weight)):
+            if array.dtype.kind == "c" and not complex_state:
+                raise refuse_real_state(argument)
+            try:
+                fits = np.broadcast_shapes(shape, array.shape) == shape
+            except ValueError:
+                fits = False
+            if not fits:
+                raise InvalidArgument(
+                    f"{argument} has shape {shape}, to which the {name} of Diagonal, of shape "
+                    f"{array.shape}, do not broadcast"
+                )
 
     def input_weight(self, t: Any) -> Coefficient:
-        return 1.0
+        return self.weight if self.weighted else 1.0
 
     def flow(self, a: Any, b: Any) -> Coefficient:
         return np.exp((b - a) * self.eigenvalues)
@@ -64,4 +71,12 @@ class Diagonal(Propagator):
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
         h = b - a
         phis = phi_functions(h * self.eigenvalues, len(nodes) + 1)
-        return newton_integrals(phis, a, h, nodes, scale)
+        integrals = newton_integrals(phis, a, h, nodes, scale)
+        return [self.weight * x for x in integrals] if self.weighted else integrals
+
+    def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
+        return np.stack(phi_functions(np.multiply.outer(lengths, self.eigenvalues), highest))
+
+
+def _described(array: np.ndarray) -> str:
+    return f"shape={array.shape}, dtype={array.dtype}" if array.ndim else f"{array.item()!r}"

@@ -1,21 +1,21 @@
-"""Order studies: errors, slopes, the asymptotic window, references, and what they refuse."""
+"""Order studies: errors, the asymptotic window, references, documents, and what they refuse."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import math
+from io import StringIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import semilinear as sl
-from semilinear import InvalidArgument, UnknownName, methods, problems
-from semilinear.orders import observed_order, order_study, slopes
+from semilinear import InvalidArgument, UnknownName, methods, order_study, problems
+from semilinear.studies.fit import fit_order, slopes
 
 EPS = float(np.finfo(float).eps)
 
@@ -51,33 +51,25 @@ def test_errors_are_those_of_solve() -> None:
             assert evaluations == solution.nfev
 
 
-@given(
-    order=st.floats(0.5, 6.0),
-    first=st.floats(1e-4, 1e-3),
-    steps=st.lists(st.integers(1, 50), min_size=2, max_size=5, unique=True).map(sorted),
-)
-def test_slopes_of_a_pure_power(order: float, first: float, steps: list[int]) -> None:
-    errors = [first * (steps[0] / n) ** order for n in steps]
-    for slope in slopes(steps, errors):
-        assert slope == pytest.approx(order, rel=1e-9)
-    assert observed_order(steps, errors, window=(0.0, 1.0)) == pytest.approx(order, rel=1e-9)
+def test_the_observed_order_is_that_of_the_fit() -> None:
+    study = order_study("coupled", ["etd2rk", "etdab6"], steps=(5, 10, 20, 40))
+    for result in study.results:
+        fit = fit_order(study.steps, result.errors, window=study.window)
+        assert result.observed == fit.order
+        assert result.interval == (fit.low, fit.high)
+        assert result.points == fit.points
+        assert result.slopes == slopes(study.steps, result.errors)
+        assert fit.low < result.order < fit.high
 
 
-def test_slopes_without_a_number() -> None:
-    found = slopes((1, 2, 4, 8), (math.inf, 1.0, 0.25, 0.0))
-    assert math.isnan(found[0])
-    assert found[1] == 2
-    assert math.isnan(found[2])
-
-
-def test_the_observed_order_is_the_median_within_the_window() -> None:
-    steps = (1, 2, 4, 8, 16, 32)
-    # The first is too coarse, the last two are rounding.
-    errors = (1.0, 1e-2, 1e-2 / 2**3, 1e-2 / 2**7, 1e-14, 2e-14)
-    assert observed_order(steps, errors, window=(1e-12, 1e-2)) == pytest.approx(3.5)
-    # One point alone makes no slope, nor do two that are not neighbours.
-    assert math.isnan(observed_order(steps, errors, window=(9e-3, 1e-2)))
-    assert math.isnan(observed_order((1, 2, 4), (1e-3, math.inf, 1e-4), window=(1e-9, 1e-2)))
+def test_the_problem_may_be_named_or_made() -> None:
+    study = order_study(problems.dense(), "etd2rk", steps=(10, 20, 40))
+    for problem in ("dense", problems.dense):
+        assert order_study(problem, "etd2rk", steps=(10, 20, 40)) == study
+    with pytest.raises(UnknownName, match="did you mean coupled"):
+        order_study("coupld", "etd1")
+    with pytest.raises(InvalidArgument, match=r"int has no linear, nonlinear"):
+        order_study(3, "etd1")
 
 
 def test_the_window_depends_on_the_dtype(xp: ModuleType) -> None:
@@ -116,8 +108,16 @@ def test_a_computed_reference_agrees_with_the_exact_solution() -> None:
 def test_a_reference_that_cannot_be_trusted_is_refused() -> None:
     # A jump that no step size resolves: both methods are of order one at best.
     rough = without_solution(nonlinear=lambda t, y: np.sign(np.sin(40 * t + y)) - y)
-    with pytest.raises(InvalidArgument, match=r"differ by .*give more steps or reference="):
+    with pytest.raises(InvalidArgument, match=r"etdab6 by .*give more steps or reference="):
         order_study(rough, "etd1", steps=(5, 10))
+
+
+def test_a_reference_where_the_first_check_is_not_stable() -> None:
+    # The multistep method overflows; a one-step method of order four agrees, if less well.
+    study = order_study(problems.burgers(), "krogstad4", steps=(10, 20, 40))
+    assert "hochbruck_ostermann4 differs by" in study.reference
+    assert study.window[0] == 10 * study.disagreement
+    assert study.results[0].observed == pytest.approx(4, abs=0.5)
 
 
 def test_a_run_that_overflows_has_an_infinite_error() -> None:
@@ -127,7 +127,8 @@ def test_a_run_that_overflows_has_an_infinite_error() -> None:
         assert result.errors == (math.inf, math.inf)
         assert math.isnan(result.observed)
         assert result.evaluations == (10 * result.order, 20 * result.order)
-    assert study.table().splitlines()[-1].split() == ["etd2rk", "2", "2", "-", "inf", "inf", "40"]
+    row = study.table().splitlines()[5]
+    assert row.split() == ["etd2rk", "2", "2", "-", "-", "inf", "inf", "40"]
 
 
 def test_a_vanishing_solution_has_absolute_errors() -> None:
@@ -162,21 +163,32 @@ def test_methods_may_be_one_name_or_objects() -> None:
 
 def test_the_table_lines_up() -> None:
     study = order_study(problems.coupled(), ["etd1", "hochbruck_ostermann4"], start="rk")
-    title, blank, *rows = study.table().splitlines()
+    title, stiffness, blank, *rows = study.table().splitlines()
     assert title == "coupled, t = 0 .. 1, start='rk'; errors against the exact solution"
+    assert stiffness == (
+        "h |L| = 0.1 .. 0.012: not stiff, so that observed orders are classical orders"
+    )
     assert blank == ""
     assert len(rows) == 3
     assert len({len(row) for row in rows}) == 1
     assert rows[0].split() == [
-        *("method", "order", "stiff", "observed"),
+        *("method", "order", "stiff", "observed", "+-"),
         *("n=20", "n=40", "n=80", "n=160", "nfev"),
     ]
     cells = rows[2].split()
     result = study.results[1]
     assert cells[:3] == ["hochbruck_ostermann4", "4", "4"]
     assert float(cells[3]) == pytest.approx(result.observed, abs=0.005)
-    assert [float(c) for c in cells[4:8]] == pytest.approx(result.errors, rel=0.05)
-    assert cells[8] == "800"
+    low, high = result.interval
+    assert float(cells[4]) == pytest.approx((high - low) / 2, abs=0.005)
+    assert [float(c) for c in cells[5:9]] == pytest.approx(result.errors, rel=0.05)
+    assert cells[9] == "800"
+
+
+def test_the_table_says_what_kind_of_order_is_observed() -> None:
+    study = order_study("hochbruck_ostermann_local", "etd1", steps=(10, 20))
+    assert study.stiffness == pytest.approx((4 * 64**2 / 10, 4 * 64**2 / 20), rel=1e-3)
+    assert "stiff, so that observed orders are stiff orders" in study.table().splitlines()[1]
 
 
 def test_a_study_is_frozen_and_becomes_json() -> None:
@@ -192,6 +204,29 @@ def test_a_study_is_frozen_and_becomes_json() -> None:
     assert first["observed"] is None
     assert second["errors"] == list(study.results[1].errors)
     assert second["evaluations"] == [16, 32]
+    assert document["advice"] == list(study.advice)
+
+
+def test_a_study_becomes_csv() -> None:
+    study = order_study("coupled", ["etd1", "luan_ostermann5"], steps=(2, 4, 8))
+    rows = list(csv.DictReader(StringIO(study.to_csv())))
+    assert len(rows) == 6
+    for number, row in enumerate(rows):
+        result, i = study.results[number // 3], number % 3
+        assert (row["problem"], row["method"]) == ("coupled", result.method)
+        assert (int(row["order"]), int(row["stiff_order"])) == (result.order, result.stiff_order)
+        # To the last bit; NaN is empty.
+        assert number_of(row["observed"]) == pytest.approx(result.observed, rel=0, nan_ok=True)
+        assert number_of(row["low"]) == pytest.approx(result.interval[0], rel=0, nan_ok=True)
+        assert number_of(row["high"]) == pytest.approx(result.interval[1], rel=0, nan_ok=True)
+        assert int(row["steps"]) == study.steps[i]
+        assert float(row["error"]) == result.errors[i]
+        assert int(row["evaluations"]) == result.evaluations[i]
+        assert row["slope"] == ("" if i == 0 else repr(result.slopes[i - 1]))
+
+
+def number_of(cell: str) -> float:
+    return float(cell) if cell else math.nan
 
 
 @pytest.mark.parametrize("steps", [(), (10,), (20, 10), (10, 10), (0, 10), (-1, 3), (1.5, 3)])
@@ -210,6 +245,8 @@ def test_bad_arguments_are_refused() -> None:
     problem = problems.coupled()
     with pytest.raises(UnknownName, match="did you mean"):
         order_study(problem, ["etd4"])
+    with pytest.raises(InvalidArgument, match="etdpec2 to etdpec6"):
+        order_study(problem, "etdpec")
     with pytest.raises(InvalidArgument, match="methods is empty"):
         order_study(problem, [])
     with pytest.raises(InvalidArgument, match="start="):

@@ -1,31 +1,42 @@
-"""Pictures: what is drawn, pixel values of image grids, and no global state of pyplot."""
+"""Pictures of studies: what is drawn, where the legend stands, and no state of pyplot."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from semilinear import InvalidArgument, methods, problems
-from semilinear.orders import MethodOrder, OrderStudy, order_study
-from semilinear.plot import GAP, error_plot, image_grid, order_plot
+from semilinear import InvalidArgument, UnknownName, methods, order_study, problems, work_precision
+from semilinear.plot import error_plot, order_plot, work_precision_plot
+from semilinear.studies import Curve, MethodOrder, OrderStudy, Point, WorkPrecision
 
 SIZES = (10, 20, 40)
 
 
 def study_of(*results: MethodOrder) -> OrderStudy:
-    return OrderStudy("made up", (0.0, 1.0), SIZES, "rk", "nothing", None, (1e-13, 1e-2), results)
+    return OrderStudy(
+        problem="made up",
+        t_span=(0.0, 1.0),
+        steps=SIZES,
+        start="rk",
+        stiffness=(0.1, 0.05, 0.025),
+        reference="nothing",
+        disagreement=None,
+        window=(1e-13, 1e-2),
+        results=results,
+        advice=(),
+    )
 
 
 def result_of(name: str, errors: tuple[float, ...], *, order: int = 2) -> MethodOrder:
-    return MethodOrder(name, order, order, float("nan"), errors, (order, order), (10, 20, 40))
+    nan = float("nan")
+    return MethodOrder(name, order, order, nan, (nan, nan), 0, errors, (order, order), (10, 20, 40))
 
 
 def curves(figure: Figure) -> dict[str, np.ndarray]:
@@ -48,7 +59,11 @@ def test_order_plot_draws_each_method(tmp_path: Path) -> None:
     path = tmp_path / "orders.png"
     figure = order_plot(study, path)
     drawn = curves(figure)
-    assert list(drawn) == ["etd1 (1.00)", "etd2rk (2.00)", "krogstad4 (3.97)"]
+    assert list(drawn) == [
+        "etd1 (1.00)",
+        "etd2rk (2.00)",
+        f"krogstad4 ({study.results[2].observed:.2f})",
+    ]
     for result, points in zip(study.results, drawn.values(), strict=True):
         assert points[:, 0] == pytest.approx([1 / 20, 1 / 40, 1 / 80, 1 / 160])
         assert points[:, 1] == pytest.approx(result.errors)
@@ -112,60 +127,74 @@ def test_error_plot_sorts_by_cost(tmp_path: Path) -> None:
     assert path.read_text().startswith("<?xml")
 
 
-@given(
-    count=st.integers(1, 7),
-    columns=st.integers(1, 9),
-    channels=st.sampled_from([None, 1, 3]),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_image_grid_writes_each_pixel(
-    tmp_path_factory: pytest.TempPathFactory,
-    count: int,
-    columns: int,
-    channels: int | None,
-    seed: int,
-) -> None:
-    path = tmp_path_factory.mktemp("grid") / "images.png"
-    height, width = 5, 4
-    shape = (count, height, width) if channels is None else (count, channels, height, width)
-    levels = np.random.default_rng(seed).integers(0, 256, shape)
-    image_grid(levels / 127.5 - 1, path, columns=columns)
-    pixels = np.rint(imread(path)[..., :3] * 255).astype(int)
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    assert pixels.shape[:2] == (rows * (height + GAP) + GAP, columns * (width + GAP) + GAP)
-    rest = np.ones(pixels.shape[:2], dtype=bool)
-    for i in range(count):
-        row, column = divmod(i, columns)
-        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
-        place = np.s_[top : top + height, left : left + width]
-        expected = levels[i] if channels is None else levels[i].transpose(1, 2, 0)
-        assert np.array_equal(
-            pixels[place], np.broadcast_to(expected.reshape(height, width, -1), (height, width, 3))
-        )
-        rest[place] = False
-    assert (pixels[rest] == 255).all()
+def test_work_precision_plot_draws_each_curve(tmp_path: Path) -> None:
+    study = work_precision(
+        "coupled", ["zoto_bowman43", "etd1"], steps=(4, 8), tolerances=(1e-2, 1e-3), repeats=1
+    )
+    for measure, label in (
+        ("evaluations", "evaluations of N"),
+        ("seconds", "seconds"),
+        ("steps", "steps"),
+    ):
+        path = tmp_path / f"{measure}.png"
+        figure = work_precision_plot(study, path, measure=measure)
+        drawn = curves(figure)
+        assert list(drawn) == ["zoto_bowman43", "zoto_bowman43, adaptive", "etd1"]
+        for curve, points in zip(study.curves, drawn.values(), strict=True):
+            assert points[:, 0] == pytest.approx([getattr(p, measure) for p in curve.points])
+            assert points[:, 1] == pytest.approx([p.error for p in curve.points])
+        axes = figure.axes[0]
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert axes.get_xlabel() == label
+        assert axes.get_title() == "coupled, t = 0 .. 1"
+        assert imread(path).shape[2] == 4
 
 
-def test_image_grid_cuts_off_values_out_of_range(tmp_path: Path) -> None:
-    path = tmp_path / "images.png"
-    image_grid(np.array([[[-7.0, -1.0, 0.0, 1.0, 7.0]]], dtype=np.float16), path)
-    row = np.rint(imread(path)[GAP, GAP:-GAP, 0] * 255)
-    assert row.tolist() == [0, 0, 128, 255, 255]
+def test_adaptive_steps_share_the_colour_and_are_dashed() -> None:
+    study = work_precision("coupled", "zoto_bowman43", repeats=0)
+    fixed, adaptive = work_precision_plot(study).axes[0].get_lines()
+    assert fixed.get_color() == adaptive.get_color()
+    assert fixed.get_marker() == adaptive.get_marker()
+    assert (fixed.get_linestyle(), adaptive.get_linestyle()) == ("-", "--")
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (2, 2, 4, 4), (1, 1, 1, 4, 4), (0, 4, 4)])
-def test_image_grid_refuses_other_shapes(shape: tuple[int, ...], tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="images has shape"):
-        image_grid(np.zeros(shape), tmp_path / "images.png")
-    assert not (tmp_path / "images.png").exists()
+def test_seconds_of_an_executor_are_marked_and_missing_ones_refused() -> None:
+    curve = Curve("etd1", 1, False, (Point(None, 4, 0, 4, 0.5, 1e-2), Point(None, 8, 0, 8, 1, 0.0)))
+    known = ("made up", (0.0, 1.0), "rk")
+    shared = WorkPrecision(*known, 1, "shared", "nothing", None, (curve,))
+    axes = work_precision_plot(shared, measure="seconds").axes[0]
+    assert axes.get_xlabel() == "seconds, while other solves ran"
+    # An error of 0 has no logarithm.
+    assert len(axes.get_lines()[0].get_xydata()) == 1
+    none = WorkPrecision(*known, 0, "alone", "nothing", None, (curve,))
+    with pytest.raises(InvalidArgument, match="the study has none"):
+        work_precision_plot(none, measure="seconds")
+    with pytest.raises(UnknownName, match="measure='minutes'"):
+        work_precision_plot(none, measure="minutes")
 
 
-def test_image_grid_refuses_bad_values(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="NaN"):
-        image_grid(np.full((1, 2, 2), np.nan), tmp_path / "images.png")
-    with pytest.raises(InvalidArgument, match="columns=0"):
-        image_grid(np.zeros((1, 2, 2)), tmp_path / "images.png", columns=0)
+@pytest.mark.parametrize("decades", [0.3, 1, 4])
+def test_the_axis_of_work_has_readable_labels(decades: float) -> None:
+    points = tuple(
+        Point(None, 1, 0, round(200 * 10 ** (decades * i / 3)), 1.0, 10.0**-i) for i in range(4)
+    )
+    study = WorkPrecision(
+        "made up", (0.0, 1.0), "rk", 1, "alone", "nothing", None, (Curve("a", 1, False, points),)
+    )
+    figure = work_precision_plot(study)
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    axes = figure.axes[0]
+    low, high = axes.get_xlim()
+    labels = [
+        label
+        for place, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if low <= place <= high and label.get_text()
+    ]
+    assert len(labels) >= 1
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
 
 
 def test_pyplot_is_not_loaded() -> None:

@@ -1,10 +1,8 @@
-"""The command line: ``semilinear sample``, ``semilinear methods``, ``semilinear order``."""
+"""``semilinear sample``: images from an eps-model."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -13,55 +11,18 @@ from typing import Any
 import numpy as np
 
 from semilinear import diffusion, methods
-from semilinear._version import __version__
 from semilinear.course import State
 from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.predictions import PREDICTIONS
-from semilinear.errors import (
-    InvalidArgument,
-    MissingDependency,
-    ModelOutputError,
-    NonFiniteError,
-)
+from semilinear.errors import InvalidArgument
 from semilinear.kernels import COMPILED_FROM
 from semilinear.progress import Progress
 
 SUFFIXES = (".png", ".npz")
-PICTURES = (".png", ".pdf", ".svg")
-ERRORS = (InvalidArgument, MissingDependency, ModelOutputError, NonFiniteError)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 2 for an argument at fault."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        status = int(options.run(options))
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        # The reader went away (a pager, head): nothing is wrong. Keep Python from saying otherwise.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (*ERRORS, OSError) as error:
-        print(f"semilinear {options.command}: {error}", file=sys.stderr)
-        return 2
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="semilinear", description="Exponential integrators for semilinear ODEs."
-    )
-    parser.add_argument("--version", action="version", version=f"semilinear {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_sample(commands)
-    listing = commands.add_parser("methods", help="list all methods with order and cost")
-    listing.set_defaults(run=_list_methods)
-    _add_order(commands)
-    return parser
-
-
-def _add_sample(commands: Any) -> None:
+def add_sample(commands: Any) -> None:
+    """Add the command ``sample``."""
     command = commands.add_parser(
         "sample",
         help="sample images from an eps-model",
@@ -89,22 +50,6 @@ def _add_sample(commands: Any) -> None:
     add("--threads", type=int, help="threads of the model")
     add("--out", type=Path, default=Path("samples.png"), help="a .png picture or a .npz array")
     command.set_defaults(run=_sample)
-
-
-def _add_order(commands: Any) -> None:
-    command = commands.add_parser(
-        "order",
-        help="measure the order of methods on a toy problem",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = command.add_argument
-    add("method", nargs="+", help="names of methods")
-    add("--problem", default="coupled", help="name of a toy problem")
-    add("--steps", type=int, nargs="+", default=[20, 40, 80, 160], help="numbers of steps")
-    add("--start", default="rk", choices=methods.STARTS, help="start of multistep methods")
-    add("--json", type=Path, help="write the study to a file")
-    add("--plot", type=Path, help="draw error against step size, to a picture file")
-    command.set_defaults(run=_order)
 
 
 def _sample(options: argparse.Namespace) -> int:
@@ -257,34 +202,3 @@ def _write(path: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> Non
     from semilinear.plot import image_grid
 
     image_grid(images, path)
-
-
-def _list_methods(options: argparse.Namespace) -> int:
-    print("semilinear.solve (multistep methods: the order with start='rk'; the ramp lowers it)\n")
-    print(methods.names())
-    print("\nsemilinear.diffusion (likewise)\n")
-    print(diffusion.names())
-    return 0
-
-
-def _order(options: argparse.Namespace) -> int:
-    from semilinear import problems
-    from semilinear.orders import order_study
-
-    if options.plot is not None and options.plot.suffix not in PICTURES:
-        raise InvalidArgument(f"--plot {options.plot} must end in one of {', '.join(PICTURES)}")
-    study = order_study(
-        problems.get(options.problem),
-        options.method,
-        steps=tuple(options.steps),
-        start=options.start,
-    )
-    print(study.table())
-    if options.json is not None:
-        options.json.write_text(study.to_json())
-    if options.plot is not None:
-        from semilinear.plot import order_plot
-
-        order_plot(study, options.plot)
-        print(f"-> {options.plot}")
-    return 0

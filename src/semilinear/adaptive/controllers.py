@@ -1,0 +1,123 @@
+"""How the next step is chosen: tolerances, and gains of a step size controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.kernels import Backend, control
+
+RTOL, ATOL = 1e-3, 1e-6
+"""Default tolerances, those of SciPy."""
+
+GAINS: dict[str, tuple[float, float, float]] = {
+    "I": (1.0, 0.0, 0.0),
+    "PI": (0.7, -0.4, 0.0),
+    "PID": (0.49, -0.34, 0.10),
+}
+"""Gains (b1, b2, b3) of `control.step_factor`, k b in the notation of Soderlind (2003).
+
+I: the elementary controller. PI: Gustafsson (1991). PID: Kennedy and Carpenter (2003).
+"""
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A step size controller with its tolerances.
+
+    Parameters
+    ----------
+    rtol, atol
+        The local error estimate of an entry y is at most ``atol + rtol |y|``, in the root mean
+        square over all entries. `atol` may be an array that broadcasts to the state.
+    gains
+        Of the controller, see `GAINS`.
+    first_step, max_step
+        Length of the first step, chosen by a trial step if None; longest permitted step.
+    """
+
+    rtol: float
+    atol: Any
+    gains: tuple[float, float, float]
+    first_step: float | None
+    max_step: float
+
+    def norm(self, backend: Backend, error: Any, y: Any, other: Any) -> float:
+        """Return the norm of an error in units of the tolerance at states y and other."""
+        return backend.error_norm(error, y, other, self.rtol, backend.tolerance(self.atol))
+
+    def after(self, errors: tuple[float, float, float], exponent: float) -> float:
+        """Return the factor of the next step after an accepted one."""
+        return control.step_factor(*errors, exponent, *self.gains)
+
+
+def make_controller(
+    kind: str,
+    y0: Any,
+    t_span: tuple[float, float],
+    *,
+    rtol: Any,
+    atol: Any,
+    first_step: Any,
+    max_step: Any,
+) -> Controller:
+    """Return a controller from the arguments of `solve`, or refuse them by name."""
+    if str(kind).upper() not in GAINS:
+        raise UnknownName.among("controller", kind, GAINS)
+    span = abs(t_span[1] - t_span[0])
+    rtol = _relative(RTOL if rtol is None else rtol, y0)
+    atol = _absolute(ATOL if atol is None else atol, tuple(y0.shape))
+    if rtol == 0 and not np.all(np.asarray(atol) > 0):
+        raise InvalidArgument(
+            "rtol and atol are both 0 for some entries of the state; make one of them positive"
+        )
+    if first_step is not None and not (
+        isinstance(first_step, Real) and 0 < float(first_step) <= span
+    ):
+        raise InvalidArgument(
+            f"first_step={first_step!r} must be positive and not longer than t_span ({span:g})"
+        )
+    if not (isinstance(max_step, Real) and float(max_step) > 0):
+        raise InvalidArgument(f"max_step={max_step!r} must be positive")
+    first = None if first_step is None else float(first_step)
+    return Controller(rtol, atol, GAINS[str(kind).upper()], first, min(float(max_step), span))
+
+
+def _relative(value: Any, y0: Any) -> float:
+    rtol = _tolerance("rtol", value)
+    least = 10 * float(array_namespace(y0).finfo(y0.dtype).eps)
+    if np.ndim(rtol) or not (rtol == 0 or rtol >= least):
+        raise InvalidArgument(
+            f"rtol={value!r} must be a number of at least {least:.1e}, ten machine epsilons of y0; "
+            "give a larger one, or 0 to control by atol alone"
+        )
+    return float(rtol)
+
+
+def _absolute(value: Any, shape: tuple[int, ...]) -> Any:
+    atol = _tolerance("atol", value)
+    try:
+        fits = np.broadcast_shapes(np.shape(atol), shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidArgument(
+            f"atol has shape {np.shape(atol)}, which does not broadcast to that of y0, {shape}"
+        )
+    return atol
+
+
+def _tolerance(argument: str, value: Any) -> Any:
+    """Return a tolerance as a float or an array of floats that are finite and not negative."""
+    try:
+        found = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidArgument(f"{argument}={value!r} must be a number or an array") from None
+    if not (np.isfinite(found).all() and (found >= 0).all()):
+        raise InvalidArgument(f"{argument}={value!r} must be finite and not negative")
+    return float(found) if found.ndim == 0 else found

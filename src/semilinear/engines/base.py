@@ -1,0 +1,76 @@
+"""What an engine is: a problem and a method, ready to run from a state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from semilinear.adaptive import AdaptiveCourse
+from semilinear.errors import InvalidArgument
+from semilinear.kernels import Backend
+from semilinear.output import Recorder
+from semilinear.propagators import Propagator
+
+
+class Engine(ABC):
+    """A run that is about to be made.
+
+    Attributes
+    ----------
+    evaluations
+        Evaluations of N so far.
+    steps, rejected
+        Steps made, and attempts refused, so far.
+    failure
+        Why the run ended before its time; empty if it did not.
+    linear
+        The linear part for which the values of N hold that the engine shows to a recorder.
+    """
+
+    def __init__(
+        self, linear: Propagator, nonlinear: Callable[..., Any], args: tuple[Any, ...]
+    ) -> None:
+        self.linear, self.nonlinear, self.args = linear, nonlinear, args
+        self.evaluations = 0
+        self.steps = 0
+        self.rejected = 0
+        self.failure = ""
+
+    def evaluate(self, y: Any, t: float) -> Any:
+        """Return N(t, y), counted."""
+        self.evaluations += 1
+        return self.nonlinear(t, y, *self.args)
+
+    def slope(self, y: Any, t: float) -> Any:
+        """Return N as the engine shows it to a recorder."""
+        return self.evaluate(y, t)
+
+    @abstractmethod
+    def run(self, y: Any, recorder: Recorder) -> None:
+        """Make the run and show its grid points to the recorder."""
+
+
+def check_sees_time(engine: Engine, course: AdaptiveCourse, y: Any) -> None:
+    """Refuse a method whose estimate does not see how N depends on time, if N does.
+
+    Costs two evaluations, of such methods only.
+
+    Raises
+    ------
+    InvalidArgument
+        With the remedy.
+    """
+    if not course.is_blind_to_time:
+        return
+    t0, t1 = course.t0, course.t1
+    one, other = (engine.evaluate(y, t) for t in (t0, t0 + 0.0123 * (t1 - t0)))
+    backend = Backend(y)
+    first, second = backend.take(one), backend.take(other)
+    if first is None or second is None:
+        return  # what is wrong with them is said where they are used
+    if backend.largest(first - second) > 0.0:
+        raise InvalidArgument(
+            f"method: the error estimate of {course.name} does not see a change of N with time, "
+            "and N(t, y) depends on t; take zoto_bowman43 or etdpec, or fix the steps"
+        )

@@ -1,0 +1,92 @@
+"""From a problem, a method and a choice of steps to the engine that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from semilinear.adaptive import AdaptiveCourse, Controller, PairCourse, VariableOrderCourse
+from semilinear.arguments import check_fit
+from semilinear.engines.base import Engine
+from semilinear.engines.compiled import AdaptiveLoop, FixedLoop, is_compiled_function, returning
+from semilinear.engines.interpreted import CourseEngine, Function, PlanEngine
+from semilinear.errors import InvalidArgument
+from semilinear.methods import Method, Tableau, VariableOrder, names, sequence
+from semilinear.plan import Plan
+from semilinear.program import Program
+from semilinear.propagators import Propagator
+
+
+def make_engine(
+    linear: Propagator,
+    nonlinear: Function,
+    span: tuple[float, float],
+    y: Any,
+    *,
+    args: tuple[Any, ...],
+    method: Method,
+    times: np.ndarray | None,
+    controller: Controller | None,
+    start: str,
+    between: bool,
+) -> Engine:
+    """Return the engine of a problem, for `times` or with a controller.
+
+    Parameters
+    ----------
+    between
+        Whether anything between grid points is wanted.
+
+    Raises
+    ------
+    InvalidArgument
+        If the linear part and the state do not fit, or the method cannot estimate its error.
+    """
+    if not callable(nonlinear):
+        raise InvalidArgument(f"nonlinear={nonlinear!r} must be a function N(t, y)")
+    check_fit(linear, y, span)
+    compiled = is_compiled_function(nonlinear)
+    looped = compiled and isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.size > 0
+    looped = looped and y.ndim > 0
+    if times is not None:
+        if looped and not between:
+            return FixedLoop(program_of(method, linear, times, start), nonlinear, args, y)
+        plan = plan_of(method, linear, times, start)
+        return PlanEngine(plan, linear, returning(nonlinear) if compiled else nonlinear, args)
+    assert controller is not None
+    course = make_course(method, linear, span, controller)
+    if looped and isinstance(course, PairCourse):
+        return AdaptiveLoop(course, nonlinear, args, y)
+    return CourseEngine(course, returning(nonlinear) if compiled else nonlinear, args)
+
+
+def program_of(method: Method, linear: Propagator, times: np.ndarray, start: str) -> Program:
+    """Return the program of a method on checked times."""
+    return Program(tuple(sequence(method, len(times) - 1, start=start)), linear, times)
+
+
+def plan_of(method: Method, linear: Propagator, times: np.ndarray, start: str) -> Plan:
+    """Return the plan of a method on checked times."""
+    program = program_of(method, linear, times, start)
+    asked = program.evaluation_points().tolist()
+    return Plan(program, times=asked, end=float(times[-1]), name=method.name)
+
+
+def make_course(
+    method: Method, linear: Propagator, span: tuple[float, float], controller: Controller
+) -> AdaptiveCourse:
+    """Return the course of adaptive steps of a method."""
+    if isinstance(method, Tableau) and method.is_pair:
+        return PairCourse(method, linear, span, controller)
+    if isinstance(method, VariableOrder):
+        return VariableOrderCourse(method, linear, span, controller)
+    raise InvalidArgument(
+        f"method={method.name!r} has no estimate of its error, which adaptive steps need: choose "
+        f"one of {', '.join(_pairs())}, or fix the steps by steps=, step_size= or grid="
+    )
+
+
+def _pairs() -> Sequence[str]:
+    return [name for name, found in names().items() if found.embedded_order]

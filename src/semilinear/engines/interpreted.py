@@ -1,0 +1,82 @@
+"""Engines that ask N one evaluation at a time, for states of any array library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from semilinear.adaptive import AdaptiveCourse
+from semilinear.course import State
+from semilinear.engines.base import Engine, check_sees_time
+from semilinear.output import Recorder
+from semilinear.plan import Plan
+from semilinear.propagators import Propagator
+from semilinear.stepping import run
+
+Function = Callable[..., Any]
+
+
+class PlanEngine(Engine):
+    """A fixed grid."""
+
+    def __init__(
+        self, plan: Plan, linear: Propagator, nonlinear: Function, args: tuple[Any, ...]
+    ) -> None:
+        super().__init__(linear, nonlinear, args)
+        self.plan = plan
+
+    def run(self, y: Any, recorder: Recorder) -> None:
+        try:
+            if recorder.needs_slopes:
+                self._with_slopes(y, recorder)
+            else:
+                self._plainly(y, recorder)
+        finally:
+            self.steps = recorder.points - 1
+
+    def _plainly(self, y: Any, recorder: Recorder) -> None:
+        times = self.plan.grid.tolist()
+
+        def after_step(state: State) -> None:
+            recorder.point(times[state.step], state.y, None)
+
+        recorder.point(times[0], y, None)
+        run(self.plan, self.evaluate, y, after_step=after_step)
+
+    def _with_slopes(self, y: Any, recorder: Recorder) -> None:
+        """Take N at grid points from the evaluations of the method; the last may need its own."""
+        times = self.plan.grid.tolist()
+        state, seen = self.plan.start(y), -1
+        for place in self.plan.slope_places():
+            output = self.evaluate(state.x, state.t)
+            after = self.plan.advance(state, output)
+            if place is not None:
+                # A predicted state's N stands for that of the corrected one, known after it only.
+                at, seen = state.x if place.exact else after.y, place.number
+                if not recorder.point(times[seen], at, output):
+                    return
+            state = after
+        if seen < self.plan.steps:
+            recorder.point(times[-1], state.x, self.evaluate(state.x, times[-1]))
+
+
+class CourseEngine(Engine):
+    """Adaptive steps."""
+
+    def __init__(self, course: AdaptiveCourse, nonlinear: Function, args: tuple[Any, ...]) -> None:
+        super().__init__(course.linear, nonlinear, args)
+        self.course = course
+
+    def run(self, y: Any, recorder: Recorder) -> None:
+        check_sees_time(self, self.course, y)
+        state = self.course.start(y)
+        while not state.done:
+            first, step = state.evaluation == 0, state.step
+            state = self.course.advance(state, self.evaluate(state.x, state.t))
+            self.steps, self.rejected = state.step, state.cursor.rejected
+            if not first and state.step == step:
+                continue
+            slope = state.slot(self.course.newest) if recorder.needs_slopes else None
+            if not recorder.point(state.cursor.t, y if first else state.y, slope):
+                return
+        self.failure = state.cursor.failure

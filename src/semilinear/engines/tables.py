@@ -1,0 +1,125 @@
+"""Steps as integer tables: what the compiled loop reads instead of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Lagrange, Step
+from semilinear.phi import Phi
+
+SLOTS = (BASE, "N1", NEW, "N+", "E")
+"""Slots that the compiled loop itself looks at, in its order."""
+
+COMBINE, EVALUATE = 0, 1
+"""Kinds of rows."""
+
+
+class Tables(NamedTuple):
+    """Steps as tables, which `kernels.march_passes` describes."""
+
+    rows: np.ndarray
+    sources: np.ndarray
+    fractions: np.ndarray
+    carries: np.ndarray
+    terms: np.ndarray
+    factors: np.ndarray
+    lengths: np.ndarray
+    highest: np.ndarray
+
+
+class Marching(NamedTuple):
+    """Tables, and what the host needs to know of them."""
+
+    tables: Tables
+    programs: np.ndarray
+    """Of each step: (first row, end of rows, first carry, end of carries)."""
+    slots: tuple[str, ...]
+    coefficients: int
+    """Coefficients of the longest step."""
+    of_phi: bool
+    """Whether there is one step, and all its coefficients are combinations of phi-functions."""
+
+
+def make_tables(steps: Sequence[Step]) -> Marching:
+    """Return the tables of distinct steps.
+
+    The coefficients of a step are numbered as `coefficients.step_coefficients` returns them.
+    """
+    slots = list(SLOTS)
+    fractions: list[Fraction] = []
+    rows: list[tuple[int, int, int, int]] = []
+    sources: list[tuple[int, int]] = []
+    carries: list[tuple[int, int]] = []
+    programs = []
+
+    def slot(name: str) -> int:
+        if name not in slots:
+            slots.append(name)
+        return slots.index(name)
+
+    most = 0
+    for step in steps:
+        first_row, first_carry, number = len(rows), len(carries), 0
+        for row in step.instructions:
+            if isinstance(row, Combine):
+                rows.append((COMBINE, slot(row.dst), len(sources), len(row.sources)))
+                for name in row.sources:
+                    sources.append((slot(name), number))
+                    number += 1
+            elif isinstance(row, Evaluate):
+                if row.at not in fractions:
+                    fractions.append(row.at)
+                place = fractions.index(row.at)
+                rows.append((EVALUATE, slot(row.state), slot(row.slot), place))
+        carries.extend((slot(new), slot(old)) for new, old in step.carry)
+        programs.append((first_row, len(rows), first_carry, len(carries)))
+        most = max(most, number)
+    terms, factors, lengths, highest = _phi_terms(steps[0])
+    of_phi = len(steps) == 1 and bool(len(terms))
+    table = Tables(
+        _integers(rows, 4),
+        _integers(sources, 2),
+        np.array([float(c) for c in fractions]),
+        _integers(carries, 2),
+        terms,
+        factors,
+        lengths,
+        highest,
+    )
+    return Marching(table, _integers(programs, 4), tuple(slots), most, of_phi)
+
+
+def _integers(rows: Sequence[tuple[int, ...]], width: int) -> np.ndarray:
+    return np.array(rows, dtype=np.int64).reshape(-1, width)
+
+
+def _phi_terms(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return (terms, factors, lengths, highest) for a constant linear part; empty with Lagrange."""
+    found: list[tuple[int, Fraction, int, Fraction, int]] = []
+    for number, (weight, of_input) in enumerate(_weights(step)):
+        if isinstance(weight, Lagrange):
+            return _phi_terms(Step((), carry=()))
+        for (k, _, length), factor in weight.for_constant_linear_part():
+            found.append((number, length, k, factor, of_input))
+    highest: dict[Fraction, int] = {}
+    for _, length, k, _, _ in found:
+        highest[length] = max(1, k, highest.get(length, 0))
+    first = dict(zip(highest, np.cumsum([0, *(k + 1 for k in highest.values())]), strict=False))
+    return (
+        _integers([(n, int(first[length]) + k, own) for n, length, k, _, own in found], 3),
+        np.array([float(factor) for _, _, _, factor, _ in found]),
+        np.array([float(length) for length in highest]),
+        np.array(list(highest.values()), dtype=np.int64),
+    )
+
+
+def _weights(step: Step) -> Iterator[tuple[Phi | Lagrange, int]]:
+    """Yield the weights of a step in the order of its coefficients, 1 with those of inputs."""
+    for row in step.instructions:
+        if isinstance(row, Combine):
+            yield from ((weight, 0) for _, weight in row.states)
+            yield from ((weight, 1) for _, weight in row.inputs)

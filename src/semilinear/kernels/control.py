@@ -1,0 +1,107 @@
+"""The arithmetic of step size control: numbers in, numbers out, for interpreted and compiled loops.
+
+Plain functions of numbers, so that both loops take the same steps.
+"""
+
+from __future__ import annotations
+
+SAFETY = 0.9
+LEAST, MOST = 0.2, 8.0
+"""Limits of the change of a step size."""
+
+KEEP_FROM, KEEP_TO = 1.0, 1.15
+"""A step that might grow a little is kept: a change costs new coefficients."""
+
+
+def step_factor(
+    error: float, before: float, earlier: float, exponent: float, b1: float, b2: float, b3: float
+) -> float:
+    """Return the factor of the next step after an accepted step.
+
+    ``safety * e_n^(-b1/k) e_{n-1}^(-b2/k) e_{n-2}^(-b3/k)`` (Soderlind 2003, eq. 40), k being the
+    order of the estimate; errors in units of the tolerance.
+
+    Parameters
+    ----------
+    error, before, earlier
+        Norms of the error estimates of the last three accepted steps, the newest first.
+    exponent
+        1 / k.
+    b1, b2, b3
+        Gains of the controller.
+    """
+    tiny = 1e-10
+    product: float = max(error, tiny) ** -b1
+    if b2 != 0.0:
+        product *= max(before, tiny) ** -b2
+    if b3 != 0.0:
+        product *= max(earlier, tiny) ** -b3
+    factor = min(MOST, max(LEAST, SAFETY * product**exponent))
+    return 1.0 if KEEP_FROM <= factor <= KEEP_TO else factor
+
+
+def settled(factor: float) -> float:
+    """Return a factor of the next step within its limits, 1 where it would grow a little."""
+    factor = min(MOST, max(LEAST, factor))
+    return 1.0 if KEEP_FROM <= factor <= KEEP_TO else factor
+
+
+def retry_factor(error: float, exponent: float) -> float:
+    """Return the factor of the next attempt after a rejected one; error may be infinite or NaN."""
+    if not error < 1e100:
+        return LEAST
+    factor: float = SAFETY * error**-exponent
+    return min(SAFETY, max(LEAST, factor))
+
+
+def next_length(remaining: float, proposed: float, longest: float) -> float:
+    """Return the length of the next step: what is left to the end is never a tiny rest.
+
+    Parameters
+    ----------
+    remaining, proposed, longest
+        Distance to the end, proposed and longest permitted length, all positive.
+    """
+    length = min(proposed, longest)
+    if remaining <= length * (1.0 + 1e-10):
+        return remaining
+    if remaining < 2.0 * length:
+        return 0.5 * remaining
+    return length
+
+
+def first_length(slope: float, change: float, trial: float, exponent: float, span: float) -> float:
+    """Return the length of the first step, from a trial step of the exponential Euler method.
+
+    The estimate of Hairer, Norsett and Wanner (1993, section II.4), with N in place of the right
+    side, since L is integrated exactly.
+
+    Parameters
+    ----------
+    slope, change
+        Norms, in units of the tolerance, of N and of the change of N over the trial step divided
+        by its length.
+    trial
+        Length of the trial step.
+    exponent
+        1 / k, k being the order of the estimate.
+    span
+        Length of the whole interval, which the step does not exceed.
+    """
+    largest = max(slope, change)
+    if not largest > 1e-15:
+        return span
+    length: float = (0.01 / largest) ** exponent if largest < 1e100 else 0.0
+    return max(min(100.0 * trial, length, span), 1e-9 * span)
+
+
+def trial_length(state: float, slope: float, span: float) -> float:
+    """Return the length of the trial step, from norms of y and N in units of the tolerance."""
+    if not (1e-5 < state < 1e100 and 1e-5 < slope < 1e100):
+        return 1e-3 * span
+    return max(min(0.01 * state / slope, 0.1 * span), 1e-9 * span)
+
+
+def is_too_short(t: float, h: float) -> bool:
+    """Tell whether a step makes no difference to the time."""
+    return abs(h) < 4.0 * 2.2e-16 * abs(t) or t + h == t

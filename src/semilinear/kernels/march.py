@@ -1,0 +1,298 @@
+"""The compiled stepping loop: rows as integer tables, the nonlinear term as a first-class function.
+
+One compilation serves every method and every nonlinear term of a kind of state: a method comes as
+tables (`semilinear.engines.tables` makes them), N as a function pointer. The loop returns to the
+host where something is left to it, and goes on from its arrays when it is called again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from semilinear.kernels import control
+from semilinear.kernels._jit import compiled, compiled_for
+from semilinear.kernels.march_passes import (
+    carry,
+    error_norm,
+    is_finite,
+    run_rows,
+    step_weights,
+    weighted,
+)
+from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
+
+DONE, FULL, NEED, BAD, SHORT = 0, 1, 2, 3, 4
+"""Why the loop returns: end reached; no room for another grid point; coefficients wanted from the
+host; values that are not finite; step too short."""
+
+BASE, FIRST, NEW, END, ERROR = 0, 1, 2, 3, 4
+"""Numbers of the slots that the loop itself looks at: y, N1, y+, N+, E."""
+
+STEP, REJECTED, EVALUATIONS, LOADED, SAVED, REFUSED = 0, 1, 2, 3, 4, 5
+"""Places of the integers of a run: steps made; attempts refused; evaluations of N; which set of
+coefficients is loaded (-1: none); grid points saved since the call; whether the attempt before was
+refused."""
+
+T, H, LAST, BEFORE, EARLIER, LOADED_H = 0, 1, 2, 3, 4, 5
+"""Places of the numbers of a run: time; step; error norms, the newest first; the step that the
+coefficients are for."""
+
+__all__ = ["SERIES_REACH"]
+
+step_factor = compiled(control.step_factor)
+retry_factor = compiled(control.retry_factor)
+next_length = compiled(control.next_length)
+is_too_short = compiled(control.is_too_short)
+
+
+def fixed_loop(
+    function: Any,
+    tables: Any,
+    reach: float,
+    eigenvalues: Any,
+    weight: Any,
+    matrices: bool,
+    coefficients: Any,
+    buffers: Any,
+    where: Any,
+    grid: Any,
+    kinds: Any,
+    programs: Any,
+    wanted: Any,
+    saved: Any,
+    counts: Any,
+    numbers: Any,
+) -> int:
+    """Make the steps of a fixed grid; return DONE, FULL, NEED or BAD.
+
+    Parameters
+    ----------
+    function
+        N(t, u, out).
+    tables
+        (rows, sources, fractions, carries, terms, factors, lengths, highest, inverse), see
+        `march_passes`; `inverse` and `reach` are the constants of the phi kernel.
+    eigenvalues, weight
+        lambda and B, flat, of a length that divides the state's; B empty for 1. lambda empty where
+        the host makes the coefficients.
+    matrices
+        Whether coefficients are matrices that act on the last axis.
+    coefficients
+        Work space, (number, entries).
+    buffers, where
+        Arrays of the slots, (number, entries), and the buffer of each slot.
+    grid
+        Times, one more than steps.
+    kinds
+        Of each step, the number of its set of coefficients.
+    programs
+        Of each step, (first row, end of rows, first carry, end of carries).
+    wanted, saved
+        Which grid points are kept, and room for them.
+    counts, numbers
+        Integers and numbers of the run.
+    """
+    rows, sources, fractions, carries = tables[0], tables[1], tables[2], tables[3]
+    counts[SAVED] = 0
+    while counts[STEP] < kinds.size:
+        n = counts[STEP]
+        if counts[SAVED] == saved.shape[0]:
+            return FULL
+        t, h = grid[n], grid[n + 1] - grid[n]
+        if counts[LOADED] != kinds[n]:
+            if eigenvalues.size == 0:
+                return NEED
+            step_weights(
+                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], reach,
+                coefficients,
+            )  # fmt: skip
+            counts[LOADED] = kinds[n]
+        program = programs[n]
+        counts[EVALUATIONS] += run_rows(
+            function, t, h, grid[n + 1], rows[program[0] : program[1]], sources, fractions,
+            coefficients, matrices, weight, buffers, where,
+        )  # fmt: skip
+        new = buffers[where[NEW]]
+        numbers[T] = t
+        numbers[H] = h
+        if not is_finite(new):
+            return BAD
+        carry(where, carries[program[2] : program[3]])
+        counts[STEP] += 1
+        if wanted[n + 1]:
+            saved[counts[SAVED]] = new
+            counts[SAVED] += 1
+    return DONE
+
+
+def adaptive_loop(
+    function: Any,
+    tables: Any,
+    reach: float,
+    eigenvalues: Any,
+    weight: Any,
+    matrices: bool,
+    coefficients: Any,
+    buffers: Any,
+    where: Any,
+    end: float,
+    reads_end: bool,
+    settings: Any,
+    atol: Any,
+    keep: bool,
+    saved: Any,
+    slopes: Any,
+    times: Any,
+    counts: Any,
+    numbers: Any,
+) -> int:
+    """Make adaptive steps by an embedded pair; return DONE, FULL, NEED, BAD or SHORT.
+
+    Parameters
+    ----------
+    end
+        Where the run ends.
+    reads_end
+        Whether the estimate needs N at the new state.
+    settings
+        (1 / order of the estimate, b1, b2, b3, longest step, rtol, whether the linear part is
+        constant: 1 or 0).
+    atol
+        Absolute tolerances, one or as many as the state has entries.
+    keep
+        Whether grid points are kept, in `saved`, `slopes` (N there) and `times`.
+
+    The others are those of `fixed_loop`. N1 and the first step are given.
+    """
+    rows, sources, fractions = tables[0], tables[1], tables[2]
+    exponent, longest, rtol = settings[0], settings[4], settings[5]
+    sign = 1.0 if end > numbers[T] else -1.0
+    counts[SAVED] = 0
+    while numbers[T] != end:
+        if counts[SAVED] == times.size:
+            return FULL
+        t, h = numbers[T], numbers[H]
+        if counts[LOADED] < 0 or numbers[LOADED_H] != h:
+            if eigenvalues.size == 0:
+                return NEED
+            step_weights(
+                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], reach,
+                coefficients,
+            )  # fmt: skip
+            counts[LOADED] = 0
+            numbers[LOADED_H] = h
+        after = t + h
+        if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(after))):
+            after = end
+        counts[EVALUATIONS] += run_rows(
+            function, t, h, after, rows, sources, fractions,
+            coefficients, matrices, weight, buffers, where,
+        )  # fmt: skip
+        y, new = buffers[where[BASE]], buffers[where[NEW]]
+        error = error_norm(buffers[where[ERROR]], y, new, rtol, atol)
+        if not error <= 1.0:
+            counts[REJECTED] += 1
+            counts[REFUSED] = 1
+            h *= retry_factor(error, exponent)
+            if is_too_short(t, h):
+                return SHORT
+            numbers[H] = h
+            continue
+        if not reads_end:
+            first = buffers[where[FIRST]]
+            function(after, new, first)
+            counts[EVALUATIONS] += 1
+            weighted(first, weight)
+            if not is_finite(first):
+                numbers[T] = t
+                return BAD
+        else:
+            where[FIRST], where[END] = where[END], where[FIRST]
+        where[BASE], where[NEW] = where[NEW], where[BASE]
+        numbers[EARLIER], numbers[BEFORE], numbers[LAST] = numbers[BEFORE], numbers[LAST], error
+        factor = step_factor(
+            error, numbers[BEFORE], numbers[EARLIER], exponent,
+            settings[1], settings[2], settings[3],
+        )  # fmt: skip
+        if counts[REFUSED]:
+            factor = min(1.0, factor)
+            counts[REFUSED] = 0
+        numbers[T] = after
+        counts[STEP] += 1
+        if settings[6] == 0.0:
+            counts[LOADED] = -1
+        if after != end:
+            numbers[H] = sign * next_length(abs(end - after), factor * abs(h), longest)
+        short = after != end and is_too_short(after, numbers[H])
+        if keep:
+            saved[counts[SAVED]] = new
+            if slopes.shape[0]:
+                slopes[counts[SAVED]] = buffers[where[FIRST]]
+            times[counts[SAVED]] = after
+            counts[SAVED] += 1
+        if short:
+            return SHORT
+    return DONE
+
+
+def phi_constants(highest: Any) -> Any:
+    """Return the constants of the phi kernel for the highest k of each interval."""
+    return np.array(reciprocal_factorials(int(highest.max(initial=1))))
+
+
+@lru_cache(maxsize=64)
+def _made(loop: Any, signature: Any) -> Any:
+    return compiled_for(signature, loop)
+
+
+def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
+    """Run a loop with a nonlinear term, compiling the loop once for each kind of arguments.
+
+    Parameters
+    ----------
+    loop
+        `fixed_loop` or `adaptive_loop`.
+    function
+        N(t, u, out), from `as_function`.
+    dtype
+        Of the states.
+    arguments
+        The others, in order; contiguous arrays.
+    """
+    kinds = tuple(numba.typeof(a) for a in arguments)
+    signature = types.int64(types.FunctionType(function_signature(dtype)), *kinds)
+    return int(_made(loop, signature)(function, *arguments))
+
+
+def function_signature(dtype: np.dtype) -> Any:
+    """Return the signature of N(t, u, out) for flat states."""
+    vector = types.Array(numba.from_dtype(np.dtype(dtype)), 1, "C")
+    return types.void(types.float64, vector, vector)
+
+
+def as_function(
+    nonlinear: Any, shape: tuple[int, ...], dtype: np.dtype, args: tuple[Any, ...]
+) -> Any:
+    """Return N(t, u, out) for flat states from one for states of a shape, compiled."""
+    if args:
+        nonlinear = _flat.__wrapped__(nonlinear, shape, args)
+    elif len(shape) != 1:
+        nonlinear = _flat(nonlinear, shape, ())
+    nonlinear.compile(function_signature(dtype).args)
+    return nonlinear
+
+
+@lru_cache(maxsize=64)
+def _flat(nonlinear: Any, shape: tuple[int, ...], args: tuple[Any, ...]) -> Any:
+    """Return a function of vectors that gives `nonlinear` its shape and its further arguments."""
+
+    @numba.njit(nogil=True)
+    def flat(t: float, u: Any, out: Any) -> None:
+        nonlinear(t, u.reshape(shape), out.reshape(shape), *args)
+
+    return flat

@@ -1,0 +1,10 @@
+"""What a run leaves behind: states, a continuous solution, events, and the result around them."""
+
+from __future__ import annotations
+
+from semilinear.output.dense_output import DenseOutput
+from semilinear.output.events import parse_events
+from semilinear.output.recording import Recorder
+from semilinear.output.solution import Solution, make_solution
+
+__all__ = ["DenseOutput", "Recorder", "Solution", "make_solution", "parse_events"]

@@ -1,0 +1,238 @@
+"""The solution between grid points: the linear part exactly, N by a polynomial through grid points.
+
+What carries a step carries its inside: with the polynomial p through the values of N at the newest
+grid points, ``y(t) = Psi(t, t_n) y_n + int Psi(t, s) B(s) p(s) ds``. Stiff linear parts are
+followed exactly, and no method needs weights of its own for it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from semilinear.coefficients import weights_by_count
+from semilinear.errors import InvalidArgument
+from semilinear.kernels import Backend, backend_for
+from semilinear.propagators import Propagator
+
+Function = Callable[[Any, float], Any]
+
+Norm = Callable[[Backend, Any, Any, Any], float]
+
+MORE = 3
+"""How many points more than its order needs an interpolant may get where N changes quickly."""
+
+SPREAD = 2.5
+"""Past nodes serve as far as they are at most so many times further apart than the newest two."""
+
+
+class Node(NamedTuple):
+    """A grid point: t, the state there, and N there."""
+
+    t: float
+    y: Any
+    n: Any
+
+
+class Interior(NamedTuple):
+    """A point where N is known; its state is not kept."""
+
+    t: float
+    n: Any
+
+
+@dataclass(frozen=True)
+class Interpolant:
+    """The solution on one step.
+
+    Parameters
+    ----------
+    linear
+        The linear part.
+    start, end
+        The ends of the step.
+    nodes
+        Points of the polynomial, `start` and `end` among them.
+    """
+
+    linear: Propagator
+    start: Node
+    end: Node
+    nodes: tuple[Node | Interior, ...]
+
+    def __call__(self, t: float) -> Any:
+        """Return y(t), an array like the state."""
+        if t == self.start.t:
+            return self.start.y
+        if t == self.end.t:
+            return self.end.y
+        backend = self.backend
+        # The method's own value at the end differs by its local error: y(t) stays continuous.
+        share = (t - self.start.t) / (self.end.t - self.start.t)
+        (joined,), _ = backend.combine_scalar(
+            np.array([[1.0, share]]), (self._raw(t), self.gap), False
+        )
+        return backend.give(joined)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """The kernels for states."""
+        return backend_for(self.start.y)
+
+    @cached_property
+    def gap(self) -> Any:
+        """What the polynomial misses at the end of the step, natively."""
+        pair = self.backend.take(self.end.y), self._raw(self.end.t)
+        (gap,), _ = self.backend.combine_scalar(np.array([[1.0, -1.0]]), pair, False)
+        return gap
+
+    def _raw(self, t: float) -> Any:
+        """Return the exact solution of y' = L y + B p(t) from the start of the step, natively."""
+        backend = self.backend
+        times = [node.t for node in self.nodes]
+        a = self.start.t
+        unit = self.end.t - a
+        weights = weights_by_count(self.linear, a, t, times, unit=unit)[-1]
+        row = [self.linear.flow(a, t), *weights]
+        sources = tuple(backend.take(x) for x in (self.start.y, *(n.n for n in self.nodes)))
+        return combined(backend, self.linear.form, row, sources)
+
+
+def combined(backend: Backend, form: str, row: Sequence[Any], sources: Sequence[Any]) -> Any:
+    """Return one linear combination, natively."""
+    if form == "scalar":
+        matrix = np.array([[np.ravel(c)[0] for c in row]])
+        (out,), _ = backend.combine_scalar(matrix, sources, False)
+        return out
+    prepared = backend.prepare([row], form)
+    if form == "elementwise":
+        (out,), _ = backend.combine_elementwise(prepared, sources, False)
+    else:
+        (out,), _ = backend.combine_matrix(prepared, sources, False)
+    return out
+
+
+def interpolant(
+    linear: Propagator,
+    nodes: Sequence[Node],
+    count: int,
+    nonlinear: Function,
+    norm: Norm | None = None,
+) -> Interpolant:
+    """Return the interpolant of the step between the last two nodes.
+
+    Parameters
+    ----------
+    nodes
+        Grid points, the newest last; as many as there are, up to `count`.
+    count
+        Points that the polynomial needs: the local error is O(h^(count + 1)).
+    nonlinear
+        ``N(y, t)``. Where there are not enough grid points near, N is evaluated inside of the step,
+        each time with the interpolant of one order less (the bootstrap of Enright, Jackson,
+        Norsett and Thomsen 1986).
+    norm
+        ``norm(backend, gap, y, other)`` in units of the tolerance, of adaptive steps. Where the
+        polynomial misses the end of the step by more than that, N changes within the step, and the
+        polynomial is built up inside of it, with up to MORE further points.
+    """
+    start, end = nodes[-2], nodes[-1]
+    if abs(end.t - start.t) < 1e4 * np.spacing(abs(end.t)):
+        # No points fit inside, nor are they needed.
+        return Interpolant(linear, start, end, (end, start))
+
+    def misses(made: Interpolant) -> bool:
+        if norm is None:
+            return False
+        y, other = (made.backend.take(node.y) for node in (start, end))
+        return not norm(made.backend, made.gap, y, other) <= 1.0
+
+    near = _near(nodes[-count:], abs(end.t - start.t))
+    made = _built_up(Interpolant(linear, start, end, near), count, nonlinear)
+    if misses(made):
+        made = Interpolant(linear, start, end, (end, start))
+        for points in range(count, count + MORE + 1):
+            made = _built_up(made, points, nonlinear)
+            if not misses(made):
+                break
+    return made
+
+
+def _built_up(made: Interpolant, count: int, nonlinear: Function) -> Interpolant:
+    """Return an interpolant with points inside of the step, until there are `count` in all."""
+    start, end = made.start, made.end
+    outer = tuple(node for node in made.nodes if isinstance(node, Node))
+    for more in range(len(made.nodes) - len(outer) + 1, count - len(outer) + 1):
+        inside = []
+        for i in range(1, more + 1):
+            t = start.t + (end.t - start.t) * i / (more + 1)
+            inside.append(Interior(t, nonlinear(made(t), t)))
+        made = Interpolant(made.linear, start, end, (*outer, *inside))
+    return made
+
+
+def _near(nodes: Sequence[Node], h: float) -> tuple[Node, ...]:
+    """Return the last nodes, newest first, as far back as they are about h apart.
+
+    Far nodes would spoil a short step: where steps shrink, N changes faster than it did there.
+    """
+    start = nodes[-2].t
+    used = [nodes[-1], nodes[-2]]
+    for j, node in enumerate(reversed(nodes[:-2]), start=1):
+        if abs(start - node.t) > SPREAD * j * h:
+            break
+        used.append(node)
+    return tuple(used)
+
+
+class DenseOutput:
+    """A continuous solution; ``sol(t)`` takes one time or an array of times.
+
+    Parameters
+    ----------
+    pieces
+        One interpolant for each step, in order.
+    end
+        Where the solution ends, if before the end of the last piece.
+
+    Notes
+    -----
+    Its local error is of the order of the method: O(h^(p+1)). Times outside of the interval are
+    refused.
+    """
+
+    def __init__(self, pieces: Sequence[Interpolant], *, end: float | None = None) -> None:
+        self._pieces = tuple(pieces)
+        last = pieces[-1].end.t if end is None else end
+        self.t_min, self.t_max = sorted((pieces[0].start.t, last))
+        self._sign = 1.0 if pieces[-1].end.t >= pieces[0].start.t else -1.0
+        self._ends = [self._sign * piece.end.t for piece in self._pieces]
+
+    def __repr__(self) -> str:
+        return f"DenseOutput(t: {self.t_min:.6g} .. {self.t_max:.6g}, {len(self._pieces)} steps)"
+
+    def __call__(self, t: Any) -> Any:
+        """Return y(t) like the state, or for an array of times with time as the last axis."""
+        times = np.asarray(t, dtype=float)
+        if times.ndim > 1:
+            raise InvalidArgument(f"t has {times.ndim} dimensions; give a number or a 1-D array")
+        if not ((times >= self.t_min) & (times <= self.t_max)).all():
+            raise InvalidArgument(
+                f"t must lie in [{self.t_min:g}, {self.t_max:g}], where the solution is known"
+            )
+        if times.ndim == 0:
+            return self._at(float(times))
+        values = [self._at(float(s)) for s in times]
+        if not values:
+            y = self._pieces[0].start.y
+            return array_namespace(y).zeros((*y.shape, 0), dtype=y.dtype)
+        return array_namespace(values[0]).stack(values, axis=-1)
+
+    def _at(self, t: float) -> Any:
+        return self._pieces[min(bisect_left(self._ends, self._sign * t), len(self._ends) - 1)](t)

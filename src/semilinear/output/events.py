@@ -1,0 +1,150 @@
+"""Events: times at which a function of the solution passes through zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semilinear.errors import InvalidArgument
+
+Solution = Callable[[float], Any]
+EventFunction = Callable[..., Any]
+
+
+LOOKS = 4
+"""In how many places of a step a change of sign is looked for."""
+
+
+class Event(NamedTuple):
+    """A function g(t, y) whose zeros are wanted.
+
+    `direction` is 0, or the sign of the slope that counts; `terminal` is the number of zeros after
+    which a solve stops, 0 for never.
+    """
+
+    function: Callable[[float, Any], float]
+    direction: float
+    terminal: int
+
+
+def parse_events(events: Any, args: tuple[Any, ...]) -> tuple[Event, ...]:
+    """Return events from SciPy's form: functions with attributes `terminal` and `direction`."""
+    if events is None:
+        return ()
+    if not callable(events) and not isinstance(events, list | tuple):
+        raise InvalidArgument(f"events={events!r} must be a function g(t, y) or a list of such")
+    functions: Sequence[Any] = (events,) if callable(events) else events
+    return tuple(_event(f, i, args) for i, f in enumerate(functions))
+
+
+def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
+    if not callable(function):
+        raise InvalidArgument(f"events[{number}]={function!r} must be a function g(t, y)")
+    terminal = getattr(function, "terminal", False) or 0
+    if not isinstance(terminal, int | float) or terminal % 1 != 0 or terminal < 0:
+        raise InvalidArgument(
+            f"events[{number}].terminal={terminal!r} must be a bool, or the number of zeros after "
+            "which to stop"
+        )
+    direction = getattr(function, "direction", 0.0) or 0.0
+    if not isinstance(direction, Real) or np.isnan(float(direction)):
+        raise InvalidArgument(
+            f"events[{number}].direction={direction!r} must be positive (only rising zeros), "
+            "negative (only falling ones) or 0 (all)"
+        )
+
+    def value(t: float, y: Any) -> float:
+        return _value(function(t, y, *args), number, t)
+
+    return Event(value, float(direction), int(terminal))
+
+
+def _value(value: Any, number: int, t: float) -> float:
+    try:
+        if np.iscomplexobj(value):
+            raise TypeError
+        found = float(value)
+    except (TypeError, ValueError):
+        raise InvalidArgument(
+            f"events[{number}] returned {value!r} at t = {t:.9g}; it must return one real number"
+        ) from None
+    if not np.isfinite(found):
+        raise InvalidArgument(f"events[{number}] is {found} at t = {t:.9g}; it must be finite")
+    return found
+
+
+class Watch:
+    """Events along a run: their last values, and the zeros found so far."""
+
+    def __init__(self, events: Sequence[Event], t: float, y: Any) -> None:
+        self.events = tuple(events)
+        self.values = [event.function(t, y) for event in self.events]
+        self.times: list[list[float]] = [[] for _ in self.events]
+        self.states: list[list[Any]] = [[] for _ in self.events]
+
+    def step(self, before: float, t: float, y: Any, sol: Callable[[], Solution]) -> float | None:
+        """Look for zeros on the step that ends at (t, y).
+
+        Parameters
+        ----------
+        before
+            Where the step begins.
+        sol
+            Returns the solution on the step.
+
+        Returns
+        -------
+        float or None
+            The time at which a terminal event ends the run, if one does.
+
+        Notes
+        -----
+        A step may be long beside the oscillations of the linear part, which it follows exactly: the
+        functions are looked at in LOOKS places of it, its end included.
+        """
+        solution = sol()
+        a = before
+        for look in range(1, LOOKS + 1):
+            b = t if look == LOOKS else before + (t - before) * look / LOOKS
+            end = self._piece(a, b, y if look == LOOKS else solution(b), solution)
+            if end is not None:
+                return end
+            a = b
+        return None
+
+    def _piece(self, a: float, b: float, y: Any, solution: Solution) -> float | None:
+        old, self.values = self.values, [event.function(b, y) for event in self.events]
+        active = [
+            i
+            for i, (g, f) in enumerate(zip(old, self.values, strict=True))
+            if _crosses(g, f, self.events[i].direction)
+        ]
+        roots = [(_root(self.events[i], solution, a, b), i) for i in active]
+        for root, i in sorted(roots, key=lambda pair: abs(pair[0] - a)):
+            self.times[i].append(root)
+            self.states[i].append(solution(root))
+            if self.events[i].terminal and len(self.times[i]) >= self.events[i].terminal:
+                return root
+        return None
+
+
+def _crosses(g: float, f: float, direction: float) -> bool:
+    up, down = g <= 0 <= f, g >= 0 >= f
+    if g == 0:  # it belongs to the piece before
+        return False
+    return (up and direction >= 0) or (down and direction <= 0)
+
+
+def _root(event: Event, solution: Solution, a: float, b: float) -> float:
+    from scipy.optimize import brentq
+
+    eps = float(np.finfo(float).eps)
+    if event.function(b, solution(b)) == 0.0:
+        return b
+    found: float = brentq(
+        lambda t: event.function(t, solution(t)), a, b, xtol=4 * eps, rtol=4 * eps
+    )
+    return found

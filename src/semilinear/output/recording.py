@@ -1,0 +1,170 @@
+"""What a run leaves behind: states at wanted times, a continuous solution, events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from semilinear.output.dense_output import (
+    DenseOutput,
+    Function,
+    Interpolant,
+    Node,
+    Norm,
+    interpolant,
+)
+from semilinear.output.events import Event, Watch
+from semilinear.propagators import Propagator
+from semilinear.time_grid import nearest, same_time
+
+
+class Recorder:
+    """Sees every grid point of a run, in order, and tells when a terminal event ends it.
+
+    Parameters
+    ----------
+    linear
+        The linear part.
+    nonlinear
+        ``N(y, t)``, for the first interpolants.
+    count
+        Points of N that an interpolant needs; the order of the method.
+    wanted
+        Times at which the state is kept, in the direction of the run; None for all grid points.
+    events
+        Functions whose zeros are wanted.
+    dense
+        Whether the continuous solution is kept.
+    callback
+        ``callback(t, y)`` at every grid point after the first.
+    needs_slopes
+        Whether `point` is told N, which whatever lies between grid points needs.
+    norm
+        See `dense_output.interpolant`.
+    """
+
+    def __init__(
+        self,
+        linear: Propagator,
+        nonlinear: Function,
+        *,
+        count: int,
+        wanted: np.ndarray | None,
+        events: Sequence[Event] = (),
+        dense: bool = False,
+        callback: Callable[[float, Any], None] | None = None,
+        needs_slopes: bool,
+        norm: Norm | None = None,
+    ) -> None:
+        self.linear, self.nonlinear, self.count = linear, nonlinear, max(2, count)
+        self.wanted = wanted
+        self.events, self.dense, self.callback = tuple(events), dense, callback
+        self.needs_slopes, self.norm = needs_slopes, norm
+        self.times: list[float] = []
+        self.states: list[Any] = []
+        self.pieces: list[Interpolant] = []
+        self.end: float | None = None
+        """Time of the terminal event that ended the run."""
+        self.watch: Watch | None = None
+        self.points = 0
+        """Grid points seen so far."""
+        self._next = 0
+        self._nodes: deque[Node] = deque(maxlen=self.count)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether every grid point matters, and not only those that are wanted."""
+        return self.wanted is None or self.needs_slopes or self.callback is not None
+
+    def sees(self, grid: np.ndarray) -> np.ndarray:
+        """Return which points of a grid matter; only these need be shown to `point`."""
+        if self.wanted is None or self.sees_all:
+            return np.ones(len(grid), dtype=bool)
+        chosen = np.zeros(len(grid), dtype=bool)
+        chosen[nearest(self.wanted, grid)] = True
+        return chosen
+
+    def point(self, t: float, y: Any, n: Any) -> bool:
+        """Take up a grid point and say whether the run goes on.
+
+        Parameters
+        ----------
+        n
+            N(t, y); None unless `needs_slopes`.
+        """
+        self.points += 1
+        if not self._nodes:
+            return self._first(Node(t, y, n))
+        before = self._nodes[-1]
+        self._nodes.append(Node(t, y, n))
+        sol = _Once(self._interpolant)
+        if self.dense:
+            self.pieces.append(sol())
+        if self.watch is not None:
+            self.end = self.watch.step(before.t, t, y, sol)
+        last = t if self.end is None else self.end
+        self._keep(before.t, last, t, y, sol)
+        if self.callback is not None:
+            self.callback(last, _read_only(y if last == t else sol()(last)))
+        return self.end is None
+
+    def _first(self, node: Node) -> bool:
+        self._nodes.append(node)
+        if self.events:
+            self.watch = Watch(self.events, node.t, node.y)
+        if self.wanted is None:
+            self._save(node.t, node.y)
+        elif same_time(first := float(self.wanted[0]), node.t):
+            self._save(first, node.y)
+            self._next += 1
+        return True
+
+    def _keep(self, begin: float, last: float, t: float, y: Any, sol: _Once) -> None:
+        """Keep the wanted states up to `last`, on the step from `begin` to (t, y)."""
+        if self.wanted is None:
+            self._save(last, y if last == t else sol()(last))
+            return
+        sign = 1.0 if t >= begin else -1.0
+        while self._next < len(self.wanted):
+            wanted = float(self.wanted[self._next])
+            here = last == t and same_time(wanted, t)
+            if sign * wanted > sign * last and not here:
+                return
+            self._save(wanted, y if here else sol()(wanted))
+            self._next += 1
+
+    def _save(self, t: float, y: Any) -> None:
+        self.times.append(t)
+        self.states.append(y)
+
+    def _interpolant(self) -> Interpolant:
+        nodes = list(self._nodes)
+        return interpolant(self.linear, nodes, self.count, self.nonlinear, self.norm)
+
+    def solution(self) -> DenseOutput | None:
+        """Return the continuous solution, if it was kept and there is one."""
+        return DenseOutput(self.pieces, end=self.end) if self.pieces else None
+
+
+class _Once:
+    """A function without arguments whose value is kept."""
+
+    def __init__(self, make: Callable[[], Interpolant]) -> None:
+        self.make = make
+        self.value: Interpolant | None = None
+
+    def __call__(self) -> Interpolant:
+        if self.value is None:
+            self.value = self.make()
+        return self.value
+
+
+def _read_only(y: Any) -> Any:
+    """Return a view that cannot be written to, where the library has such a thing."""
+    if isinstance(y, np.ndarray):
+        y = y.view()
+        y.flags.writeable = False
+    return y

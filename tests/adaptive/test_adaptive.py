@@ -1,0 +1,420 @@
+"""Adaptive steps: the tolerance is kept, at the cost that the estimator's order says."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import replace
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import semilinear as sl
+from runs import LINEAR, each_linear, initial, is_complex, logistic
+from semilinear import Diagonal, Scalar, Solution, methods, problems, solve
+from semilinear.kernels import control
+from semilinear.methods import Tableau
+from semilinear.phi import phi
+from semilinear.problems import Problem
+from tolerances import assert_close, to_numpy
+
+ADAPTIVE: dict[str, methods.Method] = {
+    name: methods.get(name) for name, info in methods.names().items() if info.embedded_order
+}
+PAIRS = {name: pair for name, pair in ADAPTIVE.items() if isinstance(pair, Tableau)}
+BLIND = {"krogstad4"}
+"""Their estimates do not see N change with time: for autonomous problems only."""
+SEEING = [name for name in ADAPTIVE if name not in BLIND]
+STIFF = [name for name in SEEING if ADAPTIVE[name].stiff_order >= 3]
+EXPOSING = ["coupled", "complex_diagonal", "time_dependent", "dense"]
+each_method = pytest.mark.parametrize("name", ADAPTIVE)
+each_that_sees = pytest.mark.parametrize("name", SEEING)
+
+
+@functools.cache
+def autonomous() -> Problem:
+    """Two coupled entries, N without time."""
+
+    def nonlinear(t: float, y: Any) -> Any:
+        return np.stack([np.sin(3 * y[1]) - y[0] ** 2, 2 * y[0] * np.cos(y[1])])
+
+    rates, y0 = np.array([-1.0, -30.0]), np.array([1.0, -0.5])
+    exact = solve_ivp(
+        lambda t, y: rates * y + nonlinear(t, y), (0.0, 2.0), y0, "DOP853",
+        rtol=1e-13, atol=1e-14, dense_output=True,
+    ).sol  # fmt: skip
+    return Problem("autonomous", Diagonal(rates), nonlinear, (0.0, 2.0), y0, exact, "none")
+
+
+def problem_for(name: str) -> Problem:
+    return autonomous() if name in BLIND else problems.coupled()
+
+
+def adaptive(
+    problem: Problem, name: str | methods.Method, rtol: float, **options: Any
+) -> Solution:
+    p = problem
+    return solve(
+        p.linear, p.nonlinear, p.t_span, p.y0, method=name, rtol=rtol, atol=1e-3 * rtol, **options
+    )
+
+
+def error(problem: Problem, solution: Solution) -> float:
+    """Return the largest error at the end, relative to the state."""
+    exact = problem.exact(float(solution.t[-1]))
+    return float(np.abs(solution.y[..., -1] - exact).max() / np.abs(exact).max())
+
+
+# --- tolerances ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", [*EXPOSING, "autonomous"])
+@each_method
+def test_the_error_follows_the_tolerance(name: str, problem: str) -> None:
+    if name in BLIND and problem != "autonomous":
+        pytest.skip("the estimate is blind to time")
+    p = autonomous() if problem == "autonomous" else problems.get(problem)
+    low = ADAPTIVE[name].embedded_order
+    tolerances = [1e-3, 1e-5, 1e-7, 1e-10] if low >= 3 else [1e-3, 1e-5, 1e-6]
+    found = [adaptive(p, name, rtol) for rtol in tolerances]
+    errors = [error(p, s) for s in found]
+    for rtol, e, s in zip(tolerances, errors, found, strict=True):
+        assert s.success
+        assert e <= 0.6 * rtol
+        # Smooth problems from a good first step: most attempts succeed.
+        assert s.stats["rejected"] <= 3 + 0.35 * s.stats["steps"]
+    assert sorted(errors, reverse=True) == errors
+    assert errors[0] / errors[-1] >= (tolerances[0] / tolerances[-1]) ** 0.75
+    for at in range(len(found) - 1 if name in PAIRS else 0):
+        # The number of steps grows as the estimator's order says, and no faster.
+        tighter = tolerances[at] / tolerances[at + 1]
+        more = found[at + 1].stats["steps"] / found[at].stats["steps"]
+        assert more <= 1.3 * tighter ** (1 / (low + 1))
+
+
+@each_method
+def test_an_estimate_sees_time_or_is_refused(name: str) -> None:
+    """y' = -y + cos(t): the values of N at the end of a step, at two states, are the same."""
+
+    def run() -> Solution:
+        return solve(
+            Scalar(-1.0), lambda t, y: 0 * y + np.cos(t), (0.0, 10.0), [1.0], method=name, rtol=1e-6
+        )
+
+    if name in BLIND:
+        with pytest.raises(sl.InvalidArgument, match=rf"^method: .* of {name} does not see a chan"):
+            run()
+        return
+    s = run()
+    exact = 0.5 * (np.cos(s.t) + np.sin(s.t) + np.exp(-s.t))
+    assert np.abs(s.y[0] - exact).max() <= 1e-5
+
+
+@pytest.mark.parametrize("controller", ["I", "PI", "PID"])
+def test_every_controller_keeps_the_tolerance(controller: str) -> None:
+    for name in ("coupled", "dense"):
+        p = problems.get(name)
+        s = adaptive(p, "lawson54", 1e-8, controller=controller)
+        assert s.success
+        assert error(p, s) <= 1e-8
+
+
+def test_the_controllers_take_different_steps() -> None:
+    p = problems.coupled()
+    runs = [adaptive(p, "zoto_bowman43", 1e-6, controller=c) for c in ("I", "PI", "pid")]
+    assert len({s.t.tobytes() for s in runs}) == 3
+
+
+@pytest.mark.parametrize("form", ["local", "integral"])
+@pytest.mark.parametrize("name", STIFF)
+def test_stiff_problems(name: str, form: str) -> None:
+    """What L does costs no steps: its largest rate times the longest step is far above 1."""
+    p = problems.hochbruck_ostermann(form=form, points=31)
+    stiffness = 4 * 32**2
+    for rtol in (1e-3, 1e-5):
+        s = adaptive(p, name, rtol)
+        assert s.success
+        assert error(p, s) <= rtol
+        assert np.diff(s.t).max() * stiffness > 5
+    # Rates four times as large cost hardly more steps.
+    finer = problems.hochbruck_ostermann(form=form, points=63)
+    steps = [adaptive(q, name, 1e-4).stats["steps"] for q in (p, finer)]
+    assert steps[1] <= 1.5 * steps[0] + 2
+
+
+def test_a_lawson_method_needs_small_steps_there() -> None:
+    """Its estimate sees the order reduction: many steps, and the tolerance is kept all the same."""
+    p = problems.hochbruck_ostermann(points=15)
+    lawson, other = (adaptive(p, m, 1e-3) for m in ("lawson54", "zoto_bowman43"))
+    assert error(p, lawson) <= 1e-3
+    assert lawson.stats["steps"] > 5 * other.stats["steps"]
+
+
+@each_that_sees
+def test_backwards(name: str) -> None:
+    for problem in map(problems.get, EXPOSING):
+        p = replace(problem, t_span=(1.0, 0.0), y0=problem.exact(1.0))
+        s = adaptive(p, name, 1e-5)
+        assert error(p, s) <= 1e-5
+        assert (s.t[0], s.t[-1]) == (1.0, 0.0)
+        assert (np.diff(s.t) < 0).all()
+
+
+def test_absolute_tolerances_by_entry() -> None:
+    """Entries do not couple here: each one keeps its own tolerance, the others play no part."""
+
+    def nonlinear(t: float, y: Any) -> Any:
+        return np.array([np.cos(30 * t), 1e-6 * np.cos(t)])
+
+    def run(atol: Any) -> Solution:
+        return solve(Scalar(-1.0), nonlinear, (0.0, 3.0), [1.0, 0.0], rtol=0, atol=atol)
+
+    coarse, one_fine, fine = run([1e-3, 1e-3]), run([1e-9, 1e3]), run(1e-9)
+    assert coarse.stats["steps"] < one_fine.stats["steps"] <= fine.stats["steps"]
+    assert run([1e3, 1e-3]).stats["steps"] < coarse.stats["steps"]
+
+
+def test_tolerance_zero() -> None:
+    """rtol alone, from an initial state with an entry 0; atol alone."""
+    p = problems.coupled()
+    exact = p.exact(1.0)
+    for rtol, atol in ((1e-7, 0.0), (0.0, 1e-7)):
+        s = solve(p.linear, p.nonlinear, p.t_span, p.y0, rtol=rtol, atol=atol)
+        assert s.success
+        assert np.abs(s.y[:, -1] - exact).max() <= 1e-7
+    s = solve(Diagonal([-1.0, -2.0]), lambda t, y: np.cos(y), (0, 1), [0.0, 1.0], rtol=1e-6, atol=0)
+    assert s.success
+
+
+# --- which arrays -------------------------------------------------------------------------------
+
+
+def still(y: Any, t: float) -> Any:
+    """An N without time."""
+    return y * y - 0.5 * y
+
+
+@each_linear
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_linear_part_takes_the_steps_of_its_plan(name: str, linear: sl.Propagator) -> None:
+    """The same numbers as on a fixed grid, whatever was tried and given up in between."""
+    function = still if name in BLIND else logistic
+
+    def run(**options: Any) -> Solution:
+        return solve(
+            linear, lambda t, y: function(y, t), (0.0, 0.7), initial(linear), method=name, **options
+        )
+
+    tried = run(rtol=1e-4, atol=1e-6, first_step=0.7)
+    assert tried.success
+    fixed = run(grid=tried.t)
+    # A stiff linear part makes coefficients of large numbers: lengths differ in their last bit.
+    assert_close(tried.y, fixed.y, operations=3e4 if linear is LINEAR["stiff"] else 3e3)
+    assert is_complex(linear) == np.iscomplexobj(tried.y)
+
+
+def test_attempts_were_given_up_in_that_comparison() -> None:
+    refused = 0
+    for linear in LINEAR.values():
+        s = solve(
+            linear, lambda t, y: logistic(y, t), (0.0, 0.7), initial(linear),
+            rtol=1e-4, atol=1e-6, first_step=0.7,
+        )  # fmt: skip
+        refused += s.stats["rejected"] > 0
+    assert refused >= 3
+
+
+@each_linear
+@pytest.mark.parametrize("name", ["etdpec", "etdpece"])
+def test_every_linear_part_takes_steps_of_variable_order(name: str, linear: sl.Propagator) -> None:
+    def run(**options: Any) -> np.ndarray:
+        return solve(
+            linear, lambda t, y: logistic(y, t), (0.0, 0.7), initial(linear), **options
+        ).y[:, -1]  # fmt: skip
+
+    found = run(method=name, rtol=1e-9, atol=1e-9, first_step=0.7)
+    assert np.abs(found - run(method="luan_ostermann5", steps=300)).max() <= 1e-8
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("size", [3, 300])
+def test_the_dtype_is_kept(dtype: type, size: int) -> None:
+    y0 = np.linspace(0.5, 1.0, size).astype(dtype)
+    rates = -np.geomspace(1.0, 1e3, size)
+    single = np.finfo(dtype).eps > 1e-10
+    rtol = 1e-5 if single else 1e-9
+    s = solve(Diagonal(rates), lambda t, y: y - y * y * y, (0.0, 1.0), y0, rtol=rtol, atol=rtol)
+    assert s.y.dtype == dtype
+    exact = solve(
+        Diagonal(rates), lambda t, y: y - y**3, (0.0, 1.0), y0.astype(complex),
+        method="luan_ostermann5", steps=200,
+    )  # fmt: skip
+    assert np.abs(s.y[:, -1] - exact.y[:, -1]).max() <= 2 * rtol
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (1, 3, 2)], ids=str)
+def test_any_shape(shape: tuple[int, ...]) -> None:
+    y0 = np.linspace(0.1, 1.0, int(np.prod(shape))).reshape(shape)
+    s = solve(Scalar(-2.0), lambda t, y: t * y, (0.0, 1.0), y0, rtol=1e-8)
+    assert s.y.shape == (*shape, len(s.t))
+    assert np.abs(s.y[..., -1] - y0 * np.exp(-1.5)).max() < 1e-7
+
+
+def test_equal_members_of_a_batch_take_the_steps_of_one() -> None:
+    """The norm, a mean, does not know of their number."""
+    p = problems.coupled()
+    batch = np.stack([p.y0, p.y0, p.y0])
+    one, three = (solve(p.linear, p.nonlinear, p.t_span, y, rtol=1e-6) for y in (p.y0, batch))
+    # Lengths follow estimates, which are small differences: they keep half of the digits.
+    assert three.t == pytest.approx(one.t, rel=1e-8)
+    assert np.abs(three.y - np.stack([one.y] * 3)).max() <= 1e-8
+
+
+def test_every_array_library(xp: ModuleType) -> None:
+    rates, y0 = -np.geomspace(1.0, 100.0, 5), np.linspace(0.2, 1.0, 5)
+
+    def run(y: Any) -> Solution:
+        return solve(
+            Diagonal(rates), lambda t, y: y - y * y * y, (0, 1), y, rtol=1e-6,
+            atol=np.full(5, 1e-8), t_eval=[0.3, 1.0], events=lambda t, y: float(y[4]) - 0.5,
+        )  # fmt: skip
+
+    mine, numpy = run(xp.asarray(y0)), run(y0)
+    assert type(mine.y) is type(xp.asarray(y0))
+    assert mine.stats["steps"] == numpy.stats["steps"]
+    assert_close(to_numpy(mine.y), numpy.y, operations=500)
+    assert_close(mine.t_events[0], numpy.t_events[0], operations=500)
+    assert len(numpy.t_events[0]) == 1
+
+
+def test_large_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    y0 = np.linspace(0.0, 1.0, 400)
+    linear = Diagonal(-np.geomspace(1.0, 100.0, 400))
+    mine = solve(linear, lambda t, y: torch.cos(y), (0, 1), torch.as_tensor(y0), rtol=1e-6)
+    theirs = solve(linear, lambda t, y: np.cos(y), (0, 1), y0, rtol=1e-6)
+    assert isinstance(mine.y, torch.Tensor)
+    assert np.abs(to_numpy(mine.y) - theirs.y).max() <= 1e-9
+
+
+def test_jax_arrays() -> None:
+    pytest.importorskip("jax")
+    jnp = importlib.import_module("jax.numpy")
+    y0 = np.linspace(0.0, 1.0, 5, dtype=np.float32)
+    linear = Diagonal(-np.arange(5.0))
+    mine = solve(linear, lambda t, y: jnp.cos(y), (0, 1), jnp.asarray(y0), dense_output=True)
+    theirs = solve(linear, lambda t, y: np.cos(y), (0, 1), y0, dense_output=True)
+    assert isinstance(mine.y, jnp.ndarray)
+    assert mine.y.dtype == mine.sol(0.5).dtype == jnp.float32
+    np.testing.assert_allclose(mine.y[:, -1], theirs.y[:, -1], rtol=1e-4)
+    np.testing.assert_allclose(mine.sol(0.5), theirs.sol(0.5), rtol=1e-4)
+
+
+# --- steps --------------------------------------------------------------------------------------
+
+
+@each_method
+def test_evaluations_and_attempts_are_counted(name: str) -> None:
+    p, method = problem_for(name), ADAPTIVE[name]
+    t0, t1 = p.t_span
+    for options in ({}, {"first_step": t1}, {"t_eval": [t0, t1]}):
+        calls: list[float] = []
+
+        def counted(t: float, y: Any, calls: list[float] = calls) -> Any:
+            calls.append(t)
+            return p.nonlinear(t, y)
+
+        s = solve(p.linear, counted, p.t_span, p.y0, method=method, rtol=1e-5, **options)
+        assert s.nfev == len(calls)
+        assert t0 <= min(calls) <= max(calls) <= t1
+        steps, attempts = s.stats["steps"], s.stats["steps"] + s.stats["rejected"]
+        if isinstance(method, Tableau):
+            per_attempt, ends = method.evaluations - 1, not method.estimate_reads_end
+            per_attempt += not ends
+        else:
+            per_attempt, ends = 1, method.mode == "PECE"
+        # N at t0, the trial step, all attempts, N at the ends of steps, a look at time.
+        trial = "first_step" not in options
+        look = 2 * (name in BLIND)
+        assert s.nfev == 1 + trial + attempts * per_attempt + ends * steps + look
+        assert trial or s.stats["rejected"] > 0
+
+
+@each_that_sees
+@pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0), (1e6, 1e6 + 3.0), (-0.1, 0.2)], ids=str)
+def test_the_end_is_hit_and_never_passed(name: str, span: tuple[float, float]) -> None:
+    asked: list[float] = []
+
+    def nonlinear(t: float, y: Any) -> Any:
+        asked.append(t)
+        return np.cos(t) * y
+
+    for rtol in (1e-2, 1e-4, 1e-6):
+        s = solve(Scalar(-1.0), nonlinear, span, [1.0], method=name, rtol=rtol)
+        assert (s.t[0], s.t[-1]) == span
+        steps = np.abs(np.diff(s.t))
+        # The last steps share what is left, an attempt given up leaves a tenth: no tiny rest.
+        assert steps[-1] >= 0.1 * steps[-2:].max()
+    assert min(span) <= min(asked) <= max(asked) <= max(span)
+
+
+def test_first_and_longest_step() -> None:
+    p = problems.coupled()
+    for name in ("zoto_bowman43", "etdpec"):
+        s = adaptive(p, name, 1e-4, first_step=1e-3, max_step=0.02)
+        assert s.t[1] == 1e-3
+        assert s.t[2] <= 1e-3 * (1 + control.MOST)
+        assert np.diff(s.t).max() <= 0.02 * (1 + 1e-9)
+        assert np.diff(adaptive(p, name, 1e-4).t).max() > 0.05
+    # Without any error to fear the steps are as long as they may be.
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], max_step=0.125)
+    assert s.t[-2] - s.t[-3] == pytest.approx(0.125)
+    assert s.y[0, -1] == pytest.approx(np.exp(-1.0), rel=1e-14)
+
+
+def test_a_first_step_that_is_too_long_is_given_up() -> None:
+    p = problems.coupled()
+    s = adaptive(p, "zoto_bowman43", 1e-6, first_step=1.0)
+    assert s.stats["rejected"] > 0
+    assert s.t[1] < 0.5
+    assert error(p, s) <= 1e-6
+
+
+def test_the_default_is_a_stiff_pair() -> None:
+    s = solve(Diagonal([-1.0, -1e3]), lambda t, y: np.cos(y), (0, 1), [1.0, 1.0])
+    info = methods.info(s.stats["method"])
+    assert info.stiff_order >= 3
+    assert info.embedded_order
+
+
+def test_methods_without_an_estimate_are_refused() -> None:
+    with pytest.raises(sl.InvalidArgument, match=r"^method='luan4' has no estimate .*krogstad4"):
+        solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], method="luan4")
+
+
+def test_options_of_adaptive_steps_do_not_go_with_a_grid() -> None:
+    for option in ({"rtol": 1e-3}, {"atol": 1e-3}, {"first_step": 0.1}, {"max_step": 0.5}):
+        with pytest.raises(sl.InvalidArgument, match=f"^{next(iter(option))} belong.* to adaptive"):
+            solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], steps=4, **option)
+
+
+# --- would these tests notice? ------------------------------------------------------------------
+
+
+def test_an_estimate_that_is_too_small_breaks_the_tolerance() -> None:
+    """The error of a pair whose estimate is a hundredth of itself is seen by the bounds above."""
+    pair = PAIRS["zoto_bowman43"]
+    shrunk = tuple(
+        b - Fraction(1, 10**4) * (b - low) for b, low in zip(pair.b, pair.embedded, strict=True)
+    )
+    p = problems.coupled()
+    assert error(p, adaptive(p, replace(pair, embedded=shrunk), 1e-6)) > 0.3e-6
+    # An estimate of a lower order than it says: the number of steps grows too fast.
+    first = (phi(1), *[phi(1) - phi(1)] * (len(pair.c) - 1))
+    lower = replace(pair, embedded=first)
+    steps = [adaptive(p, lower, rtol).stats["steps"] for rtol in (1e-3, 1e-5)]
+    assert steps[1] / steps[0] > 1.3 * 100 ** (1 / 4)

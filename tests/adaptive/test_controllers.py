@@ -1,0 +1,263 @@
+"""Step size control: the laws of its arithmetic, and what the controllers differ in."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from semilinear import Diagonal, InvalidArgument, UnknownName, solve
+from semilinear.adaptive.controllers import GAINS, Controller, make_controller
+from semilinear.kernels import Backend, backend_for, control
+from strategies import magnitudes
+from tolerances import assert_close
+
+EPS = float(np.finfo(float).eps)
+orders = st.integers(1, 8)
+gains = st.sampled_from(sorted(GAINS))
+errors = magnitudes(1e-14, 1.0) | st.just(0.0)
+lengths = magnitudes(1e-12, 1e12)
+
+
+def factor(kind: str, order: int, *found: float) -> float:
+    return control.step_factor(*found, 1.0 / order, *GAINS[kind])
+
+
+# --- the next step ------------------------------------------------------------------------------
+
+
+@given(gains, orders, errors, errors, errors)
+def test_a_factor_stays_within_its_limits(kind: str, k: int, e: float, f: float, g: float) -> None:
+    found = factor(kind, k, e, f, g)
+    assert control.LEAST <= found <= control.MOST
+    # A length that might grow a little is kept as it is, exactly: its coefficients are there.
+    assert found == 1.0 or not control.KEEP_FROM < found < control.KEEP_TO
+
+
+@given(gains, orders, errors, errors, errors, errors)
+def test_a_larger_error_never_makes_a_longer_step(
+    kind: str, k: int, e: float, larger: float, f: float, g: float
+) -> None:
+    assume(e <= larger)
+    assert factor(kind, k, e, f, g) >= factor(kind, k, larger, f, g)
+
+
+@given(gains, orders)
+def test_an_error_at_the_tolerance_makes_the_next_step_shorter(kind: str, k: int) -> None:
+    assert factor(kind, k, 1.0, 1.0, 1.0) == control.SAFETY
+
+
+@pytest.mark.parametrize("kind", GAINS)
+def test_a_steady_error_is_driven_to_one_fixed_point(kind: str) -> None:
+    """With errors c h^k all controllers come to rest where the safety factor meets the error."""
+    k, h, c = 4, 1e-3, 50.0
+    found = [1.0, 1.0, 1.0]
+    for _ in range(200):
+        found = [c * h**k, *found[:2]]
+        h *= factor(kind, k, *found)
+    # At rest: safety e^(-sum(b)/k) lies in the range in which a length is kept.
+    rest = found[0] ** (-sum(GAINS[kind]) / k) * control.SAFETY
+    assert control.KEEP_FROM <= rest <= control.KEEP_TO
+
+
+def test_what_the_controllers_differ_in() -> None:
+    """I looks at one error, PI at two, PID at three, by Soderlind's product."""
+    k, history = 4, (0.3, 0.7, 0.2)
+    for kind, seen in (("I", 1), ("PI", 2), ("PID", 3)):
+        product = np.prod([e**-b for e, b in zip(history, GAINS[kind], strict=True)])
+        raw = control.SAFETY * float(product) ** (1 / k)
+        expected = 1.0 if control.KEEP_FROM <= raw <= control.KEEP_TO else raw
+        assert factor(kind, k, *history) == pytest.approx(expected, rel=8 * EPS)
+        for place in range(3):
+            changed = [e * (1e-3 if i == place else 1.0) for i, e in enumerate(history)]
+            differs = factor(kind, k, *changed) != factor(kind, k, *history)
+            assert differs == (place < seen), (kind, place)
+    # An error that has grown since the step before warns PI; the elementary controller is blind.
+    assert factor("PI", k, 0.01, 1e-4, 1.0) < factor("PI", k, 0.01, 0.01, 1.0)
+    assert factor("I", k, 0.01, 1e-4, 1.0) == factor("I", k, 0.01, 0.01, 1.0)
+
+
+def test_the_published_gains() -> None:
+    assert GAINS["I"] == (1.0, 0.0, 0.0)
+    assert GAINS["PI"] == (0.7, -0.4, 0.0)  # Gustafsson (1991)
+    assert GAINS["PID"] == (0.49, -0.34, 0.10)  # Kennedy and Carpenter (2003)
+
+
+# --- the next attempt ---------------------------------------------------------------------------
+
+
+@given(st.floats(1.0, exclude_min=True) | st.just(np.nan) | st.just(np.inf), orders)
+@example(1.0 + EPS, 3)
+@example(1e300, 1)
+def test_an_attempt_after_a_refusal_is_shorter(error: float, k: int) -> None:
+    found = control.retry_factor(error, 1.0 / k)
+    assert control.LEAST <= found <= control.SAFETY < 1.0
+
+
+@given(magnitudes(1.0, 1e90), magnitudes(1.0, 1e90), orders)
+def test_a_larger_error_never_makes_a_longer_attempt(e: float, f: float, k: int) -> None:
+    small, large = sorted((e, f))
+    assert control.retry_factor(small, 1.0 / k) >= control.retry_factor(large, 1.0 / k)
+
+
+def test_an_attempt_aims_at_the_tolerance() -> None:
+    assert control.retry_factor(2.0**4, 1 / 4) == pytest.approx(control.SAFETY / 2)
+
+
+# --- the length of a step -----------------------------------------------------------------------
+
+
+@given(lengths, lengths, lengths)
+def test_a_length_is_never_beyond_its_limits(
+    remaining: float, proposed: float, longest: float
+) -> None:
+    found = control.next_length(remaining, proposed, longest)
+    limit = min(proposed, longest)
+    assert 0.0 < found <= remaining
+    assert found <= limit * (1 + 1e-9)
+    # What is left is nothing, or no tiny rest: half a step at least.
+    left = remaining - found
+    assert left == 0.0 or left >= 0.5 * limit * (1 - 1e-9)
+
+
+@given(magnitudes(1e-3, 1e3), magnitudes(1e-3, 1e3))
+def test_the_end_is_hit(span: float, proposed: float) -> None:
+    assume(span / proposed < 1000)
+    remaining, taken = span, []
+    while remaining > 0:
+        taken.append(control.next_length(remaining, proposed, span))
+        remaining -= taken[-1]
+    assert remaining == 0.0
+    assert len(taken) <= span / proposed + 2
+    assert min(taken) >= 0.5 * min(proposed, span) * (1 - 1e-9)
+
+
+# --- the first step -----------------------------------------------------------------------------
+
+
+anything = magnitudes(1e-300, 1e300) | st.sampled_from([0.0, np.inf])
+
+
+@given(anything, anything, magnitudes(1e-12, 1e12), orders, magnitudes(1e-12, 1e12))
+def test_a_first_length_lies_in_the_interval(
+    slope: float, change: float, trial: float, k: int, span: float
+) -> None:
+    found = control.first_length(slope, change, min(trial, span), 1.0 / k, span)
+    assert 0.0 < found <= span
+
+
+@given(anything, anything, magnitudes(1e-12, 1e12))
+def test_a_trial_length_lies_in_the_interval(state: float, slope: float, span: float) -> None:
+    found = control.trial_length(state, slope, span)
+    assert 0.0 < found <= span
+    assert found**2 > 0.0, "the square of the trial length is a divisor"
+
+
+def test_a_first_length_is_that_of_hairer_and_wanner() -> None:
+    # h^(k) max(|N|, |N'|) = 1/100, and at most 100 trial steps.
+    assert control.first_length(4.0, 16.0, 0.1, 1 / 4, 10.0) == pytest.approx((0.01 / 16) ** 0.25)
+    assert control.first_length(16.0, 4.0, 0.1, 1 / 4, 10.0) == pytest.approx((0.01 / 16) ** 0.25)
+    assert control.first_length(1e-12, 0.0, 1e-3, 1 / 4, 10.0) == pytest.approx(0.1)
+    assert control.first_length(0.0, 0.0, 1e-3, 1 / 4, 10.0) == 10.0
+    assert control.trial_length(2.0, 4.0, 10.0) == pytest.approx(0.005)
+
+
+# --- tolerances ---------------------------------------------------------------------------------
+
+
+def controller(y0: Any, **given: Any) -> Controller:
+    options: dict[str, Any] = {"rtol": None, "atol": None, "first_step": None, "max_step": np.inf}
+    return make_controller("PI", y0, (0.0, 2.0), **(options | given))
+
+
+def test_tolerances_are_those_of_scipy_by_default() -> None:
+    made = controller(np.ones(2))
+    assert (made.rtol, made.atol) == (1e-3, 1e-6)
+    assert (made.first_step, made.max_step) == (None, 2.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("size", [3, 1000])
+def test_the_norm_of_an_error(dtype: type, size: int) -> None:
+    rng = np.random.default_rng(5)
+    e, y, new = (rng.standard_normal(size).astype(dtype) for _ in range(3))
+    if np.issubdtype(dtype, np.complexfloating):
+        e, y, new = (x * dtype(1 + 2j) for x in (e, y, new))
+    for atol in (1e-3, rng.uniform(1e-3, 1.0, size)):
+        backend = backend_for(y)
+        native = [backend.take(x) for x in (e, y, new)]
+        found = controller(y, rtol=1e-2, atol=atol).norm(backend, *native)
+        scale = atol + 1e-2 * np.maximum(np.abs(y), np.abs(new)).astype(float)
+        expected = float(np.sqrt(np.mean((np.abs(e).astype(float) / scale) ** 2)))
+        rounding = float(np.finfo(dtype).eps) * 20
+        assert found == pytest.approx(expected, rel=rounding)
+
+
+@pytest.mark.parametrize("size", [3, 1000])
+def test_an_entry_without_tolerance_must_be_exact(size: int) -> None:
+    y = np.zeros(size)
+    backend = backend_for(y)
+    strict = controller(y + 1.0, rtol=1e-3, atol=0.0)
+    exact, wrong = np.zeros(size), np.zeros(size)
+    wrong[0] = 1e-300
+    assert strict.norm(backend, exact, y, y) == 0.0
+    assert strict.norm(backend, wrong, y, y) == np.inf
+
+
+def test_the_norm_is_the_same_in_all_kernels() -> None:
+    rng = np.random.default_rng(6)
+    e, y, new = rng.standard_normal((3, 500))
+    options = controller(y, rtol=1e-4, atol=rng.uniform(0, 1, 500))
+    plain, compiled = Backend(y), backend_for(y)
+    assert type(plain) is not type(compiled)
+    assert_close(
+        options.norm(compiled, e, y, new), np.array(options.norm(plain, e, y, new)), operations=100
+    )
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "rtol negative": ({"rtol": -1e-3}, r"^rtol=-0\.001 must be finite and not negative"),
+    "rtol NaN": ({"rtol": np.nan}, r"^rtol=nan must be finite"),
+    "rtol below rounding": ({"rtol": 1e-16}, r"^rtol=1e-16 must be a number of at least 2\.2e-15"),
+    "rtol of text": ({"rtol": "small"}, r"^rtol='small' must be a number"),
+    "rtol an array": ({"rtol": [1e-3, 1e-3]}, r"^rtol=\[0\.001, 0\.001\] must be a number"),
+    "atol negative": ({"atol": [1e-3, -1.0]}, r"^atol=.* must be finite and not negative"),
+    "atol of another shape": ({"atol": [1e-3] * 3}, r"^atol has shape \(3,\), .* y0, \(2,\)"),
+    "atol larger than the state": ({"atol": np.ones((2, 2))}, r"^atol has shape \(2, 2\)"),
+    "atol of text": ({"atol": "x"}, r"^atol='x' must be a number or an array"),
+    "no tolerance": ({"rtol": 0, "atol": [0.0, 1.0]}, r"^rtol and atol are both 0"),
+    "first step 0": ({"first_step": 0.0}, r"^first_step=0\.0 must be positive"),
+    "first step too long": ({"first_step": 3.0}, r"^first_step=3\.0 must be .* t_span \(1\)"),
+    "first step of text": ({"first_step": "0.1"}, r"^first_step='0\.1' must be positive"),
+    "max step 0": ({"max_step": 0}, r"^max_step=0 must be positive"),
+    "max step NaN": ({"max_step": np.nan}, r"^max_step=nan must be positive"),
+    "max step None": ({"max_step": None}, r"^max_step=None must be positive"),
+    "controller": ({"controller": "PDI"}, r"^controller='PDI' is not known; .*PID"),
+}
+
+
+@pytest.mark.parametrize(("given", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_named(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        solve(Diagonal([-1.0, -2.0]), lambda t, y: -y, (0.0, 1.0), [1.0, 1.0], **given)
+
+
+def test_the_least_rtol_is_that_of_the_states_precision() -> None:
+    with pytest.raises(InvalidArgument, match=r"at least 1\.2e-06"):
+        controller(np.ones(2, np.float32), rtol=1e-7)
+    assert controller(np.ones(2), rtol=1e-7).rtol == 1e-7
+    assert controller(np.ones(2, np.complex64), rtol=1e-5).rtol == 1e-5
+
+
+def test_a_wrong_controller_is_an_unknown_name() -> None:
+    with pytest.raises(UnknownName):
+        solve(Diagonal([-1.0]), lambda t, y: -y, (0.0, 1.0), [1.0], controller="P")
+
+
+def test_fractions_are_numbers_too() -> None:
+    made = controller(np.ones(2), first_step=Fraction(1, 4), max_step=Fraction(1, 2))
+    assert (made.first_step, made.max_step) == (0.25, 0.5)

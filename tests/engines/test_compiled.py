@@ -1,0 +1,192 @@
+"""A nonlinear term compiled by Numba: the same numbers as its twin in Python, whatever is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from runs import LINEAR, METHODS, initial
+from semilinear import Diagonal, NonFiniteError, Propagator, Scalar, Solution, methods, solve
+from semilinear.methods import Multistep, Tableau
+
+TIMES = np.linspace(0.0, 1.0, 9) ** 1.5
+PAIRS = [n for n, m in METHODS.items() if isinstance(m, Tableau) and m.is_pair and n != "krogstad4"]
+GRIDS = ["krogstad4", "hochbruck_ostermann4", "lawson4", "etdab4", "etdpec4", "etdpece3"]
+LINEARS: dict[str, Propagator] = {
+    **LINEAR,
+    "weighted": Diagonal([-1.0, 0.0, -300.0], weight=[1.0, 2.0, -0.5]),
+    "complex weight": Diagonal([-1.0, 0.0, -300.0], weight=[1j, 2.0, -0.5]),
+}
+each_linear = pytest.mark.parametrize("linear", LINEARS.values(), ids=LINEARS)
+
+
+@numba.njit  # type: ignore[misc]
+def compiled(t: float, u: Any, out: Any) -> None:
+    out[...] = np.cos(3 * t) * u - 0.25 * u * u
+
+
+def plain(t: float, y: Any) -> Any:
+    return np.cos(3 * t) * y - 0.25 * y * y
+
+
+@numba.njit  # type: ignore[misc]
+def square(t: float, u: Any, out: Any) -> None:
+    out[...] = u * u
+
+
+@numba.njit  # type: ignore[misc]
+def ends(t: float, u: Any, out: Any) -> None:
+    out[...] = u
+    if t >= 0.5:
+        out[...] = np.nan
+
+
+def both(linear: Propagator, shape: tuple[int, ...] = (3,), **options: Any) -> list[Solution]:
+    y0 = initial(linear)
+    if linear is LINEARS["complex weight"]:
+        y0 = y0 + 0j
+    y0 = np.broadcast_to(y0, shape).copy()
+    return [solve(linear, n, (0.0, 1.0), y0, **options) for n in (compiled, plain)]
+
+
+def assert_same(mine: Solution, theirs: Solution) -> None:
+    for name in ("nfev", "status", "message"):
+        assert getattr(mine, name) == getattr(theirs, name)
+    for name in ("steps", "rejected"):
+        assert mine.stats[name] == theirs.stats[name]
+    assert mine.y.dtype == theirs.y.dtype
+    # Lengths follow estimates, which are small differences: they keep half of the digits.
+    assert mine.t == pytest.approx(theirs.t, rel=1e-8)
+    assert np.abs(mine.y - theirs.y).max() <= 1e-9
+
+
+@each_linear
+@pytest.mark.parametrize("name", GRIDS)
+def test_fixed_grids(name: str, linear: Propagator) -> None:
+    for options in ({"steps": 9}, {"grid": TIMES}, {"steps": 9, "t_eval": [1.0]}):
+        assert_same(*both(linear, method=name, start="rk", **options))
+
+
+@each_linear
+@pytest.mark.parametrize("name", PAIRS)
+def test_adaptive_steps(name: str, linear: Propagator) -> None:
+    for options in ({}, {"first_step": 1.0, "controller": "PID"}, {"max_step": 0.125}):
+        mine, theirs = both(linear, method=name, rtol=1e-5, **options)
+        assert_same(mine, theirs)
+        assert mine.success
+
+
+@each_linear
+def test_batches_and_tolerances_by_entry(linear: Propagator) -> None:
+    for shape in ((2, 3), (2, 1, 3)):
+        assert_same(*both(linear, shape, rtol=1e-4, atol=[1e-6, 1e-7, 1e-5]))
+        assert_same(*both(linear, shape, steps=5))
+
+
+@each_linear
+def test_all_that_lies_between_grid_points(linear: Propagator) -> None:
+    for options in ({"steps": 12}, {"rtol": 1e-6}):
+        mine, theirs = both(
+            linear, dense_output=True, t_eval=[0.0, 0.33, 0.5, 1.0],
+            events=[lambda t, y: y[0].real - 0.8, lambda t, y: t - 0.71], **options,
+        )  # fmt: skip
+        assert_same(mine, theirs)
+        for at in range(2):
+            assert mine.t_events[at] == pytest.approx(theirs.t_events[at], abs=1e-9)
+        assert mine.t_events[1] == pytest.approx([0.71])
+        times = np.linspace(0.0, 1.0, 7)
+        assert np.abs(mine.sol(times) - theirs.sol(times)).max() <= 1e-9
+
+
+@pytest.mark.parametrize("name", ["etdpec", "etdpece"])
+def test_variable_order(name: str) -> None:
+    for linear in LINEARS.values():
+        assert_same(*both(linear, method=name, rtol=1e-6))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_single_precision(dtype: type) -> None:
+    y0 = np.linspace(0.1, 1.0, 300).astype(dtype)
+    linear = Diagonal(-np.geomspace(1.0, 100.0, 300))
+    for options in ({"steps": 20}, {"rtol": 1e-4}):
+        mine = solve(linear, compiled, (0.0, 1.0), y0, **options)
+        twin = solve(linear, plain, (0.0, 1.0), y0.astype(complex), method="etd35", rtol=1e-9)
+        assert mine.y.dtype == dtype
+        assert np.abs(mine.y[:, -1] - twin.y[:, -1]).max() <= 1e-4
+
+
+def test_arguments() -> None:
+    @numba.njit  # type: ignore[misc]
+    def scaled(t: float, u: Any, out: Any, factor: float, shift: float) -> None:
+        out[...] = factor * u + shift
+
+    for options in ({"steps": 7}, {}):
+        mine = solve(Scalar(-1.0), scaled, (0.0, 1.0), [1.0, 2.0], args=(0.5, 0.1), **options)
+        twin = solve(Scalar(-1.0), lambda t, y: 0.5 * y + 0.1, (0.0, 1.0), [1.0, 2.0], **options)
+        assert_same(mine, twin)
+
+
+def test_the_callback_sees_every_step_as_it_is_made() -> None:
+    seen: list[tuple[float, np.ndarray]] = []
+
+    def stop(t: float, y: np.ndarray) -> None:
+        seen.append((t, y.copy()))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(Scalar(-1.0), compiled, (0.0, 1.0), [1.0, 2.0], callback=stop, max_step=0.01)
+    whole = solve(Scalar(-1.0), compiled, (0.0, 1.0), [1.0, 2.0], max_step=0.01)
+    assert [t for t, _ in seen] == whole.t[1:4].tolist()
+    assert np.array_equal(np.stack([y for _, y in seen], axis=-1), whole.y[:, 1:4])
+
+
+def test_long_runs_keep_every_point() -> None:
+    """More points than the loop keeps at once."""
+    mine, theirs = (
+        solve(Scalar(-1.0), n, (0.0, 1.0), [1.0, 2.0], max_step=1e-3) for n in (compiled, plain)
+    )
+    assert len(mine.t) > 1000
+    assert_same(mine, theirs)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_solution_that_blows_up(name: str) -> None:
+    s = solve(Scalar(0.0), square, (0.0, 2.0), [1.0], method=name, rtol=1e-5)
+    assert (s.status, s.success) == (-1, False)
+    assert "step size" in s.message
+    assert abs(s.t[-1] - 1.0) < 1e-3
+    assert (np.diff(s.t) > 0).all()
+    assert np.isfinite(s.y).all()
+    before = s.t < 0.9
+    assert s.y[0, before] == pytest.approx(1 / (1 - s.t[before]), rel=1e-3)
+
+
+def test_values_that_are_not_finite() -> None:
+    s = solve(Scalar(-1.0), ends, (0.0, 1.0), [1.0, 2.0], rtol=1e-5)
+    assert s.status == -1
+    assert "t = 0.5" in s.message
+    assert "NaN or infinity in 2 of 2" in s.message
+    assert 0.49 < s.t[-1] <= 0.5
+    with pytest.raises(NonFiniteError, match=r"t = 0\.5 returned NaN .* 2 of 2") as caught:
+        solve(Scalar(-1.0), ends, (0.0, 1.0), [1.0, 2.0], steps=8, method="etd1")
+    assert caught.value.solution.t.tolist()[:5] == [0.0, 0.125, 0.25, 0.375, 0.5]
+    with pytest.raises(NonFiniteError):
+        solve(Scalar(-1.0), ends, (0.5, 1.0), [1.0, 2.0])
+
+
+def test_every_method_on_grids_runs() -> None:
+    for name, method in METHODS.items():
+        if isinstance(method, Tableau | Multistep):
+            assert_same(*both(LINEARS["weighted"], method=method, steps=9))
+    assert set(PAIRS) < set(methods.names())
+
+
+def test_an_empty_state() -> None:
+    for options in ({}, {"steps": 3}):
+        s = solve(Scalar(-1.0), compiled, (0.0, 1.0), np.zeros(0), **options)
+        assert s.success
+        assert s.y.shape == (0, len(s.t))

@@ -1,0 +1,265 @@
+"""Events: SciPy's, to its accuracy and better, and what they cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from runs import solved
+from semilinear import Dense, Diagonal, InvalidArgument, Scalar, Solution, methods, solve
+from semilinear.output.events import LOOKS, _crosses
+
+EventFunction = Callable[..., float]
+ADAPTIVE = [n for n, i in methods.names().items() if i.embedded_order and n != "krogstad4"]
+EPS = float(np.finfo(float).eps)
+
+
+def event(
+    function: EventFunction, *, terminal: Any = False, direction: Any = 0.0
+) -> EventFunction:
+    """Return an event of its own with SciPy's attributes."""
+
+    def own(t: float, y: Any, *args: Any) -> float:
+        return function(t, y, *args)
+
+    own.terminal, own.direction = terminal, direction  # type: ignore[attr-defined]
+    return own
+
+
+def oscillator(t: float, y: Any) -> Any:
+    """x'' = -x - x^3 / 10 with the linear part in L: N is the cube alone."""
+    return np.array([0.0, -0.1 * y[0] ** 3])
+
+
+ROTATION = np.array([[0.0, 1.0], [-1.0, 0.0]])
+
+
+def swing(**options: Any) -> Solution:
+    arguments: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-10} | options
+    return solve(Dense(ROTATION), oscillator, (0.0, 10.0), [1.0, 0.0], **arguments)
+
+
+def swing_of_scipy(events: Any) -> Any:
+    return solve_ivp(
+        lambda t, y: ROTATION @ y + oscillator(t, y), (0.0, 10.0), [1.0, 0.0], "DOP853",
+        rtol=1e-12, atol=1e-13, events=events, max_step=0.05,
+    )  # fmt: skip
+
+
+# --- where and when -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_the_zeros_are_those_of_scipy(method: str) -> None:
+    events = [
+        event(lambda t, y: y[0]),
+        event(lambda t, y: y[0], direction=1),
+        event(lambda t, y: y[0], direction=-1),
+        event(lambda t, y: y[1] - 0.3),
+        event(lambda t, y: t - 4.321),
+        event(lambda t, y: y[0] + 10.0),
+    ]
+    mine, theirs = swing(events=events, method=method), swing_of_scipy(events)
+    assert [len(t) for t in mine.t_events] == [len(t) for t in theirs.t_events]
+    assert [len(t) for t in mine.t_events[:3]] == [3, 1, 2]
+    for number in range(6):
+        assert np.abs(mine.t_events[number] - theirs.t_events[number]).max(initial=0) <= 3e-7
+        found = mine.y_events[number]
+        assert found.shape == (len(mine.t_events[number]), 2)
+        assert np.abs(found - np.reshape(theirs.y_events[number], (-1, 2))).max(initial=0) <= 3e-7
+    assert mine.status == 0
+    assert mine.t[-1] == 10.0
+
+
+def test_on_a_fixed_grid_and_backwards() -> None:
+    crossing = event(lambda t, y: y[0] - 0.5)
+    for span, y0 in (((0.0, 3.0), 2.0), ((3.0, 0.0), 2.0 * np.exp(-3.0))):
+        for options in ({"steps": 7}, {"rtol": 1e-10, "atol": 1e-12}):
+            s = solve(Scalar(-1.0), lambda t, y: 0 * y, span, [y0], events=crossing, **options)
+            assert s.t_events[0] == pytest.approx([np.log(4.0)], rel=1e-12)
+            assert s.y_events[0] == pytest.approx(np.array([[0.5]]), rel=1e-12)
+
+
+def test_the_direction_is_that_of_integration() -> None:
+    """Backwards in time the solution grows from 0.1 to 2: g rises along the way."""
+    for direction, count in ((1, 1), (-1, 0), (0, 1)):
+        s = solve(
+            Scalar(-1.0), lambda t, y: 0 * y, (3.0, 0.0), [2.0 * np.exp(-3.0)], steps=5,
+            events=event(lambda t, y: y[0] - 0.5, direction=direction),
+        )  # fmt: skip
+        assert len(s.t_events[0]) == count
+
+
+@given(st.floats(-2.0, 2.0), st.floats(-2.0, 2.0), st.sampled_from([-1.0, 0.0, 1.0]))
+def test_what_a_crossing_is(g: float, f: float, direction: float) -> None:
+    expected = g != 0 and (g < 0 <= f or g > 0 >= f) and direction * (f - g) >= 0
+    assert _crosses(g, f, direction) == expected
+
+
+# --- zeros at grid points -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{"steps": 4}, {"max_step": 0.125, "first_step": 0.125}])
+def test_a_zero_at_a_grid_point_counts_once(options: dict[str, Any]) -> None:
+    for zero, count in ((0.5, 1), (0.0, 0), (1.0, 1)):
+        s = solve(
+            Scalar(0.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0],
+            events=lambda t, y, zero=zero: t - zero, **options,
+        )  # fmt: skip
+        assert len(s.t) > 4
+        assert s.t_events[0].tolist() == [zero] * count
+
+
+def test_a_touch_counts_where_it_is_seen() -> None:
+    """g = -(t - 1/2)^2 touches zero at a grid point: rising there, not falling."""
+    for direction, count in ((0, 1), (1, 1), (-1, 0)):
+        g = event(lambda t, y: -((t - 0.5) ** 2), direction=direction)
+        s = solve(Scalar(0.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], steps=4, events=g)
+        assert len(s.t_events[0]) == count
+
+
+def test_steps_longer_than_the_oscillation() -> None:
+    """Linear parts are followed exactly, in steps of any length: events are looked for inside."""
+
+    def real_part(t: float, y: Any) -> float:
+        return float(y[0].real)
+
+    s = solve(
+        Diagonal([1j]), lambda t, y: 0 * y, (0.0, 6.0), [1.0 + 0j], steps=1, events=real_part
+    )
+    assert s.t_events[0] == pytest.approx([np.pi / 2, 1.5 * np.pi], rel=1e-13)
+    assert s.stats["steps"] == 1
+    # max_step is the remedy where that is not enough.
+    s = solve(
+        Diagonal([20j]), lambda t, y: 1e-3 * y, (0.0, 10.0), [1.0 + 0j], events=real_part,
+        max_step=0.5 * LOOKS * np.pi / 20,
+    )  # fmt: skip
+    assert len(s.t_events[0]) == 64
+
+
+# --- terminal -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"rtol": None, "atol": None, "steps": 40}])
+def test_a_terminal_event_cuts_everything(options: dict[str, Any]) -> None:
+    stop = event(lambda t, y: y[0], terminal=True)
+    other = event(lambda t, y: y[0] - 0.5)
+    seen: list[float] = []
+    s = swing(
+        events=[other, stop], dense_output=True, callback=lambda t, y: seen.append(t), **options
+    )
+    whole = swing(events=other)
+    end = s.t_events[1][0]
+    assert (s.status, s.success) == (1, True)
+    assert s.message == "A termination event occurred."
+    assert len(s.t_events[1]) == 1
+    assert s.t_events[0] == pytest.approx(whole.t_events[0][:1], abs=1e-5)
+    assert s.t[-1] == s.sol.t_max == seen[-1] == end
+    assert abs(s.y[0, -1]) < 1e-14
+    assert np.array_equal(s.y[:, -1], s.y_events[1][0])
+    assert (np.diff(s.t) > 0).all()
+    with pytest.raises(InvalidArgument, match="where the solution is known"):
+        s.sol(end + 1e-6)
+    picked = swing(events=stop, t_eval=[0.0, 0.5, 1.0, 5.0, 10.0], **options)
+    assert picked.t.tolist() == [0.0, 0.5, 1.0]
+    assert picked.t_events[0] == pytest.approx([end])
+
+
+def test_a_number_of_zeros() -> None:
+    for count in (1, 2, 3, 4):
+        s = swing(events=event(lambda t, y: y[0], terminal=count))
+        assert len(s.t_events[0]) == min(count, 3)
+        assert s.status == (count <= 3)
+        assert s.t[-1] == (s.t_events[0][-1] if count <= 3 else 10.0)
+
+
+@pytest.mark.parametrize("nothing", [None, False, 0, np.False_])
+def test_what_is_never_terminal(nothing: Any) -> None:
+    s = swing(events=event(lambda t, y: y[0], terminal=nothing))
+    assert s.status == 0
+    assert len(s.t_events[0]) == 3
+
+
+def test_several_in_one_step_are_in_order() -> None:
+    """One long step: zeros after the one that ends the run did not happen."""
+    times = {"late": 0.9, "stop": 0.6, "early": 0.3, "near": 0.59}
+    events = [event(lambda t, y, z=z: t - z, terminal=k == "stop") for k, z in times.items()]
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], steps=1, events=events)
+    assert [t.tolist() for t in s.t_events] == [[], [0.6], [0.3], [0.59]]
+    assert s.t.tolist() == [0.0, 0.6]
+    assert s.y[0, -1] == pytest.approx(np.exp(-0.6), rel=1e-14)
+    assert s.y_events[0].shape == (0, 1)
+
+
+def test_zeros_that_come_together() -> None:
+    events = [event(lambda t, y: t - 0.5), event(lambda t, y: 2 * t - 1.0, terminal=True)]
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], steps=3, events=events)
+    assert [t.tolist() for t in s.t_events] == [[0.5], [0.5]]
+
+
+# --- the rest -----------------------------------------------------------------------------------
+
+
+def test_arguments_are_passed_and_states_have_their_shape() -> None:
+    s = solve(
+        Scalar(-1.0), lambda t, y, level, name: 0 * y, (0.0, 2.0), np.ones((2, 3)), steps=4,
+        args=(0.5, "x"), events=lambda t, y, level, name: y[1, 2] - level,
+    )  # fmt: skip
+    assert s.t_events[0] == pytest.approx([np.log(2.0)])
+    assert s.y_events[0].shape == (1, 2, 3)
+
+
+def test_events_do_not_change_the_steps() -> None:
+    for options in ({"steps": 40, "rtol": None, "atol": None}, {}):
+        plain, watched = swing(**options), swing(events=lambda t, y: y[0], **options)
+        assert np.array_equal(plain.t, watched.t)
+        assert np.array_equal(plain.y, watched.y)
+        assert plain.t_events is None
+        assert plain.y_events is None
+
+
+def test_the_dtype_is_kept() -> None:
+    y0 = np.array([1.0, 0.5], np.float32)
+    s = solved(y0=y0, nonlinear=lambda t, y: -y, events=lambda t, y: y[0] - 0.5)
+    assert s.y_events[0].dtype == np.float32
+    assert s.t_events[0].dtype == np.float64
+    assert len(s.t_events[0]) == 1
+
+
+WRONG: dict[str, tuple[Any, str]] = {
+    "number": (5, r"^events=5 must be a function"),
+    "no function in a list": ([np.cos, 3], r"^events\[1\]=3 must be a function"),
+    "terminal text": (event(lambda t, y: y[0], terminal="yes"), r"^events\[0\]\.terminal='yes'"),
+    "terminal half": (event(lambda t, y: y[0], terminal=1.5), r"^events\[0\]\.terminal=1\.5"),
+    "terminal less than 0": (event(lambda t, y: y[0], terminal=-1), r"^events\[0\]\.terminal=-1"),
+    "terminal NaN": (event(lambda t, y: y[0], terminal=np.nan), r"^events\[0\]\.terminal=nan"),
+    "terminal infinite": (event(lambda t, y: y[0], terminal=np.inf), r"^events\[0\]\.terminal=inf"),
+    "terminal list": (event(lambda t, y: y[0], terminal=[1]), r"^events\[0\]\.terminal=\[1\]"),
+    "direction text": (event(lambda t, y: y[0], direction="up"), r"^events\[0\]\.direction='up'"),
+    "direction NaN": (event(lambda t, y: y[0], direction=np.nan), r"^events\[0\]\.direction=nan"),
+    "an array": ([lambda t, y: t, lambda t, y: y], r"^events\[1\] returned array.* one real number"),
+    "complex": (lambda t, y: y[0] + 0j, r"^events\[0\] returned .*must return one real number"),
+    "nothing": (lambda t, y: None, r"^events\[0\] returned None at t = 0; it must return one real"),
+    "NaN": (lambda t, y: np.nan, r"^events\[0\] is nan at t = 0; it must be finite"),
+}
+
+
+@pytest.mark.parametrize(("events", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_no_event_is_named(events: Any, message: str) -> None:
+    for options in ({"steps": 4}, {"steps": None}):
+        with pytest.raises(InvalidArgument, match=message):
+            solved(events=events, method="zoto_bowman43", **options)
+
+
+def test_an_exception_of_an_event_is_passed_on() -> None:
+    def broken(t: float, y: Any) -> float:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        solved(events=broken)
