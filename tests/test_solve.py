@@ -19,9 +19,7 @@ from semilinear import (
 from semilinear.methods import Multistep, Tableau
 from tolerances import assert_close
 
-ON_GRIDS = [
-    name for name in methods.names() if isinstance(methods.get(name), Tableau | Multistep)
-]
+ON_GRIDS = [name for name in methods.names() if isinstance(methods.get(name), Tableau | Multistep)]
 
 # --- what comes back ----------------------------------------------------------------------------
 

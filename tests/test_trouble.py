@@ -1,4 +1,4 @@
-"""When a run cannot go on: status, message, and all that was reached; or an exception that says why."""
+"""When a run cannot go on: status, message, all that was reached; or an exception."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def square(t: float, y: Any) -> Any:
 @each_method
 def test_a_solution_that_blows_up(method: str) -> None:
     """y' = y^2 from 1 has its pole at t = 1: no exception, no warning, no endless loop."""
-    s = run(square, [1.0], linear=Scalar(0.0), t_span=(0.0, 2.0), method=method, rtol=1e-6)
+    s = run(square, [1.0], linear=Scalar(0.0), t_span=(0.0, 2.0), method=method, rtol=1e-5)
     assert (s.status, s.success) == (-1, False)
     assert "step size" in s.message
     assert abs(s.t[-1] - 1.0) < 1e-3
@@ -50,7 +50,7 @@ def test_a_solution_that_blows_up(method: str) -> None:
     # What was reached before is right.
     before = s.t < 0.9
     assert before.sum() > 5
-    assert s.y[0, before] == pytest.approx(1 / (1 - s.t[before]), rel=3e-4)
+    assert s.y[0, before] == pytest.approx(1 / (1 - s.t[before]), rel=1e-3)
     assert s.stats["steps"] == len(s.t) - 1
     assert repr(s.message) in repr(s)
 

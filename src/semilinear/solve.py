@@ -150,7 +150,6 @@ def solve(
         raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
     y = initial_state(y0)
     fixed = not (steps is None and step_size is None and grid is None)
-    chosen = choose_method(operator, adaptive=not fixed) if method is None else methods.get(method)
     times = control = None
     if fixed:
         _refuse_adaptive(rtol=rtol, atol=atol, first_step=first_step, max_step=max_step)
@@ -159,6 +158,10 @@ def solve(
         control = make_controller(
             controller, y, span, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step
         )
+    if method is None:
+        chosen = choose_method(operator, rtol=None if control is None else control.rtol)
+    else:
+        chosen = methods.get(method)
     wanted = wanted_times(t_eval, span)
     watched = parse_events(events, args)
     on_grid = wanted is None or lies_on(wanted, np.asarray(span if times is None else times))

@@ -52,7 +52,7 @@ def both(linear: Propagator, shape: tuple[int, ...] = (3,), **options: Any) -> l
     return [solve(linear, n, (0.0, 1.0), y0, **options) for n in (compiled, plain)]
 
 
-def assert_same(mine: Solution, theirs: Solution) -> None:
+def assert_same(mine: Solution, theirs: Solution, *, within: float = 1e-9) -> None:
     for name in ("nfev", "status", "message"):
         assert getattr(mine, name) == getattr(theirs, name)
     for name in ("steps", "rejected"):
@@ -60,7 +60,7 @@ def assert_same(mine: Solution, theirs: Solution) -> None:
     assert mine.y.dtype == theirs.y.dtype
     # Lengths follow estimates, which are small differences: they keep half of the digits.
     assert mine.t == pytest.approx(theirs.t, rel=1e-8)
-    assert np.abs(mine.y - theirs.y).max() <= 1e-9
+    assert np.abs(mine.y - theirs.y).max() <= within
 
 
 @each_linear
@@ -104,10 +104,11 @@ def test_all_that_lies_between_grid_points(linear: Propagator) -> None:
 @pytest.mark.parametrize("name", ["etdpec", "etdpece"])
 def test_variable_order(name: str) -> None:
     for linear in LINEARS.values():
-        assert_same(*both(linear, method=name, rtol=1e-6))
+        # The choice of an order looks at three estimates, the smallest with the fewest digits.
+        assert_same(*both(linear, method=name, rtol=1e-6), within=1e-7)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.complex64, marks=pytest.mark.slow)])
 def test_single_precision(dtype: type) -> None:
     y0 = np.linspace(0.1, 1.0, 300).astype(dtype)
     linear = Diagonal(-np.geomspace(1.0, 100.0, 300))
@@ -179,7 +180,7 @@ def test_values_that_are_not_finite() -> None:
 
 
 def test_every_method_on_grids_runs() -> None:
-    for name, method in METHODS.items():
+    for method in METHODS.values():
         if isinstance(method, Tableau | Multistep):
             assert_same(*both(LINEARS["weighted"], method=method, steps=9))
     assert set(PAIRS) < set(methods.names())

@@ -18,12 +18,16 @@ from semilinear.errors import InvalidArgument
 from semilinear.kernels import fft_arrays, fft_plan
 from semilinear.kernels.fft import complex_fft, real_fft, real_fft2
 
-# Two of a kind: even and odd exponents of two, for each width of packs; then mixed sizes.
-POWERS = [2**k for k in range(1, 14)]
-MIXED = [6, 10, 12, 18, 20, 24, 30, 48, 50, 54, 96, 100, 160, 192, 250, 384, 500, 640, 1000, 1152]
-DTYPES = ["float64", "float32"]
+# Every radix in every place, and every width of packs: a width w takes sizes that w w divides.
+POWERS = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 8192]
+MIXED = [6, 10, 24, 30, 48, 100, 160, 1000, 1152]
+SOME = [2, 48, 100, 256, 1024]
 
-each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+def sizes(*more: int) -> pytest.MarkDecorator:
+    """All sizes in double precision, and some in single."""
+    doubles = [(n, "float64") for n in (*more, *POWERS, *MIXED)]
+    return pytest.mark.parametrize(("n", "dtype"), doubles + [(n, "float32") for n in SOME])
 
 
 def complex_of(dtype: str) -> np.dtype:
@@ -58,8 +62,7 @@ def real_pair(x: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return spectrum, values
 
 
-@each_dtype
-@pytest.mark.parametrize("n", POWERS + MIXED)
+@sizes()
 def test_real_transforms_are_those_of_numpy(n: int, dtype: str) -> None:
     x, u = numbers(n, dtype), numbers(n // 2 + 1, complex_of(dtype), seed=1)
     spectrum, values = real_pair(x, u)
@@ -68,8 +71,7 @@ def test_real_transforms_are_those_of_numpy(n: int, dtype: str) -> None:
     assert_close(values, np.fft.irfft(u.astype(complex), n), n)
 
 
-@each_dtype
-@pytest.mark.parametrize("n", [1, 3, 5, 15, 27, 45, 125, *POWERS, *MIXED])
+@sizes(1, 3, 5, 15, 27, 45, 125)
 def test_complex_transforms_are_those_of_numpy(n: int, dtype: str) -> None:
     forward, inverse = fft_plan.complex_plans(n, np.dtype(dtype))
     x = numbers(n, complex_of(dtype))
@@ -80,10 +82,8 @@ def test_complex_transforms_are_those_of_numpy(n: int, dtype: str) -> None:
     assert_close(out, np.fft.ifft(x.astype(complex)), n)
 
 
-@each_dtype
-@pytest.mark.parametrize(
-    "shape", [(1, 2), (2, 2), (3, 4), (5, 16), (8, 30), (16, 8), (64, 64), (60, 128), (256, 100)]
-)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(1, 2), (3, 4), (5, 16), (8, 30), (16, 8), (64, 64), (60, 128)])
 def test_real_transforms_in_the_plane_are_those_of_numpy(
     shape: tuple[int, int], dtype: str
 ) -> None:
@@ -98,7 +98,7 @@ def test_real_transforms_in_the_plane_are_those_of_numpy(
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 8])
-@pytest.mark.parametrize("n", [128, 384, 2048])
+@pytest.mark.parametrize("n", [128, 2048])
 def test_every_width_of_packs_gives_the_same(
     lanes: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

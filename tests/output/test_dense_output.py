@@ -15,7 +15,6 @@ from scipy.integrate import solve_ivp
 import semilinear as sl
 from runs import LINEAR, METHODS, Y0, exchange, initial, solved
 from semilinear import Dense, Diagonal, Scalar, Solution, methods, problems, solve
-from semilinear.output import dense_output
 from semilinear.methods import Multistep, Tableau
 from semilinear.output import dense_output
 from tolerances import assert_close, to_numpy
@@ -23,9 +22,7 @@ from tolerances import assert_close, to_numpy
 INSIDE = np.array([0.15, 0.5, 0.85])
 """Where in a step the solution is looked at."""
 
-FIXED = {
-    n: m for n, m in METHODS.items() if isinstance(m, Tableau | Multistep) and m.order > 1
-}
+FIXED = {n: m for n, m in METHODS.items() if isinstance(m, Tableau | Multistep) and m.order > 1}
 ADAPTIVE = [n for n, i in methods.names().items() if i.embedded_order and n != "krogstad4"]
 
 
@@ -54,9 +51,7 @@ def inner_error(problem: problems.Problem, *, first: bool, **options: Any) -> fl
 def test_the_order_inside_of_steps_is_that_of_the_method(name: str, problem: str) -> None:
     p, order = problems.get(problem), methods.get(name).order
     counts = (32, 64) if order < 5 else (16, 32)
-    errors = [
-        inner_error(p, first=False, method=name, steps=n, start="rk") for n in counts
-    ]
+    errors = [inner_error(p, first=False, method=name, steps=n, start="rk") for n in counts]
     assert np.log2(errors[0] / errors[1]) > order - 0.35
     # The first steps, where there is no past yet: the local error is of one order more.
     errors = [inner_error(p, first=True, method=name, steps=n, start="rk") for n in counts]
@@ -66,9 +61,7 @@ def test_the_order_inside_of_steps_is_that_of_the_method(name: str, problem: str
 def test_on_a_stiff_problem() -> None:
     """The linear part is followed exactly: no interpolation of the state itself can do this."""
     p = problems.hochbruck_ostermann(points=31)
-    errors = [
-        inner_error(p, first=False, method="hochbruck_ostermann4", steps=n) for n in (8, 16)
-    ]
+    errors = [inner_error(p, first=False, method="hochbruck_ostermann4", steps=n) for n in (8, 16)]
     assert errors[1] < 1e-6
     assert np.log2(errors[0] / errors[1]) > 3.0
     fast = solve(Scalar(-1e4), lambda t, y: 0 * y, (0.0, 1.0), [1.0], steps=2, dense_output=True)
@@ -78,8 +71,9 @@ def test_on_a_stiff_problem() -> None:
 
 @pytest.mark.parametrize("name", ADAPTIVE)
 def test_the_tolerance_holds_inside_of_steps(name: str) -> None:
+    low = methods.info(name).embedded_order == 2
     for p in map(problems.get, ("coupled", "complex_diagonal", "time_dependent", "dense")):
-        for rtol in (1e-4, 1e-7):
+        for rtol in (1e-4, 1e-6 if low else 1e-7):
             s = solve(
                 p.linear, p.nonlinear, p.t_span, p.y0, method=name, rtol=rtol, dense_output=True,
                 atol=1e-3 * rtol,
@@ -124,7 +118,6 @@ def test_steps_of_very_unlike_length(name: str, nonlinear: Any) -> None:
 
 
 # --- exactness ----------------------------------------------------------------------------------
-
 
 
 @pytest.mark.parametrize("linear", LINEAR.values(), ids=LINEAR)
@@ -216,7 +209,7 @@ def test_times_outside_are_refused(wrong: Any) -> None:
 
 
 def test_a_table_of_times_is_refused() -> None:
-    with pytest.raises(sl.InvalidArgument, match="^t has 2 dimensions"):
+    with pytest.raises(sl.InvalidArgument, match=r"^t has 2 dimensions"):
         solved(dense_output=True).sol([[0.1, 0.2]])
 
 

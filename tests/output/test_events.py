@@ -12,17 +12,15 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from runs import solved
-from semilinear import Dense, Diagonal, InvalidArgument, Scalar, Solution, methods, solve
+from semilinear import Dense, Diagonal, InvalidArgument, Scalar, Solution, solve
 from semilinear.output.events import LOOKS, _crosses
 
 EventFunction = Callable[..., float]
-ADAPTIVE = [n for n, i in methods.names().items() if i.embedded_order and n != "krogstad4"]
+ADAPTIVE = ["zoto_bowman43", "etd35", "lawson54", "etdpec", "etdpece"]
 EPS = float(np.finfo(float).eps)
 
 
-def event(
-    function: EventFunction, *, terminal: Any = False, direction: Any = 0.0
-) -> EventFunction:
+def event(function: EventFunction, *, terminal: Any = False, direction: Any = 0.0) -> EventFunction:
     """Return an event of its own with SciPy's attributes."""
 
     def own(t: float, y: Any, *args: Any) -> float:
@@ -41,7 +39,7 @@ ROTATION = np.array([[0.0, 1.0], [-1.0, 0.0]])
 
 
 def swing(**options: Any) -> Solution:
-    arguments: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-10} | options
+    arguments: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8} | options
     return solve(Dense(ROTATION), oscillator, (0.0, 10.0), [1.0, 0.0], **arguments)
 
 
@@ -65,7 +63,8 @@ def test_the_zeros_are_those_of_scipy(method: str) -> None:
         event(lambda t, y: t - 4.321),
         event(lambda t, y: y[0] + 10.0),
     ]
-    mine, theirs = swing(events=events, method=method), swing_of_scipy(events)
+    mine = swing(events=events, method=method, rtol=1e-8, atol=1e-10)
+    theirs = swing_of_scipy(events)
     assert [len(t) for t in mine.t_events] == [len(t) for t in theirs.t_events]
     assert [len(t) for t in mine.t_events[:3]] == [3, 1, 2]
     for number in range(6):
@@ -130,9 +129,7 @@ def test_steps_longer_than_the_oscillation() -> None:
     def real_part(t: float, y: Any) -> float:
         return float(y[0].real)
 
-    s = solve(
-        Diagonal([1j]), lambda t, y: 0 * y, (0.0, 6.0), [1.0 + 0j], steps=1, events=real_part
-    )
+    s = solve(Diagonal([1j]), lambda t, y: 0 * y, (0.0, 6.0), [1.0 + 0j], steps=1, events=real_part)
     assert s.t_events[0] == pytest.approx([np.pi / 2, 1.5 * np.pi], rel=1e-13)
     assert s.stats["steps"] == 1
     # max_step is the remedy where that is not enough.
@@ -243,7 +240,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "terminal list": (event(lambda t, y: y[0], terminal=[1]), r"^events\[0\]\.terminal=\[1\]"),
     "direction text": (event(lambda t, y: y[0], direction="up"), r"^events\[0\]\.direction='up'"),
     "direction NaN": (event(lambda t, y: y[0], direction=np.nan), r"^events\[0\]\.direction=nan"),
-    "an array": ([lambda t, y: t, lambda t, y: y], r"^events\[1\] returned array.* one real number"),
+    "an array": ([lambda t, y: t, lambda t, y: y], r"^events\[1\] returned array.* one real num"),
     "complex": (lambda t, y: y[0] + 0j, r"^events\[0\] returned .*must return one real number"),
     "nothing": (lambda t, y: None, r"^events\[0\] returned None at t = 0; it must return one real"),
     "NaN": (lambda t, y: np.nan, r"^events\[0\] is nan at t = 0; it must be finite"),

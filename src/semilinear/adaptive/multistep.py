@@ -13,12 +13,6 @@ from semilinear.methods.rows import BASE, NEW, Step
 from semilinear.methods.variable_order import HIGHER, LOWER, VariableOrder
 from semilinear.propagators import Propagator
 
-BETTER = 1.1
-"""Another order must promise a step so many times longer."""
-
-GROWTH = 2.0
-"""Limit of the growth of a step: Adams methods of high order do not bear more."""
-
 
 class VariableOrderCourse(AdaptiveCourse):
     """Steps of variable length and order; the kind of an attempt is (order, past values of N).
@@ -64,21 +58,13 @@ class VariableOrderCourse(AdaptiveCourse):
         order, known = place.kind
         error = norm(ERROR)
         if not error <= 1.0:
-            lower = order > 1 and norm(LOWER) < error
-            exponent = 1.0 / (order + 1 - lower)
-            kind = (order - lower, known)
-            return Verdict(False, control.retry_factor(error, exponent), error, kind)
-        promises = {order: _promise(error, order)}
-        for name in self.method.estimates(*place.kind)[:-1]:
-            other = order + {LOWER: -1, HIGHER: 1}[name]
-            promises[other] = _promise(norm(name), other) / BETTER
-        best = max(promises, key=lambda q: (promises[q], -q))
-        most = GROWTH if order > 1 else control.MOST
-        factor = control.settled(min(most, promises[best]))
+            below = norm(LOWER) if order > 1 else error
+            if below < error:
+                order, error = order - 1, below
+            factor = control.retry_factor(error, 1.0 / (order + 1))
+            return Verdict(False, factor, error, (order, known))
+        estimates = self.method.estimates(*place.kind)
+        lower = norm(LOWER) if LOWER in estimates else -1.0
+        higher = norm(HIGHER) if HIGHER in estimates else -1.0
+        best, factor = control.next_order(error, lower, higher, order)
         return Verdict(True, factor, error, (best, min(known + 1, self.method.most)))
-
-
-def _promise(error: float, order: int) -> float:
-    """Return by which factor a step of this order may grow."""
-    promise: float = control.SAFETY * max(error, 1e-10) ** (-1.0 / (order + 1))
-    return promise

@@ -29,6 +29,7 @@ class Tables(NamedTuple):
     factors: np.ndarray
     lengths: np.ndarray
     highest: np.ndarray
+    halves: np.ndarray
 
 
 class Marching(NamedTuple):
@@ -38,17 +39,15 @@ class Marching(NamedTuple):
     programs: np.ndarray
     """Of each step: (first row, end of rows, first carry, end of carries)."""
     slots: tuple[str, ...]
-    coefficients: int
-    """Coefficients of the longest step."""
+    chosen: tuple[tuple[int, ...], ...]
+    """Of each step: which of its coefficients, as `step_coefficients` numbers them, are different;
+    the tables number these."""
     of_phi: bool
     """Whether there is one step, and all its coefficients are combinations of phi-functions."""
 
 
 def make_tables(steps: Sequence[Step]) -> Marching:
-    """Return the tables of distinct steps.
-
-    The coefficients of a step are numbered as `coefficients.step_coefficients` returns them.
-    """
+    """Return the tables of distinct steps."""
     slots = list(SLOTS)
     fractions: list[Fraction] = []
     rows: list[tuple[int, int, int, int]] = []
@@ -61,15 +60,17 @@ def make_tables(steps: Sequence[Step]) -> Marching:
             slots.append(name)
         return slots.index(name)
 
-    most = 0
+    chosen = []
     for step in steps:
-        first_row, first_carry, number = len(rows), len(carries), 0
+        first_row, first_carry = len(rows), len(carries)
+        weights = list(_weights(step))
+        different = list(dict.fromkeys(weights))
+        numbers = iter([different.index(weight) for weight in weights])
+        chosen.append(tuple(weights.index(weight) for weight in different))
         for row in step.instructions:
             if isinstance(row, Combine):
                 rows.append((COMBINE, slot(row.dst), len(sources), len(row.sources)))
-                for name in row.sources:
-                    sources.append((slot(name), number))
-                    number += 1
+                sources.extend((slot(name), next(numbers)) for name in row.sources)
             elif isinstance(row, Evaluate):
                 if row.at not in fractions:
                     fractions.append(row.at)
@@ -77,43 +78,48 @@ def make_tables(steps: Sequence[Step]) -> Marching:
                 rows.append((EVALUATE, slot(row.state), slot(row.slot), place))
         carries.extend((slot(new), slot(old)) for new, old in step.carry)
         programs.append((first_row, len(rows), first_carry, len(carries)))
-        most = max(most, number)
-    terms, factors, lengths, highest = _phi_terms(steps[0])
-    of_phi = len(steps) == 1 and bool(len(terms))
+    phis = _phi_terms(steps[0])
+    of_phi = len(steps) == 1 and bool(len(phis[0]))
     table = Tables(
         _integers(rows, 4),
         _integers(sources, 2),
         np.array([float(c) for c in fractions]),
         _integers(carries, 2),
-        terms,
-        factors,
-        lengths,
-        highest,
+        *phis,
     )
-    return Marching(table, _integers(programs, 4), tuple(slots), most, of_phi)
+    return Marching(table, _integers(programs, 4), tuple(slots), tuple(chosen), of_phi)
 
 
 def _integers(rows: Sequence[tuple[int, ...]], width: int) -> np.ndarray:
     return np.array(rows, dtype=np.int64).reshape(-1, width)
 
 
-def _phi_terms(step: Step) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return (terms, factors, lengths, highest) for a constant linear part; empty with Lagrange."""
+def _phi_terms(
+    step: Step,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return (terms, factors, lengths, highest, halves) for a constant linear part.
+
+    Empty with Lagrange weights.
+    """
     found: list[tuple[int, Fraction, int, Fraction, int]] = []
-    for number, (weight, of_input) in enumerate(_weights(step)):
+    for number, (weight, of_input) in enumerate(dict.fromkeys(_weights(step))):
         if isinstance(weight, Lagrange):
             return _phi_terms(Step((), carry=()))
         for (k, _, length), factor in weight.for_constant_linear_part():
             found.append((number, length, k, factor, of_input))
-    highest: dict[Fraction, int] = {}
-    for _, length, k, _, _ in found:
-        highest[length] = max(1, k, highest.get(length, 0))
-    first = dict(zip(highest, np.cumsum([0, *(k + 1 for k in highest.values())]), strict=False))
+    lengths = sorted({length for _, length, _, _, _ in found})
+    highest = {at: max(k for _, length, k, _, _ in found if length == at) for at in lengths}
+    for length in reversed(lengths):  # the longest first: its half must know as many
+        if length / 2 in highest and highest[length] > 0:
+            highest[length / 2] = max(highest[length / 2], highest[length])
+    halves = [lengths.index(x / 2) if x / 2 in highest and highest[x] else -1 for x in lengths]
+    first = dict(zip(lengths, np.cumsum([0, *(highest[x] + 1 for x in lengths)]), strict=False))
     return (
         _integers([(n, int(first[length]) + k, own) for n, length, k, _, own in found], 3),
         np.array([float(factor) for _, _, _, factor, _ in found]),
-        np.array([float(length) for length in highest]),
-        np.array(list(highest.values()), dtype=np.int64),
+        np.array([float(length) for length in lengths]),
+        np.array([highest[x] for x in lengths], dtype=np.int64),
+        np.array(halves, dtype=np.int64),
     )
 
 

@@ -36,8 +36,7 @@ def step_factor(
         product *= max(before, tiny) ** -b2
     if b3 != 0.0:
         product *= max(earlier, tiny) ** -b3
-    factor = min(MOST, max(LEAST, SAFETY * product**exponent))
-    return 1.0 if KEEP_FROM <= factor <= KEEP_TO else factor
+    return settled(SAFETY * product**exponent)
 
 
 def settled(factor: float) -> float:
@@ -105,3 +104,37 @@ def trial_length(state: float, slope: float, span: float) -> float:
 def is_too_short(t: float, h: float) -> bool:
     """Tell whether a step makes no difference to the time."""
     return abs(h) < 4.0 * 2.2e-16 * abs(t) or t + h == t
+
+
+BETTER = 1.1
+"""Another order must promise a step so many times longer."""
+
+GROWTH = 2.0
+"""Limit of the growth of a step at orders above 1: Adams methods do not bear more."""
+
+
+def promise(error: float, order: int) -> float:
+    """Return by which factor a step of this order may grow."""
+    factor: float = SAFETY * max(error, 1e-10) ** (-1.0 / (order + 1))
+    return factor
+
+
+def next_order(error: float, lower: float, higher: float, order: int) -> tuple[int, float]:
+    """Return order and factor of the step after an accepted one of variable order.
+
+    Parameters
+    ----------
+    error, lower, higher
+        Norms of the estimates for this order, the one below and the one above, in units of the
+        tolerance; negative where there is none.
+    """
+    best, factor = order, promise(error, order)
+    if lower >= 0.0:
+        down = promise(lower, order - 1) / BETTER
+        if down >= factor:
+            best, factor = order - 1, down
+    if higher >= 0.0:
+        up = promise(higher, order + 1) / BETTER
+        if up > factor:
+            best, factor = order + 1, up
+    return best, settled(min(GROWTH if order > 1 else MOST, factor))

@@ -13,6 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, compiled_for
@@ -44,6 +45,9 @@ coefficients are for."""
 
 __all__ = ["SERIES_REACH"]
 
+# What the others call, under its own name.
+for helper in (control.settled, control.promise):
+    register_jitable(helper)
 step_factor = compiled(control.step_factor)
 retry_factor = compiled(control.retry_factor)
 next_length = compiled(control.next_length)
@@ -75,7 +79,7 @@ def fixed_loop(
     function
         N(t, u, out).
     tables
-        (rows, sources, fractions, carries, terms, factors, lengths, highest, inverse), see
+        (rows, sources, fractions, carries, terms, factors, lengths, highest, halves, inverse), see
         `march_passes`; `inverse` and `reach` are the constants of the phi kernel.
     eigenvalues, weight
         lambda and B, flat, of a length that divides the state's; B empty for 1. lambda empty where
@@ -108,7 +112,7 @@ def fixed_loop(
             if eigenvalues.size == 0:
                 return NEED
             step_weights(
-                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], reach,
+                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], tables[9], reach,
                 coefficients,
             )  # fmt: skip
             counts[LOADED] = kinds[n]
@@ -181,7 +185,7 @@ def adaptive_loop(
             if eigenvalues.size == 0:
                 return NEED
             step_weights(
-                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], reach,
+                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], tables[9], reach,
                 coefficients,
             )  # fmt: skip
             counts[LOADED] = 0

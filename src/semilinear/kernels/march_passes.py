@@ -11,9 +11,10 @@ fractions, carries
 terms, factors
     ``(coefficient, row of phi, of an input)``, in the order of the coefficients: each is a sum of
     ``factor phi_k``, times h if it multiplies an input.
-lengths, highest
-    Of the intervals, in units of the step, and the highest k that is needed on each: the rows of
-    phi are phi_0 .. phi_highest of one interval after the other.
+lengths, highest, halves
+    Of the intervals, in units of the step; the highest k that is needed on each: the rows of phi
+    are phi_0 .. phi_highest of one interval after the other; and the number of the interval of half
+    the length, -1 without one.
 """
 
 from __future__ import annotations
@@ -205,6 +206,55 @@ def run_rows(
     return evaluations
 
 
+def is_real(values: Any) -> bool:
+    """Tell whether an array is real."""
+    return values.dtype.kind == "f"
+
+
+@overload(is_real, strict=False)
+def _is_real(values: Any) -> Any:
+    real = isinstance(values.dtype, types.Float)
+    return lambda values: real
+
+
+@contracted
+def double_three(
+    flow2: Any, one2: Any, two2: Any, three2: Any, flow: Any, one: Any, two: Any, three: Any
+) -> None:
+    """Write phi_0(2z) .. phi_3(2z)."""
+    for i in range(flow.size):
+        e, a, b, c = flow[i], one[i], two[i], three[i]
+        flow2[i] = e * e
+        one2[i] = 0.5 * (e * a + a)
+        two2[i] = 0.25 * (e * b + a + b)
+        three2[i] = 0.125 * (e * c + 0.5 * a + b + c)
+
+
+@contracted
+def doubled(out: Any, phis: Any) -> None:
+    """Write phi_k(2z) from phi_k(z), k = 0, 1, ...
+
+    ``phi_k(2z) = 2^-k (phi_0(z) phi_k(z) + sum_{j=1..k} phi_j(z) / (k-j)!)`` (Skaflestad and Wright
+    2009, eq. 2.7): a sum of positive terms where z is real, so that nothing cancels.
+    """
+    flow = phis[0]
+    if out.shape[0] == 4:  # of most methods: one pass
+        double_three(out[0], out[1], out[2], out[3], flow, phis[1], phis[2], phis[3])
+        return
+    scale = 1.0
+    for k in range(out.shape[0]):
+        row, own = out[k], phis[k]
+        for i in range(row.size):
+            row[i] = scale * flow[i] * own[i]
+        reciprocal = scale
+        for j in range(k, 0, -1):
+            term = phis[j]
+            for i in range(row.size):
+                row[i] += reciprocal * term[i]
+            reciprocal /= k - j + 1
+        scale *= 0.5
+
+
 @compiled
 def step_weights(
     eigenvalues: Any,
@@ -213,6 +263,7 @@ def step_weights(
     factors: Any,
     lengths: Any,
     highest: Any,
+    halves: Any,
     inverse: Any,
     reach: float,
     coefficients: Any,
@@ -221,11 +272,17 @@ def step_weights(
 
     `inverse` and `reach` are the constants of the phi kernel.
     """
+    firsts = np.zeros(lengths.size, np.int64)
     phis = np.empty((highest.sum() + highest.size, eigenvalues.size), eigenvalues.dtype)
     begin = 0
     for interval in range(lengths.size):
-        z = (lengths[interval] * h) * eigenvalues
-        phi_pass(z, inverse, reach, phis[begin : begin + highest[interval] + 1])
+        own = phis[begin : begin + highest[interval] + 1]
+        firsts[interval] = begin
+        half = halves[interval]
+        if half >= 0 and is_real(eigenvalues):
+            doubled(own, phis[firsts[half] : firsts[half] + own.shape[0]])
+        else:
+            phi_pass((lengths[interval] * h) * eigenvalues, inverse, reach, own)
         begin += highest[interval] + 1
     first = 0
     while first < terms.shape[0]:

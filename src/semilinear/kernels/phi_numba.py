@@ -59,7 +59,7 @@ def real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
     # Rows of one array would defeat the compiler's alias check, and the loops not vectorise.
     size = np.empty(BLOCK)
     near = np.empty(BLOCK)
-    divisor = np.empty(BLOCK)
+    reciprocal = np.empty(BLOCK)
     phi = np.empty(BLOCK)
     partial = np.empty(BLOCK)
     for start in range(0, z.size, BLOCK):
@@ -73,8 +73,8 @@ def real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
             is_near = not size[i] >= count
             any_near |= is_near
             near[i] = a if is_near else 0.0
-            # Not inf, so that the recurrence gives inf there, not inf/inf.
-            divisor[i] = min(a, LARGEST)
+            # Of no more than LARGEST, so that the recurrence gives inf at inf, not inf/inf.
+            reciprocal[i] = 1.0 / min(a, LARGEST)
             any_far |= bool((abs(a) > FARTHEST) & (abs(a) < BEYOND))
             phi[i] = exp(a)
         if any_far:
@@ -90,7 +90,7 @@ def real_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
             c = inverse[k - 1]
             row = out[k, start : start + BLOCK]
             for i in range(row.size):
-                phi[i] = (phi[i] - c) / divisor[i]
+                phi[i] = (phi[i] - c) * reciprocal[i]
                 if size[i] >= k:
                     row[i] = phi[i]
 

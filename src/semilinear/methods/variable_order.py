@@ -96,7 +96,8 @@ def _attempt(order: int, known: int, most: int) -> Step:
     ]
     kept = [BASE, *(slot(-q) for q in range(known + 1)), NEW, slot(1)]
     if order > 1:
-        rows += [_adams("P-", past[:-1]), _difference(LOWER, NEW, "P-")]
+        less = past[:-1]
+        rows += [_adams("P-", less), _adams("C-", (1, *less)), _difference(LOWER, "C-", "P-")]
         kept.append(LOWER)
     if order < min(most, known + 1):
         more = (*past, -order)

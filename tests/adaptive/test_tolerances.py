@@ -1,8 +1,7 @@
-"""Adaptive steps: the tolerance is kept, at the cost that the estimator's order says."""
+"""Adaptive steps: the tolerance is kept, whatever the linear part and the arrays are."""
 
 from __future__ import annotations
 
-import functools
 import importlib
 from dataclasses import replace
 from fractions import Fraction
@@ -11,63 +10,24 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
 import semilinear as sl
+from adaptive_runs import (
+    ADAPTIVE,
+    BLIND,
+    EXPOSING,
+    PAIRS,
+    STIFF,
+    adaptive,
+    autonomous,
+    each_method,
+    each_that_sees,
+    error,
+)
 from runs import LINEAR, each_linear, initial, is_complex, logistic
-from semilinear import Diagonal, Scalar, Solution, methods, problems, solve
-from semilinear.kernels import control
-from semilinear.methods import Tableau
+from semilinear import Diagonal, Scalar, Solution, problems, solve
 from semilinear.phi import phi
-from semilinear.problems import Problem
 from tolerances import assert_close, to_numpy
-
-ADAPTIVE: dict[str, methods.Method] = {
-    name: methods.get(name) for name, info in methods.names().items() if info.embedded_order
-}
-PAIRS = {name: pair for name, pair in ADAPTIVE.items() if isinstance(pair, Tableau)}
-BLIND = {"krogstad4"}
-"""Their estimates do not see N change with time: for autonomous problems only."""
-SEEING = [name for name in ADAPTIVE if name not in BLIND]
-STIFF = [name for name in SEEING if ADAPTIVE[name].stiff_order >= 3]
-EXPOSING = ["coupled", "complex_diagonal", "time_dependent", "dense"]
-each_method = pytest.mark.parametrize("name", ADAPTIVE)
-each_that_sees = pytest.mark.parametrize("name", SEEING)
-
-
-@functools.cache
-def autonomous() -> Problem:
-    """Two coupled entries, N without time."""
-
-    def nonlinear(t: float, y: Any) -> Any:
-        return np.stack([np.sin(3 * y[1]) - y[0] ** 2, 2 * y[0] * np.cos(y[1])])
-
-    rates, y0 = np.array([-1.0, -30.0]), np.array([1.0, -0.5])
-    exact = solve_ivp(
-        lambda t, y: rates * y + nonlinear(t, y), (0.0, 2.0), y0, "DOP853",
-        rtol=1e-13, atol=1e-14, dense_output=True,
-    ).sol  # fmt: skip
-    return Problem("autonomous", Diagonal(rates), nonlinear, (0.0, 2.0), y0, exact, "none")
-
-
-def problem_for(name: str) -> Problem:
-    return autonomous() if name in BLIND else problems.coupled()
-
-
-def adaptive(
-    problem: Problem, name: str | methods.Method, rtol: float, **options: Any
-) -> Solution:
-    p = problem
-    return solve(
-        p.linear, p.nonlinear, p.t_span, p.y0, method=name, rtol=rtol, atol=1e-3 * rtol, **options
-    )
-
-
-def error(problem: Problem, solution: Solution) -> float:
-    """Return the largest error at the end, relative to the state."""
-    exact = problem.exact(float(solution.t[-1]))
-    return float(np.abs(solution.y[..., -1] - exact).max() / np.abs(exact).max())
-
 
 # --- tolerances ---------------------------------------------------------------------------------
 
@@ -133,17 +93,16 @@ def test_the_controllers_take_different_steps() -> None:
 @pytest.mark.parametrize("name", STIFF)
 def test_stiff_problems(name: str, form: str) -> None:
     """What L does costs no steps: its largest rate times the longest step is far above 1."""
-    p = problems.hochbruck_ostermann(form=form, points=31)
-    stiffness = 4 * 32**2
-    for rtol in (1e-3, 1e-5):
+    p = problems.hochbruck_ostermann(form=form, points=15)
+    stiffness = 4 * 16**2
+    for rtol in (1e-3, 1e-4):
         s = adaptive(p, name, rtol)
         assert s.success
         assert error(p, s) <= rtol
-        assert np.diff(s.t).max() * stiffness > 5
+        assert np.diff(s.t).max() * stiffness > 3
     # Rates four times as large cost hardly more steps.
-    finer = problems.hochbruck_ostermann(form=form, points=63)
-    steps = [adaptive(q, name, 1e-4).stats["steps"] for q in (p, finer)]
-    assert steps[1] <= 1.5 * steps[0] + 2
+    finer = problems.hochbruck_ostermann(form=form, points=31)
+    assert adaptive(finer, name, 1e-4).stats["steps"] <= 1.5 * s.stats["steps"] + 2
 
 
 def test_a_lawson_method_needs_small_steps_there() -> None:
@@ -173,7 +132,7 @@ def test_absolute_tolerances_by_entry() -> None:
     def run(atol: Any) -> Solution:
         return solve(Scalar(-1.0), nonlinear, (0.0, 3.0), [1.0, 0.0], rtol=0, atol=atol)
 
-    coarse, one_fine, fine = run([1e-3, 1e-3]), run([1e-9, 1e3]), run(1e-9)
+    coarse, one_fine, fine = run([1e-3, 1e-3]), run([1e-7, 1e3]), run(1e-7)
     assert coarse.stats["steps"] < one_fine.stats["steps"] <= fine.stats["steps"]
     assert run([1e3, 1e-3]).stats["steps"] < coarse.stats["steps"]
 
@@ -268,7 +227,10 @@ def test_equal_members_of_a_batch_take_the_steps_of_one() -> None:
     """The norm, a mean, does not know of their number."""
     p = problems.coupled()
     batch = np.stack([p.y0, p.y0, p.y0])
-    one, three = (solve(p.linear, p.nonlinear, p.t_span, y, rtol=1e-6) for y in (p.y0, batch))
+    one, three = (
+        solve(p.linear, p.nonlinear, p.t_span, y, method="zoto_bowman43", rtol=1e-6)
+        for y in (p.y0, batch)
+    )
     # Lengths follow estimates, which are small differences: they keep half of the digits.
     assert three.t == pytest.approx(one.t, rel=1e-8)
     assert np.abs(three.y - np.stack([one.y] * 3)).max() <= 1e-8
@@ -312,94 +274,6 @@ def test_jax_arrays() -> None:
     assert mine.y.dtype == mine.sol(0.5).dtype == jnp.float32
     np.testing.assert_allclose(mine.y[:, -1], theirs.y[:, -1], rtol=1e-4)
     np.testing.assert_allclose(mine.sol(0.5), theirs.sol(0.5), rtol=1e-4)
-
-
-# --- steps --------------------------------------------------------------------------------------
-
-
-@each_method
-def test_evaluations_and_attempts_are_counted(name: str) -> None:
-    p, method = problem_for(name), ADAPTIVE[name]
-    t0, t1 = p.t_span
-    for options in ({}, {"first_step": t1}, {"t_eval": [t0, t1]}):
-        calls: list[float] = []
-
-        def counted(t: float, y: Any, calls: list[float] = calls) -> Any:
-            calls.append(t)
-            return p.nonlinear(t, y)
-
-        s = solve(p.linear, counted, p.t_span, p.y0, method=method, rtol=1e-5, **options)
-        assert s.nfev == len(calls)
-        assert t0 <= min(calls) <= max(calls) <= t1
-        steps, attempts = s.stats["steps"], s.stats["steps"] + s.stats["rejected"]
-        if isinstance(method, Tableau):
-            per_attempt, ends = method.evaluations - 1, not method.estimate_reads_end
-            per_attempt += not ends
-        else:
-            per_attempt, ends = 1, method.mode == "PECE"
-        # N at t0, the trial step, all attempts, N at the ends of steps, a look at time.
-        trial = "first_step" not in options
-        look = 2 * (name in BLIND)
-        assert s.nfev == 1 + trial + attempts * per_attempt + ends * steps + look
-        assert trial or s.stats["rejected"] > 0
-
-
-@each_that_sees
-@pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0), (1e6, 1e6 + 3.0), (-0.1, 0.2)], ids=str)
-def test_the_end_is_hit_and_never_passed(name: str, span: tuple[float, float]) -> None:
-    asked: list[float] = []
-
-    def nonlinear(t: float, y: Any) -> Any:
-        asked.append(t)
-        return np.cos(t) * y
-
-    for rtol in (1e-2, 1e-4, 1e-6):
-        s = solve(Scalar(-1.0), nonlinear, span, [1.0], method=name, rtol=rtol)
-        assert (s.t[0], s.t[-1]) == span
-        steps = np.abs(np.diff(s.t))
-        # The last steps share what is left, an attempt given up leaves a tenth: no tiny rest.
-        assert steps[-1] >= 0.1 * steps[-2:].max()
-    assert min(span) <= min(asked) <= max(asked) <= max(span)
-
-
-def test_first_and_longest_step() -> None:
-    p = problems.coupled()
-    for name in ("zoto_bowman43", "etdpec"):
-        s = adaptive(p, name, 1e-4, first_step=1e-3, max_step=0.02)
-        assert s.t[1] == 1e-3
-        assert s.t[2] <= 1e-3 * (1 + control.MOST)
-        assert np.diff(s.t).max() <= 0.02 * (1 + 1e-9)
-        assert np.diff(adaptive(p, name, 1e-4).t).max() > 0.05
-    # Without any error to fear the steps are as long as they may be.
-    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], max_step=0.125)
-    assert s.t[-2] - s.t[-3] == pytest.approx(0.125)
-    assert s.y[0, -1] == pytest.approx(np.exp(-1.0), rel=1e-14)
-
-
-def test_a_first_step_that_is_too_long_is_given_up() -> None:
-    p = problems.coupled()
-    s = adaptive(p, "zoto_bowman43", 1e-6, first_step=1.0)
-    assert s.stats["rejected"] > 0
-    assert s.t[1] < 0.5
-    assert error(p, s) <= 1e-6
-
-
-def test_the_default_is_a_stiff_pair() -> None:
-    s = solve(Diagonal([-1.0, -1e3]), lambda t, y: np.cos(y), (0, 1), [1.0, 1.0])
-    info = methods.info(s.stats["method"])
-    assert info.stiff_order >= 3
-    assert info.embedded_order
-
-
-def test_methods_without_an_estimate_are_refused() -> None:
-    with pytest.raises(sl.InvalidArgument, match=r"^method='luan4' has no estimate .*krogstad4"):
-        solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], method="luan4")
-
-
-def test_options_of_adaptive_steps_do_not_go_with_a_grid() -> None:
-    for option in ({"rtol": 1e-3}, {"atol": 1e-3}, {"first_step": 0.1}, {"max_step": 0.5}):
-        with pytest.raises(sl.InvalidArgument, match=f"^{next(iter(option))} belong.* to adaptive"):
-            solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], steps=4, **option)
 
 
 # --- would these tests notice? ------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""What all compiled loops share: the arrays of a run, and the host's side of adaptive steps.
+
+The host makes tables of a method and arrays of a run, calls a loop of `kernels`, and shows what it
+has saved to the recorder. Steps, coefficients and errors are those of the other engines.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from semilinear.adaptive import AdaptiveCourse
+from semilinear.adaptive.course import UNDERFLOW
+from semilinear.course import overflowed
+from semilinear.engines.base import Engine
+from semilinear.output import Recorder
+from semilinear.propagators import Diagonal, Propagator, Scalar
+
+CHUNK = 4 * 2**20
+"""Bytes of grid points that the loop saves before the host looks at them."""
+
+WIDTH = 256
+"""Entries that coefficients have at least, where the state has as many; fewer are repeated."""
+
+
+def is_compiled_function(nonlinear: Any) -> bool:
+    """Tell whether a nonlinear term is compiled by Numba and has the form N(t, u, out)."""
+    if not type(nonlinear).__module__.startswith("numba."):
+        return False
+    return hasattr(nonlinear, "py_func") and nonlinear.py_func.__code__.co_argcount >= 3
+
+
+def returning(nonlinear: Callable[..., None]) -> Callable[..., Any]:
+    """Return ``N(t, y)`` with a result of its own, from ``N(t, u, out)``."""
+
+    def evaluate(t: float, y: Any, *args: Any) -> Any:
+        out = np.empty_like(y)
+        nonlinear(t, y, out, *args)
+        return out
+
+    return evaluate
+
+
+class LoopEngine(Engine):
+    """The arrays of a run: states flat, coefficients as long as what they vary over.
+
+    The loops multiply values of N by B once, so that coefficients stay real where rates are.
+    """
+
+    def __init__(
+        self,
+        linear: Propagator,
+        nonlinear: Callable[..., None],
+        args: tuple[Any, ...],
+        y: np.ndarray,
+    ) -> None:
+        rates, weight, bare = _taken_apart(linear)
+        super().__init__(bare, returning(nonlinear), args)
+        from semilinear.kernels import march
+
+        self.march = march
+        self.shape, self.dtype, self.size = y.shape, y.dtype, y.size
+        self.function = march.as_function(nonlinear, y.shape, y.dtype, args)
+        self.matrices = linear.form == "matrix"
+        self.trailing = y.shape[-1:] * 2 if self.matrices else _trailing(y.shape, rates, weight)
+        self.width = prod(self.trailing)
+        self.rates = np.empty(0) if rates is None else self.spread(rates)
+        self.weight = np.empty(0, self.dtype)
+        if weight is not None:
+            self.weight = self.spread(weight).astype(self.dtype)
+        complex_rates = rates is None or np.iscomplexobj(rates)
+        self.kind = self.dtype if complex_rates else np.empty(0, self.dtype).real.dtype
+        self.counts = np.array([0, 0, 0, -1, 0, 0, 0, 0, 0])
+        self.numbers = np.zeros(7)
+
+    def slope(self, y: Any, t: float) -> Any:
+        return self.weighted(self.evaluate(y, t))
+
+    def weighted(self, values: np.ndarray) -> np.ndarray:
+        """Multiply values of N by B in place: the loop keeps them so."""
+        if self.weight.size:
+            rows = values.reshape(-1, self.weight.size)
+            rows *= self.weight
+        return values
+
+    def spread(self, values: Any) -> np.ndarray:
+        """Return values flat, as long as coefficients are."""
+        array = np.asarray(values)
+        own = array.reshape(array.shape[max(0, array.ndim - len(self.trailing)) :])
+        return np.ascontiguousarray(np.broadcast_to(own, self.trailing)).reshape(-1)
+
+    def call(self, loop: Any, *arguments: Any) -> int:
+        """Run a loop until it returns, and say why it did."""
+        march = self.march
+        before = int(self.counts[march.EVALUATIONS])
+        outcome: int = march.call(
+            loop, self.function, self.dtype, *arguments, self.counts, self.numbers
+        )
+        self.evaluations += int(self.counts[march.EVALUATIONS]) - before
+        self.steps = int(self.counts[march.STEP])
+        self.rejected = int(self.counts[march.REJECTED])
+        return outcome
+
+    def shaped(self, saved: np.ndarray, number: int) -> np.ndarray:
+        """Return a grid point that the loop has saved."""
+        return np.asarray(saved[number].reshape(self.shape))
+
+
+class AdaptiveLoopEngine(LoopEngine):
+    """Adaptive steps: a course makes the beginning, a loop the rest."""
+
+    def __init__(
+        self,
+        course: AdaptiveCourse,
+        nonlinear: Callable[..., None],
+        args: tuple[Any, ...],
+        y: np.ndarray,
+    ) -> None:
+        super().__init__(course.linear, nonlinear, args, y)
+        self.course = course
+        atol = np.asarray(course.controller.atol, dtype=float)
+        self.atol = (np.broadcast_to(atol, y.shape) if atol.ndim else atol).reshape(-1)
+
+    @abstractmethod
+    def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
+        """Take up the state and (weighted) N at t0, both flat."""
+
+    @abstractmethod
+    def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
+        """Run the loop until it returns."""
+
+    @abstractmethod
+    def base(self) -> np.ndarray:
+        """Return the last state that was reached, flat."""
+
+    @abstractmethod
+    def explain_attempt(self) -> ArithmeticError | None:
+        """Return the error for values that are not finite in the last attempt, if any are."""
+
+    def run(self, y: Any, recorder: Recorder) -> None:
+        march, course = self.march, self.course
+        self._first_step(y)
+        slope = self.slope_at_start
+        go_on = recorder.point(course.t0, y, slope.copy().reshape(self.shape))
+        room = 1 if recorder.callback or recorder.events else 64
+        keep, outcome = recorder.sees_all, march.FULL
+        while outcome != march.DONE and go_on:
+            saved = np.empty((room if keep else 0, self.size), self.dtype)
+            slopes = np.empty(saved.shape if recorder.needs_slopes else (0, self.size), self.dtype)
+            times = np.empty(room)
+            outcome = self.advance(keep, saved, slopes, times)
+            for i in range(int(self.counts[march.SAVED])):
+                slope = self.shaped(slopes, i) if len(slopes) else slope
+                go_on = go_on and recorder.point(float(times[i]), self.shaped(saved, i), slope)
+            room = min(2 * room, max(64, CHUNK // max(1, y.nbytes))) if room > 1 else 1
+            if outcome == march.SHORT and go_on:
+                bad = self.explain_attempt()
+                self.failure = UNDERFLOW if bad is None else str(bad)
+                break
+            if outcome == march.BAD and go_on:
+                raise self.explain_attempt() or overflowed(f"t = {self.numbers[march.T]:.9g}")
+        if not keep:
+            t = float(self.numbers[march.T])
+            recorder.point(t, self.base().reshape(self.shape), None)
+
+    def _first_step(self, y: Any) -> None:
+        """Take N at t0 and the length of the first step from the course."""
+        state = self.course.start(y)
+        while state.cursor.at != "stage":
+            state = self.course.advance(state, self.evaluate(state.x, state.t))
+        newest = np.array(state.slot(self.course.newest)).reshape(-1)
+        self.slope_at_start = self.weighted(newest)
+        march = self.march
+        self.numbers[[march.T, march.H]] = self.course.t0, state.cursor.h
+        self.numbers[[march.LAST, march.BEFORE, march.EARLIER]] = 1.0
+        self.begin(y.reshape(-1), self.slope_at_start)
+
+
+def _taken_apart(
+    linear: Propagator,
+) -> tuple[np.ndarray | None, np.ndarray | None, Propagator]:
+    """Return constant rates, weight (None for 1), and the propagator without that weight.
+
+    The loop multiplies values of N by B, so that coefficients stay real where rates are.
+    """
+    if isinstance(linear, Diagonal):
+        weight = linear.weight if linear.weighted else None
+        return linear.eigenvalues, weight, Diagonal(linear.eigenvalues)
+    if isinstance(linear, Scalar) and linear.constant:
+        weight = None if linear.weight == 1.0 else np.asarray(linear.weight)
+        return np.asarray(linear.rate), weight, Scalar(linear.rate)
+    return None, None, linear
+
+
+def _trailing(shape: tuple[int, ...], *values: np.ndarray | None) -> tuple[int, ...]:
+    """Return the shape of coefficients: as many trailing axes as values have, or WIDTH entries."""
+    found = [v.shape for v in values if v is not None]
+    axes = max(
+        (len(s) - next((i for i, n in enumerate(s) if n > 1), len(s)) for s in found), default=0
+    )
+    while axes < len(shape) and prod(shape[len(shape) - axes :]) < WIDTH:
+        axes += 1
+    return shape[len(shape) - axes :]

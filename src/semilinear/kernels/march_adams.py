@@ -1,0 +1,253 @@
+"""The compiled loop of variable-order exponential Adams pairs, in Newton's form.
+
+With theta = (s - t_n) / h and the grid points theta_0 = 0 > theta_1 > ..., let
+``w_k = prod_{l<k} (theta - theta_l)``, ``I_k = int_0^1 e^{(1-theta)z} w_k dtheta`` and d_k the
+divided differences of N at theta_0 .. theta_k. The predictor of order q is
+``e^z y + h sum_{k<q} I_k d_k``; with the value at the predicted state the differences become
+d*_k, and ``h I_q d*_q`` is what the corrector adds, and the estimate of the error. The differences
+d* are those of the next step: a step costs one pass for each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from semilinear.kernels import control
+from semilinear.kernels._jit import compiled, contracted
+from semilinear.kernels.march import (
+    DONE,
+    EVALUATIONS,
+    FULL,
+    REFUSED,
+    REJECTED,
+    SAVED,
+    SHORT,
+    STEP,
+    H,
+    T,
+    is_too_short,
+    next_length,
+    retry_factor,
+)
+from semilinear.kernels.march_passes import (
+    add_one,
+    error_norm,
+    is_finite,
+    phi_pass,
+    times,
+    weighted,
+)
+
+ORDER, KNOWN, CURRENT = 6, 7, 8
+"""Further places of the integers of a run: order; past values of N; which table of differences
+belongs to the base state."""
+
+UNIT = 6
+"""Further place of the numbers: the length in which divided differences count times."""
+
+next_order = compiled(control.next_order)
+
+
+@compiled
+def newton_weights(
+    phis: Any, h: float, unit: float, past: Any, base: float, count: int, coefficients: Any
+) -> None:
+    """Write e^z to row 0 and ``h (h/unit)^k I_k`` to row k + 1, k < count."""
+    for i in range(phis.shape[1]):
+        coefficients[0, i] = phis[0, i]
+    polynomial = np.zeros(count + 1)
+    polynomial[0] = 1.0
+    scale = h
+    for k in range(count):
+        out = coefficients[k + 1]
+        factorial = 1.0
+        for m in range(k + 1):
+            factorial *= max(m, 1)
+            factor = scale * factorial * polynomial[m]
+            phi = phis[m + 1]
+            if m == 0:
+                for i in range(out.size):
+                    out[i] = factor * phi[i]
+            else:
+                for i in range(out.size):
+                    out[i] += factor * phi[i]
+        theta = 0.0 if k == 0 else (past[k - 1] - base) / h
+        for m in range(k + 1, 0, -1):
+            polynomial[m] = polynomial[m - 1] - theta * polynomial[m]
+        polynomial[0] *= -theta
+        scale *= h / unit
+
+
+@contracted
+def difference(out: Any, one: Any, other: Any, factor: float) -> None:
+    """Write ``out = factor (one - other)``."""
+    for i in range(out.size):
+        out[i] = times(factor, one[i] - other[i])
+
+
+@compiled
+def spread_put(out: Any, coefficient: Any, x: Any) -> None:
+    """Write ``out = coefficient x``, the coefficient repeated along the state."""
+    for begin in range(0, out.size, coefficient.size):
+        part, own = out[begin : begin + coefficient.size], x[begin : begin + coefficient.size]
+        for i in range(part.size):
+            part[i] = times(coefficient[i], own[i])
+
+
+@compiled
+def spread_add(out: Any, coefficient: Any, x: Any) -> None:
+    """Add ``coefficient x``, the coefficient repeated along the state."""
+    for begin in range(0, out.size, coefficient.size):
+        end = begin + coefficient.size
+        add_one(out[begin:end], coefficient, x[begin:end])
+
+
+@compiled
+def update_differences(
+    table: Any, before: Any, new: float, base: float, past: Any, unit: float, count: int
+) -> None:
+    """Fill rows 1 .. count of a table whose row 0 holds N at time `new`."""
+    for k in range(1, count + 1):
+        since = base if k == 1 else past[k - 2]
+        difference(table[k], table[k - 1], before[k - 1], unit / (new - since))
+
+
+@compiled
+def estimate(
+    space: Any, coefficient: Any, values: Any, y: Any, new: Any, rtol: float, atol: Any
+) -> float:
+    """Return the norm of ``coefficient values`` in units of the tolerance."""
+    spread_put(space, coefficient, values)
+    return error_norm(space, y, new, rtol, atol)
+
+
+def adams_loop(
+    function: Any,
+    inverse: Any,
+    reach: float,
+    eigenvalues: Any,
+    weight: Any,
+    coefficients: Any,
+    phis: Any,
+    states: Any,
+    differences: Any,
+    past: Any,
+    end: float,
+    again: bool,
+    most: int,
+    settings: Any,
+    atol: Any,
+    keep: bool,
+    saved: Any,
+    slopes: Any,
+    grid: Any,
+    counts: Any,
+    numbers: Any,
+) -> int:
+    """Make adaptive steps of variable order; return DONE, FULL or SHORT.
+
+    Parameters
+    ----------
+    function
+        N(t, u, out).
+    inverse, reach
+        Constants of the phi kernel.
+    eigenvalues, weight
+        lambda and B, flat, of a length that divides the state's; B empty for 1.
+    coefficients, phis
+        Work space of (most + 3) and (most + 4) rows, as long as lambda.
+    states
+        (base state, its successor, work space); `differences`: two tables of (most + 2) rows.
+    past
+        Times of the past values of N, the newest first, room for `most`.
+    end, again, most
+        Where the run ends; whether the corrected state is evaluated again; highest order.
+    settings
+        (longest step, rtol).
+    atol, keep, saved, slopes, grid, counts, numbers
+        As for `march.adaptive_loop`; N at the base state is row 0 of the current table.
+    """
+    longest, rtol = settings[0], settings[1]
+    sign = 1.0 if end > numbers[T] else -1.0
+    unit, loaded, loaded_count = numbers[UNIT], 0.0, 0
+    spacing = np.zeros(past.size)
+    counts[SAVED] = 0
+    while numbers[T] != end:
+        if counts[SAVED] == grid.size:
+            return FULL
+        t, h, order, known = numbers[T], numbers[H], counts[ORDER], counts[KNOWN]
+        current, other = differences[counts[CURRENT]], differences[1 - counts[CURRENT]]
+        y, new, space = states[0], states[1], states[2]
+        after = t + h
+        if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(after))):
+            after = end
+        top = min(order + 1, known + 1, most)
+        if h != loaded:
+            phi_pass(h * eigenvalues, inverse, reach, phis)
+        same = h == loaded and top + 1 <= loaded_count
+        for q in range(top):
+            same = same and abs(t - past[q] - spacing[q]) <= 1e-12 * abs(h)
+        if not same:
+            newton_weights(phis, h, unit, past, t, top + 1, coefficients)
+            loaded, loaded_count = h, top + 1
+            for q in range(top):
+                spacing[q] = t - past[q]
+        spread_put(new, coefficients[0], y)
+        for k in range(order):
+            spread_add(new, coefficients[k + 1], current[k])
+        function(after, new, other[0])
+        weighted(other[0], weight)
+        counts[EVALUATIONS] += 1
+        update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
+        spread_add(new, coefficients[order + 1], other[order])
+        error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)
+        lower = -1.0
+        if order > 1:
+            lower = estimate(space, coefficients[order], other[order - 1], y, new, rtol, atol)
+        finite = is_finite(other[0])
+        if not error <= 1.0 or not finite:
+            counts[REJECTED] += 1
+            counts[REFUSED] = 1
+            if order > 1 and lower < error:
+                counts[ORDER], error = order - 1, lower
+            h *= retry_factor(error if finite else np.inf, 1.0 / (counts[ORDER] + 1))
+            if is_too_short(t, h):
+                return SHORT
+            numbers[H] = h
+            continue
+        higher = -1.0
+        if order < min(most, known + 1):
+            higher = estimate(space, coefficients[order + 2], other[order + 1], y, new, rtol, atol)
+        counts[ORDER], factor = next_order(error, lower, higher, order)
+        if again:
+            function(after, new, other[0])
+            weighted(other[0], weight)
+            counts[EVALUATIONS] += 1
+            if not is_finite(other[0]):
+                return SHORT
+            update_differences(other, current, after, t, past, unit, min(known + 1, most))
+        if counts[REFUSED]:
+            factor = min(1.0, factor)
+            counts[REFUSED] = 0
+        for q in range(past.size - 1, 0, -1):
+            past[q] = past[q - 1]
+        past[0] = t
+        counts[KNOWN] = min(known + 1, most)
+        counts[CURRENT] = 1 - counts[CURRENT]
+        for i in range(y.size):
+            y[i] = new[i]
+        numbers[T] = after
+        counts[STEP] += 1
+        if after != end:
+            numbers[H] = sign * next_length(abs(end - after), factor * abs(h), longest)
+        if keep:
+            saved[counts[SAVED]] = y
+            if slopes.shape[0]:
+                slopes[counts[SAVED]] = other[0]
+            grid[counts[SAVED]] = after
+            counts[SAVED] += 1
+        if after != end and is_too_short(after, numbers[H]):
+            return SHORT
+    return DONE
