@@ -143,7 +143,7 @@ def test_polynomials_notice_every_wrong_lagrange_weight(
     method: Multistep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test of the test: one weight too large by 1/97, or taken for its neighbour."""
-    right = coefficients._weights_by_count
+    right = coefficients.weights_by_count
     count = method.past + (method.mode != "P")
 
     def error(degree: int) -> float:
@@ -165,9 +165,9 @@ def test_polynomials_notice_every_wrong_lagrange_weight(
                 weights[a], weights[b] = weights[b], weights[a]
             return [*fewer, weights]
 
-        monkeypatch.setattr(coefficients, "_weights_by_count", slipped)
+        monkeypatch.setattr(coefficients, "weights_by_count", slipped)
         assert error(0) > 1e-6
-        monkeypatch.setattr(coefficients, "_weights_by_count", swapped)
+        monkeypatch.setattr(coefficients, "weights_by_count", swapped)
         assert count == 1 or error(1) > 1e-6
     monkeypatch.undo()
     assert error(min(1, count - 1)) < 1e-12

@@ -12,7 +12,7 @@ from semilinear import methods
 from semilinear.adaptive import make_controller
 from semilinear.arguments import checked_linear, checked_span, initial_state
 from semilinear.choice import choose_method
-from semilinear.engines import make_engine, plan_of
+from semilinear.engines import Engine, make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.methods import Method
 from semilinear.output import Recorder, Solution, make_solution, parse_events
@@ -183,29 +183,37 @@ def solve(
         norm=None if control is None else control.norm,
     )
 
-    def solution(error: NonFiniteError | None = None) -> Solution:
-        failure = engine.failure if error is None else str(error)
-        stats = {
-            "method": chosen.name,
-            "order": chosen.order,
-            "steps": engine.steps,
-            "rejected": engine.rejected,
-            "seconds": perf_counter() - begun,
-        }
-        return make_solution(
-            recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats
-        )
-
+    failed: NonFiniteError | None = None
     with bar:
         try:
             engine.run(y, recorder)
         except NonFiniteError as error:
-            reached = solution(error)
-            if fixed or engine.steps == 0:
-                error.solution = reached
-                raise
-            return reached
-    return solution()
+            failed = error
+    solution = _solution(recorder, engine, y, chosen, perf_counter() - begun, failed)
+    if failed is not None and (fixed or engine.steps == 0):
+        failed.solution = solution
+        raise failed
+    return solution
+
+
+def _solution(
+    recorder: Recorder,
+    engine: Engine,
+    y: Any,
+    method: Method,
+    seconds: float,
+    failed: NonFiniteError | None,
+) -> Solution:
+    """Return what a run has left behind."""
+    stats = {
+        "method": method.name,
+        "order": method.order,
+        "steps": engine.steps,
+        "rejected": engine.rejected,
+        "seconds": seconds,
+    }
+    failure = engine.failure if failed is None else str(failed)
+    return make_solution(recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats)
 
 
 def _refuse_adaptive(*, max_step: float, **options: Any) -> None:

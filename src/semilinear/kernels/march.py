@@ -17,14 +17,8 @@ from numba.extending import register_jitable
 
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, compiled_for
-from semilinear.kernels.march_passes import (
-    carry,
-    error_norm,
-    is_finite,
-    run_rows,
-    step_weights,
-    weighted,
-)
+from semilinear.kernels.march_passes import carry, error_norm, is_finite, run_rows, weighted
+from semilinear.kernels.march_weights import step_weights
 from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
 
 DONE, FULL, NEED, BAD, SHORT = 0, 1, 2, 3, 4
@@ -52,6 +46,50 @@ step_factor = compiled(control.step_factor)
 retry_factor = compiled(control.retry_factor)
 next_length = compiled(control.next_length)
 is_too_short = compiled(control.is_too_short)
+
+
+@compiled
+def snapped(t: float, end: float) -> float:
+    """Return t, or the end of the run if t is that to rounding."""
+    return end if abs(end - t) <= 8.0 * np.spacing(max(abs(end), abs(t))) else t
+
+
+@compiled
+def refused(counts: Any, numbers: Any, h: float) -> bool:
+    """Take up a shorter step after an attempt that is refused; tell whether it is too short."""
+    counts[REJECTED] += 1
+    counts[REFUSED] = 1
+    if is_too_short(numbers[T], h):
+        return True
+    numbers[H] = h
+    return False
+
+
+@compiled
+def accepted(
+    counts: Any, numbers: Any, t: float, end: float, factor: float, longest: float
+) -> bool:
+    """Move on to t after an attempt that is taken; tell whether the next step is too short."""
+    if counts[REFUSED]:
+        factor = min(1.0, factor)
+        counts[REFUSED] = 0
+    numbers[T] = t
+    counts[STEP] += 1
+    if t == end:
+        return False
+    h = next_length(abs(end - t), factor * abs(numbers[H]), longest)
+    numbers[H] = h if end > t else -h
+    return is_too_short(t, h)
+
+
+@compiled
+def save(counts: Any, t: float, y: Any, slope: Any, saved: Any, slopes: Any, times: Any) -> None:
+    """Keep a grid point."""
+    saved[counts[SAVED]] = y
+    if slopes.shape[0]:
+        slopes[counts[SAVED]] = slope
+    times[counts[SAVED]] = t
+    counts[SAVED] += 1
 
 
 def fixed_loop(
@@ -111,10 +149,7 @@ def fixed_loop(
         if counts[LOADED] != kinds[n]:
             if eigenvalues.size == 0:
                 return NEED
-            step_weights(
-                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], tables[9], reach,
-                coefficients,
-            )  # fmt: skip
+            step_weights(eigenvalues, h, tables, reach, coefficients)
             counts[LOADED] = kinds[n]
         program = programs[n]
         counts[EVALUATIONS] += run_rows(
@@ -175,7 +210,6 @@ def adaptive_loop(
     """
     rows, sources, fractions = tables[0], tables[1], tables[2]
     exponent, longest, rtol = settings[0], settings[4], settings[5]
-    sign = 1.0 if end > numbers[T] else -1.0
     counts[SAVED] = 0
     while numbers[T] != end:
         if counts[SAVED] == times.size:
@@ -184,15 +218,10 @@ def adaptive_loop(
         if counts[LOADED] < 0 or numbers[LOADED_H] != h:
             if eigenvalues.size == 0:
                 return NEED
-            step_weights(
-                eigenvalues, h, tables[4], tables[5], tables[6], tables[7], tables[8], tables[9], reach,
-                coefficients,
-            )  # fmt: skip
+            step_weights(eigenvalues, h, tables, reach, coefficients)
             counts[LOADED] = 0
             numbers[LOADED_H] = h
-        after = t + h
-        if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(after))):
-            after = end
+        after = snapped(t + h, end)
         counts[EVALUATIONS] += run_rows(
             function, t, h, after, rows, sources, fractions,
             coefficients, matrices, weight, buffers, where,
@@ -200,12 +229,8 @@ def adaptive_loop(
         y, new = buffers[where[BASE]], buffers[where[NEW]]
         error = error_norm(buffers[where[ERROR]], y, new, rtol, atol)
         if not error <= 1.0:
-            counts[REJECTED] += 1
-            counts[REFUSED] = 1
-            h *= retry_factor(error, exponent)
-            if is_too_short(t, h):
+            if refused(counts, numbers, h * retry_factor(error, exponent)):
                 return SHORT
-            numbers[H] = h
             continue
         if not reads_end:
             first = buffers[where[FIRST]]
@@ -223,22 +248,11 @@ def adaptive_loop(
             error, numbers[BEFORE], numbers[EARLIER], exponent,
             settings[1], settings[2], settings[3],
         )  # fmt: skip
-        if counts[REFUSED]:
-            factor = min(1.0, factor)
-            counts[REFUSED] = 0
-        numbers[T] = after
-        counts[STEP] += 1
         if settings[6] == 0.0:
             counts[LOADED] = -1
-        if after != end:
-            numbers[H] = sign * next_length(abs(end - after), factor * abs(h), longest)
-        short = after != end and is_too_short(after, numbers[H])
+        short = accepted(counts, numbers, after, end, factor, longest)
         if keep:
-            saved[counts[SAVED]] = new
-            if slopes.shape[0]:
-                slopes[counts[SAVED]] = buffers[where[FIRST]]
-            times[counts[SAVED]] = after
-            counts[SAVED] += 1
+            save(counts, after, new, buffers[where[FIRST]], saved, slopes, times)
         if short:
             return SHORT
     return DONE

@@ -20,25 +20,24 @@ from semilinear.kernels.march import (
     DONE,
     EVALUATIONS,
     FULL,
-    REFUSED,
-    REJECTED,
     SAVED,
     SHORT,
-    STEP,
     H,
     T,
-    is_too_short,
-    next_length,
+    accepted,
+    refused,
     retry_factor,
+    save,
+    snapped,
 )
 from semilinear.kernels.march_passes import (
     add_one,
     error_norm,
     is_finite,
-    phi_pass,
     times,
     weighted,
 )
+from semilinear.kernels.march_weights import phi_pass
 
 ORDER, KNOWN, CURRENT = 6, 7, 8
 """Further places of the integers of a run: order; past values of N; which table of differences
@@ -123,6 +122,30 @@ def estimate(
     return error_norm(space, y, new, rtol, atol)
 
 
+@compiled
+def has_changed(loaded: Any, h: float, t: float, past: Any, top: int) -> bool:
+    """Tell whether a step needs other weights than those made last, and note that it has them.
+
+    `loaded` holds h, the number of weights and the distances of the past points.
+    """
+    same = h == loaded[0] and top + 1 <= loaded[1]
+    for q in range(top - 1):
+        same = same and abs(t - past[q] - loaded[q + 2]) <= 1e-12 * abs(h)
+    if not same:
+        loaded[0], loaded[1] = h, top + 1
+        for q in range(top - 1):
+            loaded[q + 2] = t - past[q]
+    return not same
+
+
+@compiled
+def shift(past: Any, t: float) -> None:
+    """Make t the newest of the past times."""
+    for q in range(past.size - 1, 0, -1):
+        past[q] = past[q - 1]
+    past[0] = t
+
+
 def adams_loop(
     function: Any,
     inverse: Any,
@@ -170,9 +193,8 @@ def adams_loop(
         As for `march.adaptive_loop`; N at the base state is row 0 of the current table.
     """
     longest, rtol = settings[0], settings[1]
-    sign = 1.0 if end > numbers[T] else -1.0
-    unit, loaded, loaded_count = numbers[UNIT], 0.0, 0
-    spacing = np.zeros(past.size)
+    unit = numbers[UNIT]
+    loaded = np.zeros(past.size + 2)
     counts[SAVED] = 0
     while numbers[T] != end:
         if counts[SAVED] == grid.size:
@@ -180,20 +202,12 @@ def adams_loop(
         t, h, order, known = numbers[T], numbers[H], counts[ORDER], counts[KNOWN]
         current, other = differences[counts[CURRENT]], differences[1 - counts[CURRENT]]
         y, new, space = states[0], states[1], states[2]
-        after = t + h
-        if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(after))):
-            after = end
+        after = snapped(t + h, end)
         top = min(order + 1, known + 1, most)
-        if h != loaded:
+        if h != loaded[0]:
             phi_pass(h * eigenvalues, inverse, reach, phis)
-        same = h == loaded and top + 1 <= loaded_count
-        for q in range(top):
-            same = same and abs(t - past[q] - spacing[q]) <= 1e-12 * abs(h)
-        if not same:
+        if has_changed(loaded, h, t, past, top):
             newton_weights(phis, h, unit, past, t, top + 1, coefficients)
-            loaded, loaded_count = h, top + 1
-            for q in range(top):
-                spacing[q] = t - past[q]
         spread_put(new, coefficients[0], y)
         for k in range(order):
             spread_add(new, coefficients[k + 1], current[k])
@@ -208,14 +222,11 @@ def adams_loop(
             lower = estimate(space, coefficients[order], other[order - 1], y, new, rtol, atol)
         finite = is_finite(other[0])
         if not error <= 1.0 or not finite:
-            counts[REJECTED] += 1
-            counts[REFUSED] = 1
             if order > 1 and lower < error:
                 counts[ORDER], error = order - 1, lower
-            h *= retry_factor(error if finite else np.inf, 1.0 / (counts[ORDER] + 1))
-            if is_too_short(t, h):
+            factor = retry_factor(error if finite else np.inf, 1.0 / (counts[ORDER] + 1))
+            if refused(counts, numbers, h * factor):
                 return SHORT
-            numbers[H] = h
             continue
         higher = -1.0
         if order < min(most, known + 1):
@@ -228,26 +239,13 @@ def adams_loop(
             if not is_finite(other[0]):
                 return SHORT
             update_differences(other, current, after, t, past, unit, min(known + 1, most))
-        if counts[REFUSED]:
-            factor = min(1.0, factor)
-            counts[REFUSED] = 0
-        for q in range(past.size - 1, 0, -1):
-            past[q] = past[q - 1]
-        past[0] = t
+        shift(past, t)
         counts[KNOWN] = min(known + 1, most)
         counts[CURRENT] = 1 - counts[CURRENT]
-        for i in range(y.size):
-            y[i] = new[i]
-        numbers[T] = after
-        counts[STEP] += 1
-        if after != end:
-            numbers[H] = sign * next_length(abs(end - after), factor * abs(h), longest)
+        y[:] = new
+        short = accepted(counts, numbers, after, end, factor, longest)
         if keep:
-            saved[counts[SAVED]] = y
-            if slopes.shape[0]:
-                slopes[counts[SAVED]] = other[0]
-            grid[counts[SAVED]] = after
-            counts[SAVED] += 1
-        if after != end and is_too_short(after, numbers[H]):
+            save(counts, after, y, other[0], saved, slopes, grid)
+        if short:
             return SHORT
     return DONE
