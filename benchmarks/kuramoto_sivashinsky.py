@@ -20,13 +20,23 @@ if hasattr(os, "sched_setaffinity"):  # before JAX is, which takes a thread for 
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
-import numba
 import numpy as np
+from _ks_runs import (
+    Run,
+    by_hand,
+    eight,
+    eight_fftw,
+    exponax,
+    fftw_square,
+    rkstiff,
+    rocket_transforms,
+    solving,
+    square,
+)
 from _timing import (
     Measure,
     Rounds,
@@ -39,12 +49,10 @@ from _timing import (
     write_json,
 )
 
-import semilinear as sl
 from semilinear.kernels.fft import real_fft
 from semilinear.problems import Problem, kuramoto_sivashinsky
 
 SIZES = (256, 1024, 8192)
-H = 0.01
 CHECKED = 100
 """Steps after which results are compared."""
 AGREEMENT = 1e-10
@@ -61,176 +69,10 @@ NEEDS = {
 TO_FLOOR = {256: 2.6, 1024: 2.4, 8192: 2.0}
 TO_FLOOR_BY_FFTW = {1024: 1.9, 8192: 1.5}
 
-Run = Callable[[int], np.ndarray]
-"""From y0, the state after so many steps of length H."""
-
 
 def installed(name: str) -> bool:
     """Tell whether what a task needs is there."""
     return name not in NEEDS or find_spec(NEEDS[name]) is not None
-
-
-def rocket_transforms(n: int) -> tuple[Any, Any]:
-    """Return rocket-fft's transforms in the form of `real_fft`."""
-    import rocket_fft
-
-    r2c, c2r, axes, factor = rocket_fft.r2c, rocket_fft.c2r, np.arange(1), 1.0 / n
-
-    @numba.njit(nogil=True)
-    def rfft(x, out):
-        r2c(x, out, axes, True, 1.0, 1)
-
-    @numba.njit(nogil=True)
-    def irfft(u, out):
-        c2r(u, out, axes, False, factor, 1)
-
-    return rfft, irfft
-
-
-def square(n: int, transforms: tuple[Any, Any]) -> Any:
-    """Return the jitted term ``N = rfft(irfft(u)^2)``, as a user writes it."""
-    rfft, irfft = transforms
-
-    @numba.njit(nogil=True)
-    def term(t, u, out):
-        v = np.empty(n)
-        irfft(u, v)
-        for i in range(n):
-            v[i] *= v[i]
-        rfft(v, out)
-
-    return term
-
-
-def fftw_square(n: int) -> Any:
-    """Return the same term by FFTW, and its plans, which must live as long."""
-    import _fftw
-
-    plans = _fftw.plans(n)
-    return _fftw.square(plans), plans
-
-
-def solving(problem: Problem, term: Any, method: str, _alive: Any = None) -> Run:
-    """Return runs of `solve`."""
-
-    def run(steps: int) -> np.ndarray:
-        end = steps * H
-        found = sl.solve(
-            problem.linear, term, (0.0, end), problem.y0, method=method, steps=steps, t_eval=[end]
-        )
-        return found.y[..., -1]
-
-    return run
-
-
-def by_hand(problem: Problem) -> Run:
-    """Return runs of etd4rk as one writes it in NumPy with care: nothing is allocated in a step.
-
-    The weight -ik/2 is within the coefficients, and a common term is made once.
-    """
-    n, h, weight = len(problem.axes[0]), H, problem.linear.weight
-    z = h * problem.linear.eigenvalues
-    phi1, phi2, phi3 = (sl.phi.phi(k, z) for k in (1, 2, 3))
-    half, whole = np.exp(z / 2).astype(complex), np.exp(z).astype(complex)
-    q = 0.5 * h * weight * sl.phi.phi(1, z / 2)
-    f1, f2, f3 = (
-        h * weight * f
-        for f in (phi1 - 3 * phi2 + 4 * phi3, 2 * phi2 - 4 * phi3, 4 * phi3 - phi2)
-    )
-    v = np.empty(n)
-    n1, n2, n3, a, b, own, work = (np.empty(n // 2 + 1, complex) for _ in range(7))
-    rfft, irfft, multiply, add = np.fft.rfft, np.fft.irfft, np.multiply, np.add
-
-    def nonlinear(u: np.ndarray, out: np.ndarray) -> None:
-        irfft(u, n, out=v)
-        multiply(v, v, out=v)
-        rfft(v, out=out)
-
-    def run(steps: int) -> np.ndarray:
-        y = problem.y0.copy()
-        for _ in range(steps):
-            nonlinear(y, n1)
-            multiply(half, y, out=own)
-            multiply(q, n1, out=a)
-            add(a, own, out=a)
-            nonlinear(a, n2)
-            multiply(q, n2, out=b)
-            add(b, own, out=b)
-            nonlinear(b, n3)
-            add(n2, n3, out=n2)
-            multiply(half, a, out=b)
-            add(n3, n3, out=n3)
-            np.subtract(n3, n1, out=n3)
-            multiply(q, n3, out=n3)
-            add(b, n3, out=b)
-            nonlinear(b, n3)
-            multiply(whole, y, out=y)
-            for factor, value in ((f1, n1), (f2, n2), (f3, n3)):
-                multiply(factor, value, out=work)
-                add(y, work, out=y)
-        return y
-
-    return run
-
-
-def exponax(problem: Problem) -> Run:
-    """Return runs of exponax: one compilation for any number of steps."""
-    import jax
-
-    jax.config.update("jax_enable_x64", True)
-    import exponax as ex
-
-    stepper = ex.stepper.KuramotoSivashinskyConservative(
-        1, 32 * np.pi, len(problem.axes[0]), H, order=4
-    )
-    loop = jax.jit(lambda u, k: jax.lax.fori_loop(0, k, lambda _, u: stepper.step_fourier(u), u))
-    y0 = jax.numpy.asarray(problem.y0[None])
-    return lambda steps: np.asarray(loop(y0, steps))[0]
-
-
-def rkstiff(problem: Problem) -> Run:
-    """Return runs of rkstiff, whose solver keeps its coefficients."""
-    from rkstiff.etd import ETDConfig
-    from rkstiff.etd4 import ETD4
-
-    n, weight = len(problem.axes[0]), problem.linear.weight
-    solver = ETD4(
-        problem.linear.eigenvalues,
-        lambda u: weight * np.fft.rfft(np.fft.irfft(u, n) ** 2),
-        ETDConfig(modecutoff=1.0),
-    )
-
-    def run(steps: int) -> np.ndarray:
-        solver.reset()
-        y = problem.y0
-        for _ in range(steps):
-            y = solver.step(y, H)
-        return y
-
-    return run
-
-
-def eight(n: int, transforms: tuple[Any, Any]) -> Callable[[int], None]:
-    """Return a jitted loop of four pairs of transforms and nothing else."""
-    rfft, irfft = transforms
-    x, u = np.zeros(n), np.zeros(n // 2 + 1, complex)
-
-    @numba.njit
-    def loop(count, x, u):
-        for _ in range(4 * count):
-            irfft(u, x)
-            rfft(x, u)
-
-    return partial(loop, x=x, u=u)
-
-
-def eight_fftw(n: int) -> Callable[[int], None]:
-    """Return the floor, which keeps its plans alive."""
-    import _fftw
-
-    plans = _fftw.plans(n)
-    loop = _fftw.eight_transforms(plans)
-    return lambda count, _alive=plans: loop(count)
 
 
 def makers(problem: Problem) -> dict[str, Callable[[], Any]]:
@@ -304,11 +146,10 @@ def targets(n: int, name: str, found: Rounds) -> str:
     said = []
 
     def judge(other: str, *, at_most: float | None = None, at_least: float | None = None) -> None:
-        if other in found.samples and at_most is not None:
-            said.append("floor " * (other == FLOOR) + verdict(found.ratio(name, other),
-                                                              at_most=at_most))
-        elif other in found.samples:
-            said.append(f"{other} " + verdict(found.ratio(other, name), at_least=at_least))
+        if other in found.samples:
+            pair = (name, other) if at_least is None else (other, name)
+            value = found.ratio(*pair)
+            said.append(f"{other} {verdict(value, at_most=at_most, at_least=at_least)}")
 
     if name in (OWN, KROGSTAD):
         judge(FLOOR, at_most=TO_FLOOR[n])

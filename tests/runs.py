@@ -24,9 +24,7 @@ from semilinear.methods import GridMethod, Method, Multistep, Tableau
 from semilinear.stepping import Function, run
 
 REGISTERED: dict[str, GridMethod] = {
-    name: method
-    for name in methods.names()
-    if isinstance(method := methods.get(name), GridMethod)
+    name: method for name in methods.names() if isinstance(method := methods.get(name), GridMethod)
 }
 METHODS: dict[str, GridMethod] = {
     **REGISTERED,

@@ -37,7 +37,7 @@ def _phi_pass(z: Any, inverse: Any, reach: float, out: Any) -> Any:
 
 def is_real(values: Any) -> bool:
     """Tell whether an array is real."""
-    return values.dtype.kind == "f"
+    return bool(values.dtype.kind == "f")
 
 
 @overload(is_real, strict=False)
