@@ -240,10 +240,7 @@ class Course(ABC):
             if answer is not None:
                 slots = tuple(backend.give(slot) for slot in state.slots)
                 return state.run._replace(backend=plain), slots, answer
-        raise ModelOutputError(
-            f"{self._where(state)} returned {_described(output, backend)}; it must return an array "
-            f"like the state, shape {backend.shape} and dtype {backend.dtype}"
-        )
+        raise wrong_output(self._where(state), output, backend)
 
     def _where(self, state: State) -> str:
         total = "" if self.nfe is None else f" of {self.nfe}"
@@ -255,6 +252,14 @@ class Course(ABC):
             raise overflowed(where)
         largest = backend.largest(backend.take(state.x))
         raise bad_output(where, backend.count_bad(answer), largest)
+
+
+def wrong_output(where: str, output: Any, backend: Backend) -> ModelOutputError:
+    """Return the error for an output that is no array like the state."""
+    return ModelOutputError(
+        f"{where} returned {_described(output, backend)}; it must return an array like the state, "
+        f"shape {backend.shape} and dtype {backend.dtype}"
+    )
 
 
 def overflowed(where: str) -> NonFiniteError:

@@ -29,6 +29,7 @@ class AdamsLoop(AdaptiveLoopEngine):
         self.states[0] = y
         self.differences = np.zeros((2, most + 2, self.size), self.dtype)
         self.differences[0, 0] = slope
+        self.show(self.states, *self.differences)
         self.past = np.zeros(most)
         self.coefficients = np.empty((most + 3, self.width), self.kind)
         self.phis = np.empty((most + 2, self.width), self.rates.dtype)

@@ -30,6 +30,7 @@ class TableArrays:
         self.coefficients = np.empty((most, engine.width), engine.kind)
         self.buffers = np.zeros((len(marching.slots), engine.size), engine.dtype)
         self.where = np.arange(len(marching.slots))
+        engine.show(self.buffers)
         self.slot(BASE)[:] = y.reshape(-1)
         constants = engine.march.phi_constants(marching.tables.highest)
         self.tables = (*marching.tables, constants)

@@ -20,6 +20,10 @@ from semilinear.plan import Plan
 from semilinear.program import Program
 from semilinear.propagators import Propagator
 
+LOOP_FROM = 64
+"""Entries of a NumPy state from which the compiled loops serve a nonlinear term in Python too;
+smaller states do not pay for loading them."""
+
 
 def make_engine(
     linear: Propagator,
@@ -50,8 +54,9 @@ def make_engine(
         raise InvalidArgument(f"nonlinear={nonlinear!r} must be a function N(t, y)")
     check_fit(linear, y, span)
     compiled = is_compiled_function(nonlinear)
-    looped = compiled and isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.size > 0
-    looped = looped and y.ndim > 0
+    least = 1 if compiled else LOOP_FROM
+    looped = isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.ndim > 0
+    looped = looped and y.size >= least
     if times is not None:
         if looped and not between:
             return FixedLoop(program_of(method, linear, times, start), nonlinear, args, y)

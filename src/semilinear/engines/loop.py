@@ -17,6 +17,7 @@ from semilinear.adaptive import AdaptiveCourse
 from semilinear.adaptive.course import UNDERFLOW
 from semilinear.course import overflowed
 from semilinear.engines.base import Engine
+from semilinear.engines.calls import PythonCalls
 from semilinear.output import Recorder
 from semilinear.propagators import Diagonal, Propagator, Scalar
 
@@ -59,12 +60,19 @@ class LoopEngine(Engine):
         y: np.ndarray,
     ) -> None:
         rates, weight, bare = _taken_apart(linear)
-        super().__init__(bare, returning(nonlinear), args)
+        compiled = is_compiled_function(nonlinear)
+        super().__init__(bare, returning(nonlinear) if compiled else nonlinear, args)
         from semilinear.kernels import march
 
         self.march = march
         self.shape, self.dtype, self.size = y.shape, y.dtype, y.size
-        self.function = march.as_function(nonlinear, y.shape, y.dtype, args)
+        self.python: PythonCalls | None = None
+        if compiled:
+            self.function = march.as_function(nonlinear, y.shape, y.dtype, args)
+        else:
+            plain = (lambda t, u: nonlinear(t, u, *args)) if args else nonlinear
+            self.python = PythonCalls(plain, y)
+            self.function = march.python_function(y.dtype)
         self.matrices = linear.form == "matrix"
         self.trailing = y.shape[-1:] * 2 if self.matrices else _trailing(y.shape, rates, weight)
         self.width = prod(self.trailing)
@@ -97,13 +105,25 @@ class LoopEngine(Engine):
         """Run a loop until it returns, and say why it did."""
         march = self.march
         before = int(self.counts[march.EVALUATIONS])
-        outcome: int = march.call(
-            loop, self.function, self.dtype, *arguments, self.counts, self.numbers
-        )
+        all_arguments = (*arguments, self.counts, self.numbers)
+        outcome: int
+        if self.python is None:
+            outcome = march.call(loop, self.function, self.dtype, *all_arguments)
+        else:
+            with march.answering(self.python.respond):
+                outcome = march.call(loop, self.function, self.dtype, *all_arguments)
         self.evaluations += int(self.counts[march.EVALUATIONS]) - before
         self.steps = int(self.counts[march.STEP])
         self.rejected = int(self.counts[march.REJECTED])
+        if self.python is not None and self.python.error is not None:
+            raise self.python.error
         return outcome
+
+    def show(self, *arrays: np.ndarray) -> None:
+        """Make arrays known that hold states and values of N in their rows."""
+        if self.python is not None:
+            for array in arrays:
+                self.python.show(array)
 
     def shaped(self, saved: np.ndarray, number: int) -> np.ndarray:
         """Return a grid point that the loop has saved."""

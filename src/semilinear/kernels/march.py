@@ -17,6 +17,7 @@ from numba.extending import register_jitable
 
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, compiled_for
+from semilinear.kernels.callback import answering, called_back
 from semilinear.kernels.march_passes import carry, error_norm, is_finite, run_rows, weighted
 from semilinear.kernels.march_weights import step_weights
 from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
@@ -37,7 +38,7 @@ T, H, LAST, BEFORE, EARLIER, LOADED_H = 0, 1, 2, 3, 4, 5
 """Places of the numbers of a run: time; step; error norms, the newest first; the step that the
 coefficients are for."""
 
-__all__ = ["SERIES_REACH"]
+__all__ = ["SERIES_REACH", "answering"]
 
 # What the others call, under its own name.
 for helper in (control.settled, control.promise):
@@ -303,6 +304,12 @@ def as_function(
         nonlinear = _flat(nonlinear, shape, ())
     nonlinear.compile(function_signature(dtype).args)
     return nonlinear
+
+
+def python_function(dtype: np.dtype) -> Any:
+    """Return N(t, u, out) for flat states that calls Python back; see `callback`."""
+    called_back.compile(function_signature(dtype).args)
+    return called_back
 
 
 @lru_cache(maxsize=64)
