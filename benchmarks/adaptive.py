@@ -3,7 +3,8 @@
 Errors are largest differences of what `Problem.view` shows at the end (of the state where it shows
 nothing), relative to the largest value, from the exact solution or from etd35 with rtol = 1e-12.
 atol is rtol times the largest entry of y0. "accuracy" is the error divided by rtol.
-A dash stands where `solve` refuses a method because N depends on t and its estimate does not see it.
+A dash stands where `solve` refuses a method because N depends on t and its estimate does not see
+that, and where N is in Python and a run was given up after 500 steps.
 
 A change of step size makes all coefficients anew: `step_weights` in the compiled loop, the same
 function by `step_coefficients` where N is in Python. A step is an attempt with its estimate.
@@ -54,6 +55,9 @@ NAMES = (
     "soliton", "nonlinear_schroedinger", "allen_cahn", "allen_cahn_dirichlet",
 )  # fmt: skip
 
+LONGEST = 500
+"""Steps after which a run with N in Python is given up."""
+
 POINTS = 1024
 CHANGED = ("krogstad4", "zoto_bowman43", "etd35")
 STEP, CHANGE = "step", "change"
@@ -69,11 +73,24 @@ def shown(problem: Problem, y: np.ndarray) -> np.ndarray:
     return y if problem.view is None else problem.view(y)
 
 
+class TooManySteps(Exception):
+    """Raised in a run that is given up."""
+
+
 def adaptive_run(problem: Problem, term: Any, method: str, rtol: float) -> sl.Solution:
-    """Return the solution at the end, or what there is of it."""
+    """Return the solution at the end."""
+    made = 0
+
+    def count(t: float, y: np.ndarray) -> None:
+        nonlocal made
+        made += 1
+        if made > LONGEST:
+            raise TooManySteps
+
     return sl.solve(
         problem.linear, term, problem.t_span, problem.y0, method=method, rtol=rtol,
         atol=rtol * np.abs(problem.y0).max(), t_eval=[problem.t_span[1]],
+        callback=count if problem.compiled is None else None,
     )  # fmt: skip
 
 
@@ -91,7 +108,7 @@ def work(name: str) -> Iterator[dict[str, Any]]:
             line: dict[str, Any] = {"problem": name, "method": method, "rtol": rtol}
             try:
                 found = adaptive_run(problem, term, method, rtol)
-            except sl.InvalidArgument:  # an estimate that does not see that N depends on t
+            except (sl.InvalidArgument, TooManySteps):
                 yield line | dict.fromkeys(("steps", "refused", "nfev", "error", "accuracy"))
                 continue
             line |= {

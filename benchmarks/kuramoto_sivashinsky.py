@@ -190,13 +190,14 @@ def main() -> None:
     where = machine("numba", "rocket-fft", "pyfftw", "jax", "exponax", "rkstiff")
     print(header("Kuramoto-Sivashinsky: time of a step", where))
     for package in sorted({p for name, p in NEEDS.items() if not installed(name)}):
-        print(f"{package} is not installed: its rows are left out")
+        print(f"{package} is not installed: its rows are left out\n")
     preparing, rows = [], []
     for n in SIZES:
         runs, prepared = prepare(kuramoto_sivashinsky(points=n))
         preparing += prepared
         slow = (PYTHON, BY_HAND, PLAIN, RKSTIFF)
-        counts = {name: max(60, 512_000 // n // (4 if name in slow else 1)) for name in runs}
+        most = max(500, 1_024_000 // n)
+        counts = {name: most // 4 if name in slow else most for name in runs}
         tasks = {name: per_step(run, counts[name]) for name, run in runs.items()}
         found = interleaved(tasks, rounds=given.rounds, label=str(n))
         rows += [line(n, name, found) for name in runs]
