@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from functools import cached_property
+from functools import lru_cache
 
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.course import AdaptiveCourse
@@ -46,18 +46,7 @@ class PairCourse(AdaptiveCourse):
         self.first_exponent = self.exponent = 1.0 / (pair.embedded_order + 1)
 
     def attempt(self, kind: Kind = ONLY) -> Step:
-        return self._attempt
-
-    @cached_property
-    def _attempt(self) -> Step:
-        stages = self.pair.step().instructions[1:]
-        names = [f"N{j}" for j in range(1, len(self.pair.c) + 1)]
-        names += [] if self.renews else [AT_END]
-        inputs = tuple((n, w) for n, w in zip(names, self.pair.error, strict=True) if w)
-        at_end = () if self.renews else (Evaluate(NEW, Fraction(1), AT_END),)
-        rows = (*stages, *at_end, Combine(ERROR, (), inputs))
-        kept = (*self.base(ONLY), *self.result(ONLY))
-        return Step(rows, carry=tuple((name, name) for name in kept))
+        return _attempt(self.pair)
 
     def base(self, kind: Kind) -> tuple[str, ...]:
         return BASE, FIRST
@@ -74,3 +63,18 @@ class PairCourse(AdaptiveCourse):
             return Verdict(False, control.retry_factor(error, self.exponent), error, ONLY)
         factor = self.controller.after((error, *place.errors[:2]), self.exponent)
         return Verdict(True, factor, error, ONLY)
+
+
+@lru_cache(maxsize=64)
+def _attempt(pair: Tableau) -> Step:
+    """Return the rows of an attempt: stages, new state, perhaps N there, estimate."""
+    stages = pair.step().instructions[1:]
+    names = [f"N{j}" for j in range(1, len(pair.c) + 1)]
+    at_end: tuple[Evaluate, ...] = ()
+    if pair.estimate_reads_end:
+        names.append(AT_END)
+        at_end = (Evaluate(NEW, Fraction(1), AT_END),)
+    inputs = tuple((n, w) for n, w in zip(names, pair.error, strict=True) if w)
+    kept = (BASE, FIRST, NEW, *(AT_END for _ in at_end), ERROR)
+    rows = (*stages, *at_end, Combine(ERROR, (), inputs))
+    return Step(rows, carry=tuple((name, name) for name in kept))

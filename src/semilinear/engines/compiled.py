@@ -92,7 +92,7 @@ class FixedLoop(LoopEngine):
     ) -> None:
         distinct = list(dict.fromkeys(program.steps))
         super().__init__(program.propagator, nonlinear, args, y)
-        self.arrays = TableArrays(self, make_tables(distinct), y)
+        self.arrays = TableArrays(self, make_tables(tuple(distinct)), y)
         self.program = program
         numbers = {step: i for i, step in enumerate(distinct)}
         self.places = np.array([numbers[step] for step in program.steps])
@@ -137,7 +137,7 @@ class AdaptiveLoop(AdaptiveLoopEngine):
     course: PairCourse
 
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
-        self.arrays = TableArrays(self, make_tables([self.course.attempt()]), y)
+        self.arrays = TableArrays(self, make_tables((self.course.attempt(),)), y)
         self.arrays.slot("N1")[:] = slope
 
     def run(self, y: Any, recorder: Recorder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,8 @@ class Marching(NamedTuple):
     """Whether there is one step, and all its coefficients are combinations of phi-functions."""
 
 
-def make_tables(steps: Sequence[Step]) -> Marching:
+@lru_cache(maxsize=256)
+def make_tables(steps: tuple[Step, ...]) -> Marching:
     """Return the tables of distinct steps."""
     slots = list(SLOTS)
     fractions: list[Fraction] = []

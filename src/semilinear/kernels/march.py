@@ -264,9 +264,8 @@ def phi_constants(highest: Any) -> Any:
     return np.array(reciprocal_factorials(int(highest.max(initial=1))))
 
 
-@lru_cache(maxsize=64)
-def _made(loop: Any, signature: Any) -> Any:
-    return compiled_for(signature, loop)
+_LOOPS: dict[Any, Any] = {}
+"""The compiled loops by the kinds of their arguments: a cache, and nothing else."""
 
 
 def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
@@ -283,9 +282,19 @@ def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
     arguments
         The others, in order; contiguous arrays.
     """
-    kinds = tuple(numba.typeof(a) for a in arguments)
-    signature = types.int64(types.FunctionType(function_signature(dtype)), *kinds)
-    return int(_made(loop, signature)(function, *arguments))
+    key = loop, np.dtype(dtype).char, *map(_kind, arguments)
+    if key not in _LOOPS:
+        kinds = tuple(numba.typeof(a) for a in arguments)
+        signature = types.int64(types.FunctionType(function_signature(dtype)), *kinds)
+        _LOOPS[key] = compiled_for(signature, loop)
+    return int(_LOOPS[key](function, *arguments))
+
+
+def _kind(argument: Any) -> Any:
+    """Return what the type of an argument depends on, faster than Numba finds the type."""
+    if isinstance(argument, np.ndarray):
+        return argument.dtype.char, argument.ndim, argument.flags.writeable
+    return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)
 
 
 def function_signature(dtype: np.dtype) -> Any:

@@ -12,6 +12,7 @@ fractions, carries
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -196,19 +197,52 @@ def is_finite(values: Any) -> bool:
     return not bad
 
 
-@compiled
-def error_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> float:
-    """Return the error in units of the tolerance, NaN where `new` is not finite."""
+def squared(x: Any) -> Any:
+    """Return the squared modulus in double precision, in compiled code."""
+    return abs(x) ** 2
+
+
+@overload(squared, strict=False)
+def _squared(x: Any) -> Any:
+    if isinstance(x, types.Complex):
+        return lambda x: np.float64(x.real) * x.real + np.float64(x.imag) * x.imag
+    return lambda x: np.float64(x) * x
+
+
+LARGE = 1e300
+"""Squared moduli beyond may have overflowed: such entries are looked at without squares."""
+
+
+@reduced
+def squared_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> Any:
+    """Return the sum of squared errors in units of the tolerance, and the largest square."""
     total = 0.0
-    bad = False
+    largest = 0.0
     each = atol.size > 1
     for i in range(error.size):
-        scale = atol[i if each else 0] + rtol * max(abs(y[i]), abs(new[i]))
+        most = max(squared(y[i]), squared(new[i]))
+        scale = (atol[i] if each else atol[0]) + rtol * np.sqrt(most)
+        own = squared(error[i])
+        total += own / (scale * scale) if own > 0.0 else 0.0
+        largest = max(largest, most)
+    return total, largest
+
+
+@compiled
+def error_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> float:
+    """Return the error in units of the tolerance, NaN where `new` or `error` is not finite."""
+    if not (is_finite(new) and is_finite(error)):
+        return np.nan
+    total, largest = squared_norm(error, y, new, rtol, atol)
+    if largest < LARGE and total < LARGE:
+        return math.sqrt(total / error.size)
+    total = 0.0
+    for i in range(error.size):
+        scale = atol[i if atol.size > 1 else 0] + rtol * max(abs(y[i]), abs(new[i]))
         size = abs(error[i])
-        bad |= not np.isfinite(new[i])
-        if size != 0.0:
+        if size > 0.0:
             total += (size / scale) ** 2
-    return np.nan if bad else np.sqrt(total / error.size)
+    return math.sqrt(total / error.size)
 
 
 @compiled

@@ -56,6 +56,10 @@ class Multistep:
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
             )
 
+    def __hash__(self) -> int:
+        # Equal methods have equal names; hashing every coefficient would cost more than a step.
+        return hash((type(self), self.name))
+
     @property
     def history(self) -> int:
         """Number of past values of N, besides the newest, that a step uses."""

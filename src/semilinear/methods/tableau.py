@@ -73,6 +73,10 @@ class Tableau:
             raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
         check_embedded(self.name, stages, self.order, len(self.embedded), self.embedded_order)
 
+    def __hash__(self) -> int:
+        # Equal methods have equal names; hashing every coefficient would cost more than a step.
+        return hash((type(self), self.name))
+
     @property
     def history(self) -> int:
         """Number of past values of N that a step uses: none."""
