@@ -33,7 +33,7 @@ SOLVE = PLAN | {
     "stepping",
     "time_grid",
 }
-APPLICATIONS = SOLVE | {"problems", "studies", "diffusion"}
+APPLICATIONS = SOLVE | {"fft", "problems", "studies", "diffusion"}
 ALLOWED: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "methods": METHODS - {"methods"},
     "kernels": {"errors"},
     "propagators": OPERATORS - {"propagators"},
+    "fft": {"kernels"},
     # The only places where they meet, and what runs the plan.
     "segments": METHODS,
     "coefficients": METHODS | OPERATORS,

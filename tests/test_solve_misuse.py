@@ -52,8 +52,8 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "wanted in a table": ({"t_eval": [[0.2, 0.5]]}, r"^t_eval must be one-dimensional"),
     "wanted nothing": ({"t_eval": []}, r"^t_eval must be .* at least one time"),
-    "tolerance on a grid": ({"rtol": 1e-3, "atol": 1e-6}, r"^rtol and atol belong to adaptive"),
-    "longest step on a grid": ({"max_step": 0.1}, r"^max_step belong.* to adaptive steps: leave"),
+    "tolerance on a grid": ({"rtol": 1e-3, "atol": 1e-6}, r"^rtol and atol: of adaptive steps"),
+    "longest step on a grid": ({"max_step": 0.1}, r"^max_step: of adaptive steps only; leave"),
     "no estimate": (
         {"steps": None, "method": "luan4"},
         r"^method='luan4' has no estimate of its error.* zoto_bowman43.*steps=",

@@ -23,7 +23,7 @@ from semilinear.propagators import Dense, Diagonal, Propagator, Scalar
 from semilinear.solve import make_plan, solve
 
 if TYPE_CHECKING:
-    from semilinear import diffusion, problems
+    from semilinear import diffusion, fft, problems
     from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "__version__",
     "choose_method",
     "diffusion",
+    "fft",
     "make_plan",
     "methods",
     "order_study",
@@ -57,6 +58,7 @@ __all__ = [
 # Loaded at first use: a solve needs none of them.
 _LATE = {
     "diffusion": "semilinear.diffusion",
+    "fft": "semilinear.fft",
     "problems": "semilinear.problems",
     "OrderStudy": "semilinear.studies",
     "WorkPrecision": "semilinear.studies",

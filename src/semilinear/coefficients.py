@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import factorial
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ def step_coefficients(
     shared
         Answers of the propagator that are known already.
     """
-    table = phi_table(step) if propagator.constant and propagator.form == "elementwise" else None
+    table = phi_table(step) if propagator.constant and has_phis(type(propagator)) else None
     if table is not None:
         return _combinations(table, propagator, points[1] - points[0])
     read = _read(step)
@@ -87,6 +87,20 @@ def step_coefficients(
             else weights.combined(weight)
             for weight in read.weights
         ]
+
+
+@cache
+def has_phis(kind: type[Propagator]) -> bool:
+    """Tell whether a class answers by `phis` as it does by `integrals`.
+
+    A subclass that gives other integrals, and inherits `phis`, does not.
+    """
+
+    def owner(name: str) -> type:
+        return next(base for base in kind.__mro__ if name in vars(base))
+
+    own = owner("phis")
+    return own is not Propagator and issubclass(own, owner("integrals"))
 
 
 class PhiTable(NamedTuple):

@@ -155,6 +155,8 @@ def solve(
         _refuse_adaptive(rtol=rtol, atol=atol, first_step=first_step, max_step=max_step)
         times = fixed_grid(span, steps=steps, step_size=step_size, grid=grid)
     else:
+        if start != "ramp":
+            raise InvalidArgument(f"start={start!r} is for multistep methods on a fixed grid")
         control = make_controller(
             controller, y, span, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step
         )
@@ -221,7 +223,7 @@ def _refuse_adaptive(*, max_step: float, **options: Any) -> None:
     given += ["max_step"] * (max_step != np.inf)
     if given:
         raise InvalidArgument(
-            f"{' and '.join(given)} belong to adaptive steps: leave them out, or leave out steps, "
+            f"{' and '.join(given)}: of adaptive steps only; leave it out, or leave out steps, "
             "step_size and grid"
         )
 

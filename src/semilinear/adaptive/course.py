@@ -46,7 +46,10 @@ from semilinear.segments import (
 BUDGET = 64 * 2**20
 """Bytes of coefficients that are kept for lengths of steps that come back."""
 
-UNDERFLOW = "the step size that the tolerances need is less than the spacing between numbers"
+UNDERFLOW = (
+    "at t = {t:.9g} the step size that the tolerances need is less than the spacing between "
+    "numbers: the solution may have a singularity there"
+)
 
 
 class AdaptiveCourse(Course):
@@ -265,7 +268,7 @@ class AdaptiveCourse(Course):
         )  # fmt: skip
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
-            short = UNDERFLOW if control.is_too_short(t, h) else ""
+            short = UNDERFLOW.format(t=t) if control.is_too_short(t, h) else ""
             taken = taken._replace(h=h, failure=short)
         if self._is_over(taken) and not self.renews:
             taken = taken._replace(at="end")
@@ -279,7 +282,7 @@ class AdaptiveCourse(Course):
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
         if control.is_too_short(cursor.t, h):
-            return Next(again._replace(failure=UNDERFLOW), cursor.t, done=True)
+            return Next(again._replace(failure=UNDERFLOW.format(t=cursor.t)), cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
 
     def retry(self, cursor: Place, code: Code) -> tuple[Place, Segment] | None:

@@ -7,7 +7,7 @@ import numpy as np
 from semilinear.adaptive import VariableOrderCourse
 from semilinear.course import bad_output
 from semilinear.engines.loop import AdaptiveLoopEngine
-from semilinear.propagators import Propagator
+from semilinear.propagators import Diagonal, Propagator, Scalar
 
 
 class AdamsLoop(AdaptiveLoopEngine):
@@ -18,7 +18,7 @@ class AdamsLoop(AdaptiveLoopEngine):
     @staticmethod
     def fits(linear: Propagator) -> bool:
         """Tell whether the loop can make the coefficients of a linear part."""
-        return linear.constant and linear.form != "matrix"
+        return type(linear) is Diagonal or (type(linear) is Scalar and linear.constant)
 
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         from semilinear.kernels import march_adams

@@ -54,7 +54,7 @@ class Engine(ABC):
 def check_sees_time(engine: Engine, course: AdaptiveCourse, y: Any) -> None:
     """Refuse a method whose estimate does not see how N depends on time, if N does.
 
-    Costs two evaluations, of such methods only.
+    Costs five evaluations, of such methods only.
 
     Raises
     ------
@@ -64,12 +64,13 @@ def check_sees_time(engine: Engine, course: AdaptiveCourse, y: Any) -> None:
     if not course.is_blind_to_time:
         return
     t0, t1 = course.t0, course.t1
-    one, other = (engine.evaluate(y, t) for t in (t0, t0 + 0.0123 * (t1 - t0)))
     backend = Backend(y)
-    first, second = backend.take(one), backend.take(other)
-    if first is None or second is None:
+    places = (0.0, 0.0123, 0.309, 0.618, 0.951)
+    taken = [backend.take(engine.evaluate(y, t0 + c * (t1 - t0))) for c in places]
+    values = [value for value in taken if value is not None]
+    if len(values) < len(taken):
         return  # what is wrong with them is said where they are used
-    if backend.largest(first - second) > 0.0:
+    if any(backend.largest(values[0] - value) > 0.0 for value in values[1:]):
         raise InvalidArgument(
             f"method: the error estimate of {course.name} does not see a change of N with time, "
             "and N(t, y) depends on t; take zoto_bowman43 or etdpec, or fix the steps"

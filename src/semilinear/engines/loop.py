@@ -179,7 +179,8 @@ class AdaptiveLoopEngine(LoopEngine):
             room = min(2 * room, max(64, CHUNK // max(1, y.nbytes))) if room > 1 else 1
             if outcome == march.SHORT and go_on:
                 bad = self.explain_attempt()
-                self.failure = UNDERFLOW if bad is None else str(bad)
+                t = float(self.numbers[march.T])
+                self.failure = UNDERFLOW.format(t=t) if bad is None else str(bad)
                 break
             if outcome == march.BAD and go_on:
                 raise self.explain_attempt() or overflowed(f"t = {self.numbers[march.T]:.9g}")
@@ -207,10 +208,10 @@ def _taken_apart(
 
     The loop multiplies values of N by B, so that coefficients stay real where rates are.
     """
-    if isinstance(linear, Diagonal):
+    if type(linear) is Diagonal:  # a subclass may answer otherwise
         weight = linear.weight if linear.weighted else None
         return linear.eigenvalues, weight, Diagonal(linear.eigenvalues)
-    if isinstance(linear, Scalar) and linear.constant:
+    if type(linear) is Scalar and linear.constant:
         weight = None if linear.weight == 1.0 else np.asarray(linear.weight)
         return np.asarray(linear.rate), weight, Scalar(linear.rate)
     return None, None, linear

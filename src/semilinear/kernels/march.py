@@ -13,8 +13,10 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numba.core.errors import NumbaError
 from numba.extending import register_jitable
 
+from semilinear.errors import InvalidArgument
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, compiled_for
 from semilinear.kernels.callback import answering, called_back
@@ -311,7 +313,18 @@ def as_function(
         nonlinear = _flat.__wrapped__(nonlinear, shape, args)
     elif len(shape) != 1:
         nonlinear = _flat(nonlinear, shape, ())
-    nonlinear.compile(function_signature(dtype).args)
+    arguments = function_signature(dtype).args
+    if arguments not in nonlinear.overloads:
+        try:
+            nonlinear.compile(arguments)
+        except (RuntimeError, NumbaError) as error:
+            raise InvalidArgument(
+                f"nonlinear does not compile as N(t, u, out) for arrays of shape {shape} and dtype "
+                f"{dtype}: {str(error).strip().splitlines()[0]}; give numba.njit no signature, and "
+                "further arguments by args="
+            ) from error
+    if nonlinear.overloads[arguments].signature.return_type != types.none:
+        raise InvalidArgument("nonlinear must write N to out, its third argument, and return None")
     return nonlinear
 
 
