@@ -53,6 +53,8 @@ def initial_state(y0: Any) -> Any:
     if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biu":
         y = np.asarray(y, dtype=np.float64)
     y = checked_array(y, "y0")
+    if isinstance(y, np.ndarray):
+        y = y.copy()  # N may write to what it is given
     if not Backend(y).is_finite(y):
         raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
     return y

@@ -44,7 +44,7 @@ def test_evaluations_and_attempts_are_counted(name: str) -> None:
             per_attempt, ends = 1, method.mode == "PECE"
         # N at t0, the trial step, all attempts, N at the ends of steps, a look at time.
         trial = "first_step" not in options
-        look = 2 * (name in BLIND)
+        look = 5 * (name in BLIND)
         assert s.nfev == 1 + trial + attempts * per_attempt + ends * steps + look
         assert trial or s.stats["rejected"] > 0
 
@@ -103,5 +103,5 @@ def test_methods_without_an_estimate_are_refused() -> None:
 
 def test_options_of_adaptive_steps_do_not_go_with_a_grid() -> None:
     for option in ({"rtol": 1e-3}, {"atol": 1e-3}, {"first_step": 0.1}, {"max_step": 0.5}):
-        with pytest.raises(sl.InvalidArgument, match=f"^{next(iter(option))} : of adaptive steps"):
+        with pytest.raises(sl.InvalidArgument, match=f"^{next(iter(option))}: of adaptive steps"):
             solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], steps=4, **option)

@@ -72,6 +72,14 @@ def make_controller(
     span = abs(t_span[1] - t_span[0])
     rtol = _relative(RTOL if rtol is None else rtol, y0)
     atol = _absolute(ATOL if atol is None else atol, tuple(y0.shape))
+    xp = array_namespace(y0)
+    largest = 0.0 if 0 in y0.shape else float(xp.max(xp.abs(y0)))
+    floor = 10 * float(xp.finfo(y0.dtype).eps) * largest
+    if rtol == 0 and 0 < np.max(atol) < floor:
+        raise InvalidArgument(
+            f"atol={np.max(atol):.3g} without rtol asks for more digits than y0 has: its largest "
+            f"entry is known to {floor:.1e}; give a larger one"
+        )
     if rtol == 0 and not np.all(np.asarray(atol) > 0):
         raise InvalidArgument(
             "rtol and atol are both 0 for some entries of the state; make one of them positive"

@@ -31,7 +31,7 @@ class PythonCalls:
         self.backend: Backend = backend_for(like)
         self.views: dict[int, np.ndarray] = {}
         self.error: BaseException | None = None
-        self.count = 0
+        self.count = self.settled = 0
 
     def show(self, rows: np.ndarray) -> None:
         """Make the rows of an array known, which the loop hands over by address."""
@@ -54,6 +54,17 @@ class PythonCalls:
             except BaseException as error:
                 self.error = error
         target[...] = np.nan
+
+    def settle(self, made: int) -> None:
+        """Raise what N has raised, or KeyboardInterrupt if one of the calls was not answered.
+
+        An interrupt at the very entry of a call back does not reach `respond`; Python drops it.
+        """
+        answered, self.settled = self.count - self.settled, self.count
+        if self.error is not None:
+            raise self.error
+        if answered != made:
+            raise KeyboardInterrupt
 
     def _convert(self, target: np.ndarray, output: Any, t: float) -> None:
         taken = self.backend.take(output)

@@ -53,7 +53,7 @@ def make_engine(
     if not callable(nonlinear):
         raise InvalidArgument(f"nonlinear={nonlinear!r} must be a function N(t, y)")
     check_fit(linear, y, span)
-    compiled = is_compiled_function(nonlinear)
+    compiled = is_compiled_function(nonlinear, args)
     least = 1 if compiled else LOOP_FROM
     looped = isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.ndim > 0
     looped = looped and y.size >= least

@@ -28,18 +28,18 @@ WIDTH = 256
 """Entries that coefficients have at least, where the state has as many; fewer are repeated."""
 
 
-def is_compiled_function(nonlinear: Any) -> bool:
-    """Tell whether a nonlinear term is compiled by Numba and has the form N(t, u, out)."""
+def is_compiled_function(nonlinear: Any, args: tuple[Any, ...] = ()) -> bool:
+    """Tell whether a nonlinear term is compiled by Numba and has the form N(t, u, out, *args)."""
     if not type(nonlinear).__module__.startswith("numba."):
         return False
-    return hasattr(nonlinear, "py_func") and nonlinear.py_func.__code__.co_argcount >= 3
+    return hasattr(nonlinear, "py_func") and nonlinear.py_func.__code__.co_argcount >= 3 + len(args)
 
 
 def returning(nonlinear: Callable[..., None]) -> Callable[..., Any]:
     """Return ``N(t, y)`` with a result of its own, from ``N(t, u, out)``."""
 
     def evaluate(t: float, y: Any, *args: Any) -> Any:
-        out = np.empty_like(y)
+        out = np.full_like(y, np.nan)
         nonlinear(t, y, out, *args)
         return out
 
@@ -60,7 +60,7 @@ class LoopEngine(Engine):
         y: np.ndarray,
     ) -> None:
         rates, weight, bare = _taken_apart(linear)
-        compiled = is_compiled_function(nonlinear)
+        compiled = is_compiled_function(nonlinear, args)
         super().__init__(bare, returning(nonlinear) if compiled else nonlinear, args)
         from semilinear.kernels import march
 
@@ -112,11 +112,12 @@ class LoopEngine(Engine):
         else:
             with march.answering(self.python.respond):
                 outcome = march.call(loop, self.function, self.dtype, *all_arguments)
-        self.evaluations += int(self.counts[march.EVALUATIONS]) - before
+        made = int(self.counts[march.EVALUATIONS]) - before
+        self.evaluations += made
         self.steps = int(self.counts[march.STEP])
         self.rejected = int(self.counts[march.REJECTED])
-        if self.python is not None and self.python.error is not None:
-            raise self.python.error
+        if self.python is not None:
+            self.python.settle(made)
         return outcome
 
     def show(self, *arrays: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numba
+import numpy as np
 
 Respond = Callable[[float, int, int], None]
 """``respond(t, address of u, address of out)`` writes N(t, u) to `out`; it raises nothing."""
@@ -27,7 +28,8 @@ def _call(t: float, u: int, out: int) -> None:
 
 @numba.njit(nogil=True)
 def called_back(t: float, u: Any, out: Any) -> None:
-    """Ask Python for N(t, u)."""
+    """Ask Python for N(t, u); NaN where an interrupt keeps it from answering."""
+    out[:] = np.nan
     _call(t, u.ctypes, out.ctypes)
 
 

@@ -49,7 +49,7 @@ def retry_factor(error: float, exponent: float) -> float:
     """Return the factor of the next attempt after a rejected one; error may be infinite or NaN."""
     if not error < 1e100:
         return LEAST
-    factor: float = SAFETY * error**-exponent
+    factor: float = SAFETY * max(error, 1e-10) ** -exponent
     return min(SAFETY, max(LEAST, factor))
 
 

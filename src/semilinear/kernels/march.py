@@ -25,8 +25,11 @@ from semilinear.kernels.march_weights import step_weights
 from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
 
 DONE, FULL, NEED, BAD, SHORT = 0, 1, 2, 3, 4
-"""Why the loop returns: end reached; no room for another grid point; coefficients wanted from the
-host; values that are not finite; step too short."""
+"""Why the loop returns: end reached; no room for another grid point, or long enough; coefficients
+wanted from the host; values that are not finite; step too short."""
+
+PATIENCE = 2**24
+"""Entries of states after which the loop returns in any case: the host may be interrupted."""
 
 BASE, FIRST, NEW, END, ERROR = 0, 1, 2, 3, 4
 """Numbers of the slots that the loop itself looks at: y, N1, y+, N+, E."""
@@ -42,7 +45,6 @@ coefficients are for."""
 
 __all__ = ["SERIES_REACH", "answering"]
 
-# What the others call, under its own name.
 for helper in (control.settled, control.promise):
     register_jitable(helper)
 step_factor = compiled(control.step_factor)
@@ -144,9 +146,10 @@ def fixed_loop(
     """
     rows, sources, fractions, carries = tables[0], tables[1], tables[2], tables[3]
     counts[SAVED] = 0
+    patience = counts[STEP] + max(100, PATIENCE // buffers.shape[1])
     while counts[STEP] < kinds.size:
         n = counts[STEP]
-        if counts[SAVED] == saved.shape[0]:
+        if counts[SAVED] == saved.shape[0] or n == patience:
             return FULL
         t, h = grid[n], grid[n + 1] - grid[n]
         if counts[LOADED] != kinds[n]:
@@ -214,8 +217,9 @@ def adaptive_loop(
     rows, sources, fractions = tables[0], tables[1], tables[2]
     exponent, longest, rtol = settings[0], settings[4], settings[5]
     counts[SAVED] = 0
+    patience = counts[STEP] + max(100, PATIENCE // buffers.shape[1])
     while numbers[T] != end:
-        if counts[SAVED] == times.size:
+        if counts[SAVED] == times.size or counts[STEP] == patience:
             return FULL
         t, h = numbers[T], numbers[H]
         if counts[LOADED] < 0 or numbers[LOADED_H] != h:
@@ -309,10 +313,11 @@ def as_function(
     nonlinear: Any, shape: tuple[int, ...], dtype: np.dtype, args: tuple[Any, ...]
 ) -> Any:
     """Return N(t, u, out) for flat states from one for states of a shape, compiled."""
-    if args:
-        nonlinear = _flat.__wrapped__(nonlinear, shape, args)
-    elif len(shape) != 1:
-        nonlinear = _flat(nonlinear, shape, ())
+    if args or len(shape) != 1:
+        try:
+            nonlinear = _flat(nonlinear, shape, args)
+        except TypeError:  # no hash
+            nonlinear = _flat.__wrapped__(nonlinear, shape, args)
     arguments = function_signature(dtype).args
     if arguments not in nonlinear.overloads:
         try:

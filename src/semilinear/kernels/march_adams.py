@@ -20,8 +20,10 @@ from semilinear.kernels.march import (
     DONE,
     EVALUATIONS,
     FULL,
+    PATIENCE,
     SAVED,
     SHORT,
+    STEP,
     H,
     T,
     accepted,
@@ -180,7 +182,7 @@ def adams_loop(
     eigenvalues, weight
         lambda and B, flat, of a length that divides the state's; B empty for 1.
     coefficients, phis
-        Work space of (most + 3) and (most + 4) rows, as long as lambda.
+        Work space of (most + 3) and (most + 2) rows, as long as lambda.
     states
         (base state, its successor, work space); `differences`: two tables of (most + 2) rows.
     past
@@ -196,8 +198,9 @@ def adams_loop(
     unit = numbers[UNIT]
     loaded = np.zeros(past.size + 2)
     counts[SAVED] = 0
+    patience = counts[STEP] + max(100, PATIENCE // states.shape[1])
     while numbers[T] != end:
-        if counts[SAVED] == grid.size:
+        if counts[SAVED] == grid.size or counts[STEP] == patience:
             return FULL
         t, h, order, known = numbers[T], numbers[H], counts[ORDER], counts[KNOWN]
         current, other = differences[counts[CURRENT]], differences[1 - counts[CURRENT]]
