@@ -63,13 +63,16 @@ def test_an_interrupt_is_never_lost() -> None:
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
+    def run() -> None:
+        solve(Diagonal(-y0), lambda t, y: y, (0, 1), y0, steps=4000, t_eval=[1.0])
+        time.sleep(1.0)
+
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         for attempt in range(8):
             signal.setitimer(signal.ITIMER_REAL, 0.02 + 0.003 * attempt)
             with pytest.raises(KeyboardInterrupt):
-                solve(Diagonal(-y0), lambda t, y: y, (0, 1), y0, steps=4000, t_eval=[1.0])
-                time.sleep(1.0)
+                run()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
