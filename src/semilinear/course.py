@@ -119,8 +119,8 @@ class Course(ABC):
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         """Raise `InvalidArgument` if the linear part does not fit states of this shape and kind."""
 
-    def retry(self, cursor: Any, code: Code) -> tuple[Any, Segment] | None:
-        """Return where to go on, from the slots of `code`, after values that are not finite.
+    def retry(self, cursor: Any) -> tuple[Any, Segment] | None:
+        """Return where to go on, from the slots before, after values that are not finite.
 
         None, the default, gives the run up.
         """
@@ -194,7 +194,7 @@ class Course(ABC):
             if finite:
                 made, finite = self._through(segment, run, env, evaluation)
             if not finite:
-                retry = self.retry(cursor, code)
+                retry = self.retry(cursor)
                 if retry is None:
                     self._explain(state, answer, run.backend)
                 cursor, segment = retry

@@ -285,7 +285,7 @@ class AdaptiveCourse(Course):
             return Next(again._replace(failure=UNDERFLOW.format(t=cursor.t)), cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
 
-    def retry(self, cursor: Place, code: Code) -> tuple[Place, Segment] | None:
+    def retry(self, cursor: Place) -> tuple[Place, Segment] | None:
         h = cursor.h * control.LEAST
         if cursor.at in ("begin", "renew") or control.is_too_short(cursor.t, h):
             return None

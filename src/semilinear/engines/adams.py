@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from semilinear.adaptive import VariableOrderCourse
-from semilinear.course import bad_output
-from semilinear.engines.loop import AdaptiveLoopEngine
-from semilinear.propagators import Diagonal, Propagator, Scalar
+from semilinear.engines.loop import AdaptiveLoopEngine, not_finite
+from semilinear.kernels import layout
+from semilinear.kernels.phi_reference import SERIES_REACH
 
 
 class AdamsLoop(AdaptiveLoopEngine):
     """Steps of variable length and order; see `kernels.march_adams`."""
 
     course: VariableOrderCourse
-
-    @staticmethod
-    def fits(linear: Propagator) -> bool:
-        """Tell whether the loop can make the coefficients of a linear part."""
-        return type(linear) is Diagonal or (type(linear) is Scalar and linear.constant)
 
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         from semilinear.kernels import march_adams
@@ -34,13 +29,13 @@ class AdamsLoop(AdaptiveLoopEngine):
         self.coefficients = np.empty((most + 3, self.width), self.kind)
         self.phis = np.empty((most + 2, self.width), self.rates.dtype)
         self.inverse = self.march.phi_constants(np.array([most + 1]))
-        self.counts[march_adams.ORDER] = 1
-        self.numbers[march_adams.UNIT] = abs(self.numbers[self.march.H])
+        self.counts[layout.ORDER] = 1
+        self.numbers[layout.UNIT] = abs(self.numbers[layout.H])
 
     def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
         course, control = self.course, self.course.controller
         return self.call(
-            self.adams.adams_loop, self.inverse, self.march.SERIES_REACH, self.rates, self.weight,
+            self.adams.adams_loop, self.inverse, SERIES_REACH, self.rates, self.weight,
             self.coefficients, self.phis, self.states, self.differences, self.past, course.t1,
             course.renews, course.method.most, np.array([control.max_step, control.rtol]),
             self.atol, keep, saved, slopes, times,
@@ -50,10 +45,9 @@ class AdamsLoop(AdaptiveLoopEngine):
         return np.asarray(self.states[0])
 
     def explain_attempt(self) -> ArithmeticError | None:
-        current = int(self.counts[self.adams.CURRENT])
+        current = int(self.counts[layout.CURRENT])
         output, predicted = self.differences[1 - current, 0], self.states[1]
         if np.isfinite(output).all():
             return None
-        t = self.numbers[self.march.T] + self.numbers[self.march.H]
-        bad = f"{np.count_nonzero(~np.isfinite(output))} of {self.size}"
-        return bad_output(f"N near t = {t:.9g}", bad, float(np.abs(predicted).max()))
+        t = self.numbers[layout.T] + self.numbers[layout.H]
+        return not_finite(f"N near t = {t:.9g}", output, predicted)

@@ -10,10 +10,11 @@ import numpy as np
 
 from semilinear.adaptive import PairCourse
 from semilinear.coefficients import step_coefficients
-from semilinear.course import bad_output, overflowed
-from semilinear.engines.base import check_sees_time
-from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine
-from semilinear.engines.tables import EVALUATE, Marching, make_tables
+from semilinear.course import overflowed
+from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine, not_finite
+from semilinear.engines.tables import Marching, make_tables
+from semilinear.kernels import layout
+from semilinear.kernels.phi_reference import SERIES_REACH
 from semilinear.lazy_segments import length_classes
 from semilinear.methods.rows import BASE
 from semilinear.output import Recorder
@@ -39,7 +40,7 @@ class TableArrays:
         """Return the arguments that both loops begin with."""
         engine = self.engine
         return (
-            self.tables, engine.march.SERIES_REACH, self.rates, engine.weight, engine.matrices,
+            self.tables, SERIES_REACH, self.rates, engine.weight, engine.matrices,
             self.coefficients, self.buffers, self.where,
         )  # fmt: skip
 
@@ -62,19 +63,17 @@ class TableArrays:
         for own, value in zip(self.coefficients, chosen, strict=False):
             plain = engine.matrices and np.ndim(value) < 2
             own[:] = engine.spread(np.eye(engine.shape[-1]) * value if plain else value)
-        engine.counts[engine.march.LOADED] = number
+        engine.counts[layout.LOADED] = number
 
     def explain(self, first: int, end: int, t: float, h: float) -> ArithmeticError | None:
         """Return the error for values that are not finite in these rows, if there are such."""
         table = self.marching.tables
         for kind, state, slot, place in table.rows[first:end]:
-            if kind != EVALUATE:
+            if kind != layout.EVALUATE:
                 continue
             output, x = self.buffers[self.where[slot]], self.buffers[self.where[state]]
             if np.isfinite(x).all() and not np.isfinite(output).all():
-                where = f"N at t = {t + table.fractions[place] * h:.9g}"
-                bad = f"{np.count_nonzero(~np.isfinite(output))} of {self.engine.size}"
-                return bad_output(where, bad, float(np.abs(x).max()))
+                return not_finite(f"N at t = {t + table.fractions[place] * h:.9g}", output, x)
         if np.isfinite(self.buffers).all():
             return None
         return overflowed(f"t = {t:.9g}")
@@ -111,23 +110,23 @@ class FixedLoop(LoopEngine):
         chosen = np.flatnonzero(wanted[1:]) + 1
         recorder.point(float(grid[0]), y, None)
         room = 1 if recorder.callback else max(1, CHUNK // max(1, y.nbytes))
-        outcome, seen = march.FULL, 0
-        while outcome != march.DONE:
+        outcome, seen = layout.FULL, 0
+        while outcome != layout.DONE:
             saved = np.empty((max(1, min(room, len(chosen) - seen)), self.size), self.dtype)
             outcome = self.call(
                 march.fixed_loop, *self.arrays.arguments(), grid, self.kinds,
                 programs[self.places], wanted, saved,
             )  # fmt: skip
-            for i in range(int(self.counts[march.SAVED])):
+            for i in range(int(self.counts[layout.SAVED])):
                 recorder.point(float(grid[chosen[seen]]), self.shaped(saved, i), None)
                 seen += 1
-            if outcome == march.NEED:
+            if outcome == layout.NEED:
                 kind = int(self.kinds[self.steps])
                 place = int(self.places[self.steps])
                 self.arrays.load(finite(self._values(kind)), kind, place=place)
-            if outcome == march.BAD:
+            if outcome == layout.BAD:
                 first, end, *_ = programs[self.places[self.steps]].tolist()
-                t, h = self.numbers[[march.T, march.H]].tolist()
+                t, h = self.numbers[[layout.T, layout.H]].tolist()
                 raise self.arrays.explain(first, end, t, h) or overflowed(f"t = {t:.9g}")
 
 
@@ -140,10 +139,6 @@ class AdaptiveLoop(AdaptiveLoopEngine):
         self.arrays = TableArrays(self, make_tables((self.course.attempt(),)), y)
         self.arrays.slot("N1")[:] = slope
 
-    def run(self, y: Any, recorder: Recorder) -> None:
-        check_sees_time(self, self.course, y)
-        super().run(y, recorder)
-
     def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
         march, course = self.march, self.course
         control = course.controller
@@ -155,18 +150,18 @@ class AdaptiveLoop(AdaptiveLoopEngine):
             march.adaptive_loop, *self.arrays.arguments(), course.t1,
             course.pair.estimate_reads_end, settings, self.atol, keep, saved, slopes, times,
         )  # fmt: skip
-        if outcome == march.NEED:
-            t, h = self.numbers[[march.T, march.H]].tolist()
+        if outcome == layout.NEED:
+            t, h = self.numbers[[layout.T, layout.H]].tolist()
             values = step_coefficients(course.attempt(), self.linear, {0: t, 1: t + h})
             self.arrays.load(values, 0)
-            self.numbers[march.LOADED_H] = h
+            self.numbers[layout.LOADED_H] = h
         return outcome
 
     def base(self) -> np.ndarray:
         return self.arrays.slot(BASE)
 
     def explain_attempt(self) -> ArithmeticError | None:
-        t, h = self.numbers[[self.march.T, self.march.H]].tolist()
+        t, h = self.numbers[[layout.T, layout.H]].tolist()
         return self.arrays.explain(0, len(self.arrays.marching.tables.rows), t, h)
 
 

@@ -13,7 +13,7 @@ from semilinear.engines.adams import AdamsLoop
 from semilinear.engines.base import Engine
 from semilinear.engines.compiled import AdaptiveLoop, FixedLoop
 from semilinear.engines.interpreted import CourseEngine, Function, PlanEngine
-from semilinear.engines.loop import is_compiled_function, returning
+from semilinear.engines.loop import has_rates, is_compiled_function, returning
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Method, Tableau, VariableOrder, names, sequence
 from semilinear.plan import Plan
@@ -66,7 +66,7 @@ def make_engine(
     course = make_course(method, linear, span, controller)
     if looped and isinstance(course, PairCourse):
         return AdaptiveLoop(course, nonlinear, args, y)
-    if looped and isinstance(course, VariableOrderCourse) and AdamsLoop.fits(linear):
+    if looped and isinstance(course, VariableOrderCourse) and has_rates(linear):
         return AdamsLoop(course, nonlinear, args, y)
     return CourseEngine(course, returning(nonlinear) if compiled else nonlinear, args)
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from semilinear.adaptive import AdaptiveCourse
 from semilinear.adaptive.course import UNDERFLOW
-from semilinear.course import overflowed
-from semilinear.engines.base import Engine
+from semilinear.course import bad_output, overflowed
+from semilinear.engines.base import Engine, check_sees_time
 from semilinear.engines.calls import PythonCalls
+from semilinear.kernels import layout
 from semilinear.output import Recorder
 from semilinear.propagators import Diagonal, Propagator, Scalar
 
@@ -62,17 +63,18 @@ class LoopEngine(Engine):
         rates, weight, bare = _taken_apart(linear)
         compiled = is_compiled_function(nonlinear, args)
         super().__init__(bare, returning(nonlinear) if compiled else nonlinear, args)
-        from semilinear.kernels import march
+        from semilinear.kernels import callback, march
+        from semilinear.kernels import nonlinear as terms
 
-        self.march = march
+        self.march, self.answering = march, callback.answering
         self.shape, self.dtype, self.size = y.shape, y.dtype, y.size
         self.python: PythonCalls | None = None
         if compiled:
-            self.function = march.as_function(nonlinear, y.shape, y.dtype, args)
+            self.function = terms.as_function(nonlinear, y.shape, y.dtype, args)
         else:
             plain = (lambda t, u: nonlinear(t, u, *args)) if args else nonlinear
             self.python = PythonCalls(plain, y)
-            self.function = march.python_function(y.dtype)
+            self.function = terms.python_function(y.dtype)
         self.matrices = linear.form == "matrix"
         self.trailing = y.shape[-1:] * 2 if self.matrices else _trailing(y.shape, rates, weight)
         self.width = prod(self.trailing)
@@ -82,8 +84,9 @@ class LoopEngine(Engine):
             self.weight = self.spread(weight).astype(self.dtype)
         complex_rates = rates is None or np.iscomplexobj(rates)
         self.kind = self.dtype if complex_rates else np.empty(0, self.dtype).real.dtype
-        self.counts = np.array([0, 0, 0, -1, 0, 0, 0, 0, 0])
-        self.numbers = np.zeros(7)
+        self.counts = np.zeros(layout.COUNTS, dtype=np.int64)
+        self.counts[layout.LOADED] = -1
+        self.numbers = np.zeros(layout.NUMBERS)
 
     def slope(self, y: Any, t: float) -> Any:
         return self.weighted(self.evaluate(y, t))
@@ -104,18 +107,18 @@ class LoopEngine(Engine):
     def call(self, loop: Any, *arguments: Any) -> int:
         """Run a loop until it returns, and say why it did."""
         march = self.march
-        before = int(self.counts[march.EVALUATIONS])
+        before = int(self.counts[layout.EVALUATIONS])
         all_arguments = (*arguments, self.counts, self.numbers)
         outcome: int
         if self.python is None:
             outcome = march.call(loop, self.function, self.dtype, *all_arguments)
         else:
-            with march.answering(self.python.respond):
+            with self.answering(self.python.respond):
                 outcome = march.call(loop, self.function, self.dtype, *all_arguments)
-        made = int(self.counts[march.EVALUATIONS]) - before
+        made = int(self.counts[layout.EVALUATIONS]) - before
         self.evaluations += made
-        self.steps = int(self.counts[march.STEP])
-        self.rejected = int(self.counts[march.REJECTED])
+        self.steps = int(self.counts[layout.STEP])
+        self.rejected = int(self.counts[layout.REJECTED])
         if self.python is not None:
             self.python.settle(made)
         return outcome
@@ -163,30 +166,31 @@ class AdaptiveLoopEngine(LoopEngine):
         """Return the error for values that are not finite in the last attempt, if any are."""
 
     def run(self, y: Any, recorder: Recorder) -> None:
-        march, course = self.march, self.course
+        course = self.course
+        check_sees_time(self, course, y)
         self._first_step(y)
         slope = self.slope_at_start
         go_on = recorder.point(course.t0, y, slope.copy().reshape(self.shape))
         room = 1 if recorder.callback or recorder.events else 64
-        keep, outcome = recorder.sees_all, march.FULL
-        while outcome != march.DONE and go_on:
+        keep, outcome = recorder.sees_all, layout.FULL
+        while outcome != layout.DONE and go_on:
             saved = np.empty((room if keep else 0, self.size), self.dtype)
             slopes = np.empty(saved.shape if recorder.needs_slopes else (0, self.size), self.dtype)
             times = np.empty(room)
             outcome = self.advance(keep, saved, slopes, times)
-            for i in range(int(self.counts[march.SAVED])):
+            for i in range(int(self.counts[layout.SAVED])):
                 slope = self.shaped(slopes, i) if len(slopes) else slope
                 go_on = go_on and recorder.point(float(times[i]), self.shaped(saved, i), slope)
             room = min(2 * room, max(64, CHUNK // max(1, y.nbytes))) if room > 1 else 1
-            if outcome == march.SHORT and go_on:
+            if outcome == layout.SHORT and go_on:
                 bad = self.explain_attempt()
-                t = float(self.numbers[march.T])
+                t = float(self.numbers[layout.T])
                 self.failure = UNDERFLOW.format(t=t) if bad is None else str(bad)
                 break
-            if outcome == march.BAD and go_on:
-                raise self.explain_attempt() or overflowed(f"t = {self.numbers[march.T]:.9g}")
+            if outcome == layout.BAD and go_on:
+                raise self.explain_attempt() or overflowed(f"t = {self.numbers[layout.T]:.9g}")
         if not keep:
-            t = float(self.numbers[march.T])
+            t = float(self.numbers[layout.T])
             recorder.point(t, self.base().reshape(self.shape), None)
 
     def _first_step(self, y: Any) -> None:
@@ -196,10 +200,20 @@ class AdaptiveLoopEngine(LoopEngine):
             state = self.course.advance(state, self.evaluate(state.x, state.t))
         newest = np.array(state.slot(self.course.newest)).reshape(-1)
         self.slope_at_start = self.weighted(newest)
-        march = self.march
-        self.numbers[[march.T, march.H]] = self.course.t0, state.cursor.h
-        self.numbers[[march.LAST, march.BEFORE, march.EARLIER]] = 1.0
+        self.numbers[[layout.T, layout.H]] = self.course.t0, state.cursor.h
+        self.numbers[[layout.LAST, layout.BEFORE, layout.EARLIER]] = 1.0
         self.begin(y.reshape(-1), self.slope_at_start)
+
+
+def has_rates(linear: Propagator) -> bool:
+    """Tell whether a linear part multiplies entries by constant numbers that are known as such."""
+    return _taken_apart(linear)[0] is not None
+
+
+def not_finite(where: str, output: np.ndarray, x: np.ndarray) -> ArithmeticError:
+    """Return the error for values of N that are not finite at a state x."""
+    bad = f"{np.count_nonzero(~np.isfinite(output))} of {output.size}"
+    return bad_output(where, bad, float(np.abs(x).max()))
 
 
 def _taken_apart(

@@ -9,14 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Lagrange, Step
+from semilinear.kernels.layout import COMBINE, EVALUATE, SLOTS
+from semilinear.methods.rows import Combine, Evaluate, Lagrange, Step
 from semilinear.phi import Phi
-
-SLOTS = (BASE, "N1", NEW, "N+", "E")
-"""Slots that the compiled loop itself looks at, in its order."""
-
-COMBINE, EVALUATE = 0, 1
-"""Kinds of rows."""
 
 
 class Tables(NamedTuple):

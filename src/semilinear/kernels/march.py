@@ -7,43 +7,46 @@ host where something is left to it, and goes on from its arrays when it is calle
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numba
 import numpy as np
 from numba import types
-from numba.core.errors import NumbaError
 from numba.extending import register_jitable
 
-from semilinear.errors import InvalidArgument
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, compiled_for
-from semilinear.kernels.callback import answering, called_back
+from semilinear.kernels.layout import (
+    BAD,
+    BASE,
+    BEFORE,
+    DONE,
+    EARLIER,
+    END,
+    ERROR,
+    EVALUATIONS,
+    FIRST,
+    FULL,
+    LAST,
+    LOADED,
+    LOADED_H,
+    NEED,
+    NEW,
+    REFUSED,
+    REJECTED,
+    SAVED,
+    SHORT,
+    STEP,
+    H,
+    T,
+)
 from semilinear.kernels.march_passes import carry, error_norm, is_finite, run_rows, weighted
 from semilinear.kernels.march_weights import step_weights
-from semilinear.kernels.phi_reference import SERIES_REACH, reciprocal_factorials
-
-DONE, FULL, NEED, BAD, SHORT = 0, 1, 2, 3, 4
-"""Why the loop returns: end reached; no room for another grid point, or long enough; coefficients
-wanted from the host; values that are not finite; step too short."""
+from semilinear.kernels.nonlinear import function_signature
+from semilinear.kernels.phi_reference import reciprocal_factorials
 
 PATIENCE = 2**24
 """Entries of states after which the loop returns in any case: the host may be interrupted."""
-
-BASE, FIRST, NEW, END, ERROR = 0, 1, 2, 3, 4
-"""Numbers of the slots that the loop itself looks at: y, N1, y+, N+, E."""
-
-STEP, REJECTED, EVALUATIONS, LOADED, SAVED, REFUSED = 0, 1, 2, 3, 4, 5
-"""Places of the integers of a run: steps made; attempts refused; evaluations of N; which set of
-coefficients is loaded (-1: none); grid points saved since the call; whether the attempt before was
-refused."""
-
-T, H, LAST, BEFORE, EARLIER, LOADED_H = 0, 1, 2, 3, 4, 5
-"""Places of the numbers of a run: time; step; error norms, the newest first; the step that the
-coefficients are for."""
-
-__all__ = ["SERIES_REACH", "answering"]
 
 for helper in (control.settled, control.promise):
     register_jitable(helper)
@@ -280,9 +283,9 @@ def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
     Parameters
     ----------
     loop
-        `fixed_loop` or `adaptive_loop`.
+        `fixed_loop`, `adaptive_loop` or `march_adams.adams_loop`.
     function
-        N(t, u, out), from `as_function`.
+        N(t, u, out), from `nonlinear.as_function`.
     dtype
         Of the states.
     arguments
@@ -301,50 +304,3 @@ def _kind(argument: Any) -> Any:
     if isinstance(argument, np.ndarray):
         return argument.dtype.char, argument.ndim, argument.flags.writeable
     return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)
-
-
-def function_signature(dtype: np.dtype) -> Any:
-    """Return the signature of N(t, u, out) for flat states."""
-    vector = types.Array(numba.from_dtype(np.dtype(dtype)), 1, "C")
-    return types.void(types.float64, vector, vector)
-
-
-def as_function(
-    nonlinear: Any, shape: tuple[int, ...], dtype: np.dtype, args: tuple[Any, ...]
-) -> Any:
-    """Return N(t, u, out) for flat states from one for states of a shape, compiled."""
-    if args or len(shape) != 1:
-        try:
-            nonlinear = _flat(nonlinear, shape, args)
-        except TypeError:  # no hash
-            nonlinear = _flat.__wrapped__(nonlinear, shape, args)
-    arguments = function_signature(dtype).args
-    if arguments not in nonlinear.overloads:
-        try:
-            nonlinear.compile(arguments)
-        except (RuntimeError, NumbaError) as error:
-            raise InvalidArgument(
-                f"nonlinear does not compile as N(t, u, out) for arrays of shape {shape} and dtype "
-                f"{dtype}: {str(error).strip().splitlines()[0]}; give numba.njit no signature, and "
-                "further arguments by args="
-            ) from error
-    if nonlinear.overloads[arguments].signature.return_type != types.none:
-        raise InvalidArgument("nonlinear must write N to out, its third argument, and return None")
-    return nonlinear
-
-
-def python_function(dtype: np.dtype) -> Any:
-    """Return N(t, u, out) for flat states that calls Python back; see `callback`."""
-    called_back.compile(function_signature(dtype).args)
-    return called_back
-
-
-@lru_cache(maxsize=64)
-def _flat(nonlinear: Any, shape: tuple[int, ...], args: tuple[Any, ...]) -> Any:
-    """Return a function of vectors that gives `nonlinear` its shape and its further arguments."""
-
-    @numba.njit(nogil=True)
-    def flat(t: float, u: Any, out: Any) -> None:
-        nonlinear(t, u.reshape(shape), out.reshape(shape), *args)
-
-    return flat

@@ -16,16 +16,22 @@ import numpy as np
 
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, contracted
-from semilinear.kernels.march import (
+from semilinear.kernels.layout import (
+    CURRENT,
     DONE,
     EVALUATIONS,
     FULL,
-    PATIENCE,
+    KNOWN,
+    ORDER,
     SAVED,
     SHORT,
     STEP,
+    UNIT,
     H,
     T,
+)
+from semilinear.kernels.march import (
+    PATIENCE,
     accepted,
     refused,
     retry_factor,
@@ -40,13 +46,6 @@ from semilinear.kernels.march_passes import (
     weighted,
 )
 from semilinear.kernels.march_weights import phi_pass
-
-ORDER, KNOWN, CURRENT = 6, 7, 8
-"""Further places of the integers of a run: order; past values of N; which table of differences
-belongs to the base state."""
-
-UNIT = 6
-"""Further place of the numbers: the length in which divided differences count times."""
 
 next_order = compiled(control.next_order)
 

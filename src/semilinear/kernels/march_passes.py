@@ -20,9 +20,7 @@ from numba import types
 from numba.extending import overload
 
 from semilinear.kernels._jit import compiled, contracted, reduced
-
-COMBINE, EVALUATE = 0, 1
-"""Kinds of rows."""
+from semilinear.kernels.layout import EVALUATE
 
 
 def times(c: Any, x: Any) -> Any:

@@ -11,9 +11,6 @@ import numpy as np
 from semilinear.errors import InvalidArgument
 
 Solution = Callable[[float], Any]
-EventFunction = Callable[..., Any]
-
-
 LOOKS = 4
 """In how many places of a step a change of sign is looked for."""
 
