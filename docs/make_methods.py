@@ -34,12 +34,15 @@ def solve_table(kind: type[methods.Tableau] | type[methods.Multistep]) -> str:
 
 def sampler_table() -> str:
     """Return the samplers in the order of their registry."""
-    head = ["name", "order", "N", "variable", "past values", "evaluations per step", "reference"]
+    head = ["name", "order", "N", "variable", "past values", "evaluations per step", "noise"]
+    head.append("reference")
     rows = []
     for name in diffusion.names():
-        m, chosen = diffusion.info(name), catalogue.get(name).parameterisation
-        told = [chosen.quantity, chosen.variable]
-        rows.append([f"`{name}`", m.order, *told, m.history, m.evaluations, m.reference])
+        m, chosen = diffusion.info(name), catalogue.get(name)
+        order = f"{m.order}" if chosen.exact is None else f"{m.order} ({chosen.exact.order})"
+        told = [chosen.parameterisation.quantity, chosen.parameterisation.variable]
+        noise = "" if chosen.noise is None else f"`{type(chosen.noise).__name__}`"
+        rows.append([f"`{name}`", order, *told, m.history, m.evaluations, noise, m.reference])
     return table(head, rows)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
+from semilinear import diffusion
 from semilinear.diffusion import (
     EDM,
     VE,
@@ -151,6 +152,47 @@ class Mixture(Data):
 def noise_at(schedule: NoiseSchedule, t: float, shape: tuple[int, ...], *, seed: int = 0) -> Any:
     """Return a state to start from at time t."""
     return schedule.sigma(t) * np.random.default_rng(seed).standard_normal(shape)
+
+
+def deterministic() -> list[str]:
+    """Samplers of the probability-flow ODE; the others are these with noise."""
+    return [name for name in diffusion.names() if diffusion.catalogue.get(name).noise is None]
+
+
+def cancellation(plan: diffusion.DiffusionPlan) -> float:
+    """How many times larger than their sum the weights of a step are, at worst: at least 1.
+
+    Weights of steps over many intervals alternate; a constant N loses so many roundings.
+    """
+    weights = (np.array(row.coefficients[1:]) for row in plan.rows if row.dst == "y+")
+    return max(float(np.abs(w).sum() / abs(w.sum())) for w in weights)
+
+
+class Draws:
+    """Normal numbers for a run, kept in the order in which they were drawn."""
+
+    def __init__(self, shape: tuple[int, ...], *, seed: int = 7) -> None:
+        self.shape, self.seed = shape, seed
+        self.made: list[np.ndarray] = []
+        self.asked: list[tuple[int, int]] = []
+        self.taken = 0
+
+    def __call__(self, evaluation: int, number: int) -> np.ndarray:
+        """What a plan asks for."""
+        generator = np.random.default_rng((self.seed, evaluation, number))
+        self.made.append(generator.standard_normal(self.shape))
+        self.asked.append((evaluation, number))
+        return self.made[-1]
+
+    def take(self) -> np.ndarray:
+        """The next draw of a run that is over, for another to follow."""
+        self.taken += 1
+        return self.made[self.taken - 1]
+
+    @property
+    def are_used(self) -> bool:
+        """Whether all have been taken."""
+        return self.taken == len(self.made)
 
 
 def slopes(errors: list[float]) -> list[float]:

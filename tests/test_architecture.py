@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # others. The lowest part comes first, and any part may import itself.
 METHODS = {"errors", "phi", "methods"}
 OPERATORS = {"errors", "kernels", "propagators"}
-RUN = METHODS | OPERATORS | {"segments", "course"}
+RUN = METHODS | OPERATORS | {"answers", "lowering", "segments", "course"}
 PLAN = RUN | {"coefficients", "program", "lazy_segments", "plan"}
 SOLVE = PLAN | {
     "_version",
@@ -44,7 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     "propagators": OPERATORS - {"propagators"},
     "fft": {"kernels"},
     # The only places where they meet, and what runs the plan.
-    "segments": METHODS,
+    "lowering": METHODS,
+    "segments": METHODS | {"lowering"},
+    "answers": {"errors", "kernels"},
     "coefficients": METHODS | OPERATORS,
     "course": RUN - {"course"},
     "program": PLAN - {"program", "lazy_segments", "plan", "course"},
@@ -56,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     # Adaptive steps; what a run leaves behind; what runs a problem, and what solves it.
     "adaptive": PLAN - {"plan"},
     "output": PLAN | {"time_grid"},
-    "arguments": OPERATORS | {"course"},
+    "arguments": OPERATORS,
     "choice": METHODS | OPERATORS,
     "engines": PLAN | {"adaptive", "arguments", "output", "stepping"},
     "solve": SOLVE - {"solve"},
@@ -79,6 +81,7 @@ OWNERS = {
     "jax": "adapters",
     "onnxruntime": "adapters",
     "diffusers": "adapters",
+    "tqdm": "adapters",
     "matplotlib": "plot",
 }
 

@@ -19,12 +19,13 @@ from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next
 from semilinear.diffusion import VPLinear
 from semilinear.lazy_segments import Operators
+from semilinear.lowering import lower
 from semilinear.methods import etdab, etdpec
 from semilinear.methods.rows import BASE, Combine, Draw, Evaluate, Lagrange, Step
 from semilinear.phi import phi
 from semilinear.plan import Plan
 from semilinear.program import Program
-from semilinear.segments import Segment, between, closing, lower, numbers, opening
+from semilinear.segments import Segment, between, closing, numbers, opening
 
 SCHEDULE = VPLinear()
 KEEP = phi(0, 0, 0)
@@ -126,7 +127,7 @@ def test_predictor_and_corrector_share_one_noise() -> None:
     draws = rng.standard_normal((8, 5))
     asked: list[int] = []
 
-    def noise(k: int) -> np.ndarray:
+    def noise(k: int, i: int) -> np.ndarray:
         asked.append(k)
         return draws[len(asked) - 1]
 
@@ -152,7 +153,7 @@ def test_the_noise_has_the_variance_of_the_process() -> None:
     lam, rng = np.linspace(-1.0, 1.0, 6), np.random.default_rng(2)
     plan = sa_plan(lam, 1.0)
     y = exp(1.0) * rng.standard_normal(200_000)
-    state = plan.start(y, noise=lambda k: rng.standard_normal(200_000))
+    state = plan.start(y, noise=lambda k, i: rng.standard_normal(200_000))
     while not state.done:
         state = plan.advance(state, np.zeros_like(state.x))
     assert float(np.var(state.x)) == pytest.approx(exp(-2.0), rel=0.02)
@@ -202,7 +203,7 @@ class Etd34(Course):
         codes = [begin, start, first, accept, reject]
         slots = first.slots
         for ask in range(3):
-            codes.append(between(self.step, ask, slots, None))
+            codes.append(between(self.step, ask, slots))
             slots = codes[-1].slots
         return [*codes, closing(self.step, slots, KEPT)]
 

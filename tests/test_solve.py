@@ -171,7 +171,6 @@ def test_points_between_those_of_the_grid() -> None:
         ((1, 2), np.float64),
         ([[1, 2], [3, 4]], np.float64),
         (np.array([1, 2]), np.float64),
-        (np.array([True, False]), np.float64),
         (np.float32([1, 2]), np.float32),
         ([1j, 2], np.complex128),
         (np.complex64([1, 2]), np.complex64),

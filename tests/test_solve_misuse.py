@@ -32,14 +32,18 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     "step size NaN": ({"step_size": np.nan}, r"^step_size=nan must be positive"),
     "step size too large": ({"step_size": 3.0}, r"^step_size=3\.0 .* length 1\.0 of t_span"),
     "grid of one": ({"grid": [0.0]}, r"^grid must be one-dimensional with at least two"),
-    "grid of no numbers": ({"grid": ["a", "b"]}, r"^grid must be a sequence of numbers"),
+    "grid of no numbers": ({"grid": ["a", "b"]}, r"^grid must be a sequence of real numbers"),
     "grid of lists": ({"grid": [[0.0, 1.0]]}, r"^grid must be one-dimensional"),
     "grid that stops": ({"grid": [0.0, 0.5, 0.5, 1.0]}, r"^grid must be .* strictly increasing"),
     "grid with NaN": ({"grid": [0.0, np.nan, 1.0]}, r"^grid must be finite"),
     "grid elsewhere": ({"grid": [0.0, 2.0]}, r"^grid runs from 0\.0 to 2\.0; it must .* 0\.0 to 1"),
     "grid backwards": ({"grid": [1.0, 0.0]}, r"^grid runs from 1\.0 to 0\.0; it must run from"),
-    "empty span": ({"t_span": (1.0, 1.0)}, r"^t_span=\(1\.0, 1\.0\) must be finite with t0 != t1"),
-    "infinite span": ({"t_span": (0.0, np.inf)}, r"^t_span=.* must be finite"),
+    "empty span": ({"t_span": (1.0, 1.0)}, r"^t_span=\(1\.0, 1\.0\) must be .*, different and"),
+    "infinite span": ({"t_span": (0.0, np.inf)}, r"^t_span=.* a finite distance apart"),
+    "span NaN": ({"t_span": (0.0, np.nan)}, r"^t_span=.* a finite distance apart"),
+    "span too long": ({"t_span": (-1e308, 1e308)}, r"^t_span=.* a finite distance apart"),
+    "span of text": ({"t_span": ("0", "1")}, r"^t_span=.* must be two numbers"),
+    "span of flags": ({"t_span": (False, True)}, r"^t_span=.* must be two numbers"),
     "span of three": ({"t_span": (0.0, 1.0, 2.0)}, r"^t_span=.* must be two numbers"),
     "span that is none": ({"t_span": 1.0}, r"^t_span=1\.0 must be two numbers \(t0, t1\)"),
     "wanted outside": ({"t_eval": [2.0]}, r"^t_eval must lie in t_span, between 0\.0 and 1\.0"),
@@ -53,6 +57,8 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     "wanted in a table": ({"t_eval": [[0.2, 0.5]]}, r"^t_eval must be one-dimensional"),
     "wanted nothing": ({"t_eval": []}, r"^t_eval must be .* at least one time"),
     "tolerance on a grid": ({"rtol": 1e-3, "atol": 1e-6}, r"^rtol and atol: of adaptive steps"),
+    "controller on a grid": ({"controller": "PI"}, r"^controller: of adaptive steps only; leave"),
+    "longest steps on a grid": ({"max_step": np.ones(2)}, r"^max_step: of adaptive steps only"),
     "longest step on a grid": ({"max_step": 0.1}, r"^max_step: of adaptive steps only; leave"),
     "no estimate": (
         {"steps": None, "method": "luan4"},
@@ -60,6 +66,14 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "nonlinear": ({"nonlinear": 3.0}, r"^nonlinear=3\.0 must be a function N\(t, y\)"),
     "controller": ({"steps": None, "controller": "P"}, r"^controller='P' is not known"),
+    "controller of a variable order": (
+        {"steps": None, "controller": "I", "method": "etdpec"},
+        r"^controller='I' is for embedded pairs; etdpec .* method='zoto_bowman43'",
+    ),
+    "controller of a method not named": (
+        {"steps": None, "controller": "I", "method": None, "rtol": 1e-8},
+        r"^controller='I' is for embedded pairs; etdpece chooses",
+    ),
     "start": ({"start": "euler"}, r"^start='euler' is not known; .*ramp, rk"),
     "method": ({"method": "krogstad"}, r"^method='krogstad' is not known; did you mean krogstad4"),
     "method that is none": ({"method": 4}, r"^method=4 must be a name or a method object"),
@@ -93,12 +107,35 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
     "steps of text": ({"steps": "many"}, "steps='many'"),
     "steps in a list": ({"steps": [5]}, r"steps=\[5\]"),
     "steps NaN": ({"steps": np.nan}, "steps=nan"),
+    "steps beyond counting": ({"steps": 10**400}, "steps=1000"),
+    "steps between neighbours": (
+        {"steps": 40, "t_span": (1.0, 1.0 + 1e-15)},
+        "^steps=40 asks for more steps than there are numbers",
+    ),
     "step size of text": ({"step_size": "0.1"}, "step_size='0.1'"),
-    "wanted NaN": ({"t_eval": [np.nan]}, "t_eval"),
+    "step size True": ({"step_size": True}, "step_size=True"),
+    "step size backwards": ({"step_size": -0.25, "t_span": (1.0, 0.0)}, "must be positive"),
+    "grid of complex numbers": ({"grid": np.array([0.0, 1j])}, "^grid must be .* of real numbers"),
+    "wanted NaN": ({"t_eval": [np.nan]}, r"t_eval must .*; t_eval\[0\] = nan does not"),
+    "wanted NaN in between": ({"t_eval": [0.1, np.nan, 1.0]}, r"t_eval\[1\] = nan does not"),
     "wanted text": ({"t_eval": ["a"]}, "t_eval"),
-    "state of strings": ({"y0": ["a", "b"]}, "y0 has dtype"),
+    "wanted times as text": ({"t_eval": ["0.5"]}, "^t_eval must be a sequence of real numbers"),
+    "wanted complex": ({"t_eval": np.array([1j])}, "^t_eval must be a sequence of real numbers"),
+    "state of strings": ({"y0": ["a", "b"]}, "y0 has dtype .*must hold numbers"),
+    "state of flags": ({"y0": [True, False]}, "y0 has dtype bool; it must hold numbers"),
+    "state of dates": (
+        {"y0": np.zeros(2, "M8[D]")},
+        "y0 has dtype datetime.*convert it to float64",
+    ),
+    "state of objects": ({"y0": [1.0, None]}, "y0 has dtype object; some entry is not a number"),
+    "state of records": ({"y0": np.zeros(2, "f8, f8")}, "y0 has dtype .*must hold numbers"),
+    "state of half precision": ({"y0": np.ones(2, "f2")}, "float16; solve works in float32, .* fl"),
+    "state of long precision": ({"y0": np.ones(2, "g")}, "y0 has dtype .* convert it .* float64"),
+    "complex state of long precision": ({"y0": np.ones(2, "G")}, "convert it .*such as complex128"),
+    "masked state": ({"y0": np.ma.masked_less([1.0, 2.0], 1.5)}, "^y0 is a masked array.*filled"),
     "ragged state": ({"y0": [[1.0, 2.0], [3.0]]}, "y0"),
     "args that are no tuple": ({"args": 3.0}, "args=3.0"),
+    "callback that is none": ({"callback": 3}, "^callback=3 must be a function"),
 }
 
 
@@ -144,3 +181,59 @@ def test_make_plan_says_the_same() -> None:
         make_plan(SMALL, [0.0, 1.0], method="etdab3", start="rk4")
     plan = make_plan(SMALL, [1.0, 0.5, 0.0])
     assert (plan.name, plan.steps) == ("hochbruck_ostermann4", 2)
+
+
+# --- what is taken as it is meant ---------------------------------------------------------------
+
+
+def damped(t: float, y: Any) -> Any:
+    return y / (1 + abs(y) ** 2)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8", "c8", "c16", "i4"])
+@pytest.mark.parametrize("size", [2, 300])
+def test_any_byte_order_is_taken(kind: str, size: int) -> None:
+    """As files of other machines have it; the numbers are the same, the solution is native."""
+    y0 = np.linspace(1.0, 7.0, size).astype(kind)
+    for options in ({"steps": 4}, {"steps": None, "method": "etdpece"}):
+        found, expected = (
+            solved(
+                y0=y, linear=Scalar(-1.0), nonlinear=lambda t, y: y / (1 + abs(y) ** 2), **options
+            )
+            for y in (y0.astype(y0.dtype.newbyteorder()), y0)
+        )
+        assert found.y.dtype == expected.y.dtype
+        assert found.y.dtype.isnative
+        np.testing.assert_array_equal(found.y, expected.y)
+
+
+TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "no longest step": ({"max_step": None}, {}),
+    "an infinite longest step": ({"max_step": np.inf}, {}),
+    "no longest step on a grid": ({"steps": 4, "max_step": None}, {"steps": 4}),
+    "an infinite one on a grid": ({"steps": 4, "max_step": np.inf}, {"steps": 4}),
+    "a longest step in an array": ({"max_step": np.array(0.1)}, {"max_step": 0.1}),
+    "a first step in an array": ({"first_step": np.array(0.1)}, {"first_step": 0.1}),
+    "a count in an array": ({"steps": np.array(4)}, {"steps": 4}),
+    "a count as a float": ({"steps": 4.0}, {"steps": 4}),
+    "PI by default": ({"controller": "PI"}, {}),
+    "no controller": ({"controller": None, "method": "etdpec"}, {"method": "etdpec"}),
+    "a span in an array": ({"t_span": np.array([0, 1])}, {}),
+    "one wanted time": ({"t_eval": 0.5}, {"t_eval": [0.5]}),
+    "rtol in an array": ({"rtol": np.array(1e-5)}, {"rtol": 1e-5}),
+    "a state of integers": ({"y0": np.array([1, 2])}, {"y0": [1.0, 2.0]}),
+}
+
+
+@pytest.mark.parametrize(("changed", "meant"), TAKEN.values(), ids=TAKEN)
+def test_what_is_taken_as_it_is_meant(changed: dict[str, Any], meant: dict[str, Any]) -> None:
+    found, expected = (
+        solved(**{"steps": None, "method": "zoto_bowman43", **given}) for given in (changed, meant)
+    )
+    np.testing.assert_array_equal(found.t, expected.t)
+    np.testing.assert_array_equal(found.y, expected.y)
+
+
+def test_a_span_backwards() -> None:
+    s = solved(t_span=(1, 0), step_size=0.25)
+    assert s.t.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]

@@ -1,4 +1,4 @@
-"""What a solve is given: the linear part, the interval, the initial state, looked at once."""
+"""What a solve is given: the linear part and the initial state, looked at once."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.course import checked_array
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.kernels import Backend
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import refuse_real_state
 
-
-def checked_span(t_span: Any) -> tuple[float, float]:
-    """Return (t0, t1) as floats, or refuse them."""
-    try:
-        t0, t1 = (float(t) for t in t_span)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"t_span={t_span!r} must be two numbers (t0, t1)") from None
-    if not (np.isfinite(t0) and np.isfinite(t1)) or t0 == t1:
-        raise InvalidArgument(f"t_span={t_span!r} must be finite with t0 != t1")
-    return t0, t1
+KINDS = ("float32", "float64", "complex64", "complex128")
+"""Of states."""
 
 
 def checked_linear(linear: Any) -> Propagator:
@@ -43,21 +34,52 @@ def checked_linear(linear: Any) -> Propagator:
 
 
 def initial_state(y0: Any) -> Any:
-    """Return y0 as a floating array with finite entries; lists and integers become float64."""
+    """Return y0 as an array of a kind that is solved in, with finite entries.
+
+    Lists and integers become float64; foreign byte orders become the machine's.
+    """
     y = y0
     if isinstance(y0, list | tuple | float | int | complex):
         try:
             y = np.asarray(y0)
         except ValueError:
             raise InvalidArgument("y0 is a ragged list; give an array") from None
-    if isinstance(y, np.ndarray | np.generic) and y.dtype.kind in "biu":
-        y = np.asarray(y, dtype=np.float64)
-    y = checked_array(y, "y0")
+    if isinstance(y, np.ndarray | np.generic):
+        y = _plain(y)
+    elif not hasattr(y, "dtype") or not hasattr(y, "shape"):
+        raise InvalidArgument(f"y0 must be an array, got {type(y).__name__}; use numpy.asarray(y0)")
+    name = str(y.dtype).rpartition(".")[2]
+    if name not in KINDS:
+        raise InvalidArgument(f"y0 has dtype {y.dtype}; {_remedy(name)}")
     if isinstance(y, np.ndarray):
         y = y.copy()  # N may write to what it is given
     if not Backend(y).is_finite(y):
         raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
     return y
+
+
+def _plain(y: Any) -> np.ndarray:
+    """Return a NumPy array in the machine's byte order, integers as float64."""
+    if isinstance(y, np.ma.MaskedArray):
+        raise InvalidArgument(
+            "y0 is a masked array, and a solve knows no masks: give y0.filled(value) or the "
+            "entries that are wanted"
+        )
+    kind = np.dtype(np.float64) if y.dtype.kind in "iu" else y.dtype.newbyteorder("=")
+    return np.asarray(y, dtype=kind)
+
+
+def _remedy(name: str) -> str:
+    """Return what to do with a state of a kind that is not solved in."""
+    if name.startswith(("float", "complex", "bfloat")):
+        wider = "complex128" if name.startswith("c") else "float64"
+        return (
+            f"solve works in {', '.join(KINDS)}: convert it to one of these, such as {wider}, "
+            "which is the precision of the coefficients"
+        )
+    if name == "object":
+        return "some entry is not a number of fixed size: make an array of float64 of it"
+    return "it must hold numbers: convert it to float64 or complex128"
 
 
 def check_fit(linear: Propagator, y: Any, span: tuple[float, float]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import Combine, Lagrange, Step
+from semilinear.methods.rows import Combine, Increment, Lagrange, Step, Weight
 from semilinear.phi import Phi
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import Coefficient
@@ -41,7 +41,8 @@ class Extrapolation(NamedTuple):
 def extrapolation(propagator: Propagator, points: Points, count: int) -> Extrapolation:
     """Ask for the flow of a step and for the weights of its last `count` grid points."""
     times = [points[-q] for q in range(count)]
-    weights = weights_by_count(propagator, points[0], points[1], times)
+    with np.errstate(invalid="ignore"):  # of made-up points, or of more than a last step looks at
+        weights = weights_by_count(propagator, points[0], points[1], times)
     return Extrapolation(propagator.flow(points[0], points[1]), weights)
 
 
@@ -53,7 +54,7 @@ def extrapolates(step: Step) -> int:
         for row in step.instructions
         if isinstance(row, Combine)
         for _, weight in row.inputs
-        if isinstance(weight, Lagrange) and _are_last(weight.nodes)
+        if isinstance(weight, Lagrange) and _are_last(weight.nodes) and not weight.moments
     )
     return max(map(len, nodes), default=0)
 
@@ -81,12 +82,7 @@ def step_coefficients(
     read = _read(step)
     weights = _StepWeights(read.highest, propagator, points, shared)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
-        return [
-            weights.lagrange_weights(weight.nodes)[weight.j]
-            if isinstance(weight, Lagrange)
-            else weights.combined(weight)
-            for weight in read.weights
-        ]
+        return [weights.of(weight) for weight in read.weights]
 
 
 @cache
@@ -121,9 +117,10 @@ def phi_table(step: Step) -> PhiTable | None:
     for row in step.instructions:
         if isinstance(row, Combine):
             found += [(weight, False) for _, weight in row.states]
-            if any(isinstance(weight, Lagrange) for _, weight in row.inputs):
+            inputs = [(weight, True) for _, weight in row.inputs if isinstance(weight, Phi)]
+            if len(inputs) < len(row.inputs):
                 return None
-            found += [(weight, True) for _, weight in row.inputs if isinstance(weight, Phi)]
+            found += inputs
     plain = [weight.for_constant_linear_part() for weight, _ in found]
     lengths = sorted({length for weight in plain for (_, _, length), _ in weight})
     highest = max((k for weight in plain for (k, _, _), _ in weight), default=0)
@@ -154,37 +151,52 @@ class _Term(NamedTuple):
     frm: float
     to: float
     of_state: bool
+    at: float
+    """Where the row lies that reads it."""
+
+
+_Readable = Lagrange | Increment | tuple[_Term, ...]
 
 
 class _Read(NamedTuple):
     """The weights of a step in the order of its coefficients, read once."""
 
-    weights: tuple[Lagrange | tuple[_Term, ...], ...]
+    weights: tuple[_Readable, ...]
     highest: dict[tuple[float, float], int]
     """Highest index of phi that is asked for on each interval."""
 
 
 @lru_cache(maxsize=1024)
 def _read(step: Step) -> _Read:
-    weights: list[Lagrange | tuple[_Term, ...]] = []
+    weights: list[_Readable] = []
     for row in step.instructions:
         if isinstance(row, Combine):
-            weights.extend(_terms(weight, of_state=True) for _, weight in row.states)
-            weights.extend(
-                weight if isinstance(weight, Lagrange) else _terms(weight, of_state=False)
-                for _, weight in row.inputs
-            )
+            at = float(row.position)
+            weights.extend(_terms(weight, at, of_state=True) for _, weight in row.states)
+            weights.extend(_readable(weight, at) for _, weight in row.inputs)
     highest: dict[tuple[float, float], int] = {}
     for weight in weights:
-        for term in () if isinstance(weight, Lagrange) else weight:
+        for term in _phis(weight):
             key = (term.frm, term.to)
             highest[key] = max(term.k, highest.get(key, 0))
     return _Read(tuple(weights), highest)
 
 
-def _terms(weight: Phi, *, of_state: bool) -> tuple[_Term, ...]:
+def _readable(weight: Weight, at: float) -> _Readable:
+    return _terms(weight, at, of_state=False) if isinstance(weight, Phi) else weight
+
+
+def _phis(weight: _Readable) -> tuple[_Term, ...]:
+    """Return the phi-functions that a weight is made of."""
+    if isinstance(weight, Lagrange):
+        return tuple(term for _, own in weight.moments for term in _terms(own, 1.0, of_state=False))
+    return () if isinstance(weight, Increment) else weight
+
+
+def _terms(weight: Phi, at: float, *, of_state: bool) -> tuple[_Term, ...]:
     return tuple(
-        _Term(float(factor), k, float(frm), float(to), of_state) for (k, frm, to), factor in weight
+        _Term(float(factor), k, float(frm), float(to), of_state, at)
+        for (k, frm, to), factor in weight
     )
 
 
@@ -206,7 +218,15 @@ class _StepWeights:
         if shared is not None:
             self.flows[0.0, 1.0] = shared.flow
         self.phis: dict[tuple[float, float], list[Coefficient]] = {}
-        self.lagrange: dict[tuple[int, ...], list[Coefficient]] = {}
+        self.lagrange: dict[Any, list[Coefficient]] = {}
+
+    def of(self, weight: _Readable) -> Coefficient:
+        """Return a weight in numbers."""
+        if isinstance(weight, Lagrange):
+            if weight.moments:
+                return self.simplified_weights(weight.nodes, weight.moments)[weight.j]
+            return self.lagrange_weights(weight.nodes)[weight.j]
+        return self.noise(weight) if isinstance(weight, Increment) else self.combined(weight)
 
     def time(self, c: float) -> Any:
         if c == 1.0:
@@ -224,8 +244,10 @@ class _StepWeights:
     def combined(self, terms: tuple[_Term, ...]) -> Coefficient:
         """Return the weight of a state, or of a value of N with the step length included."""
         total: Coefficient = None
-        for factor, k, frm, to, of_state in terms:
+        for factor, k, frm, to, of_state, at in terms:
             value = self.flow(frm, to) if of_state else self.scaled_phi(k, frm, to)
+            if to != at and not of_state:
+                value = value * self.propagator.gauge(self.time(to), self.time(at))
             if factor != 1.0:
                 value = factor * value
             total = value if total is None else total + value
@@ -241,6 +263,24 @@ class _StepWeights:
             count = self.highest[frm, to] - 1
             self.phis[frm, to] = self.propagator.integrals(a, b, [a] * count, b - a)
         return self.phis[frm, to][k - 1] * (1 / (factorial(k - 1) * (to - frm)))
+
+    def noise(self, weight: Increment) -> Coefficient:
+        """Return the weight of noise."""
+        a, b = self.time(float(weight.frm)), self.time(float(weight.to))
+        return self.flow(float(weight.to), float(weight.at)) * self.propagator.spread(a, b)
+
+    def simplified_weights(
+        self, nodes: tuple[int, ...], simpler: tuple[tuple[int, Phi], ...]
+    ) -> list[Coefficient]:
+        """Return the weights of all nodes with some moments replaced."""
+        if (nodes, simpler) not in self.lagrange:
+            a, b = self.points[0], self.points[1]
+            moments = self.propagator.integrals(a, b, [a] * (len(nodes) - 1), b - a)
+            for m, weight in simpler:
+                moments[m] = self.combined(_terms(weight, 1.0, of_state=False))
+            offsets = [(self.points[q] - a) / (b - a) for q in nodes]
+            self.lagrange[nodes, simpler] = weights_of_moments(offsets, moments)
+        return self.lagrange[nodes, simpler]
 
     def lagrange_weights(self, nodes: tuple[int, ...]) -> list[Coefficient]:
         """Return the weights of all nodes."""
@@ -280,6 +320,19 @@ def weights_by_count(
         weights.append((1.0 / own) * integral)
         by_count.append(list(weights))
     return by_count
+
+
+def weights_of_moments(offsets: list[Any], moments: Sequence[Coefficient]) -> list[Coefficient]:
+    """Return the weights W_j with ``sum_j W_j offsets_j^m = moments_m``, m below their number."""
+    weights: list[Coefficient] = []
+    for j, own in enumerate(offsets):
+        polynomial: list[Any] = [1.0]  # coefficients of the Lagrange polynomial that is 1 there
+        for other in (x for i, x in enumerate(offsets) if i != j):
+            shifted = [0.0, *polynomial]
+            scaled = [*(-other * x for x in polynomial), 0.0]
+            polynomial = [(s + t) / (own - other) for s, t in zip(shifted, scaled, strict=True)]
+        weights.append(sum(x * moment for x, moment in zip(polynomial, moments, strict=True)))
+    return weights
 
 
 def _scale(a: Any, b: Any, other: Any) -> Any:

@@ -16,10 +16,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
+from semilinear.answers import bad_output, checked_array, described, overflowed, wrong_output
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
-from semilinear.methods.rows import BASE
+from semilinear.methods.rows import BASE, ERROR
 from semilinear.segments import Code, Segment
+
+Noise = Callable[[int, int], Any]
+"""From the number of evaluations made and the number of the draw after it to normal numbers."""
 
 new = tuple.__new__
 
@@ -59,6 +63,15 @@ class State(NamedTuple):
         name = BASE if BASE in names else "y+"
         return self.run.backend.give(self.slots[names.index(name)])
 
+    @property
+    def estimate(self) -> Any:
+        """The estimate of the error of the step that was completed last, like x.
+
+        None where there is none: most plans are made without, and a first step of order one has
+        nothing to compare with.
+        """
+        return self.slot(ERROR) if ERROR in self.code.slots else None
+
     def slot(self, name: str) -> Any:
         """Return what the run keeps under a name, as an array like x."""
         return self.run.backend.give(self.slots[self.code.slots.index(name)])
@@ -77,7 +90,7 @@ class Run(NamedTuple):
 
     backend: Backend
     check: bool
-    noise: Callable[[int], Any] | None
+    noise: Noise | None
     identity: Any
     """Of the course that is followed."""
 
@@ -131,7 +144,7 @@ class Course(ABC):
         x: Any,
         *,
         check_finite: bool = True,
-        noise: Callable[[int], Any] | None = None,
+        noise: Noise | None = None,
     ) -> State:
         """Return the state of a new run from `x`.
 
@@ -143,8 +156,8 @@ class Course(ABC):
             Whether to refuse NaN and infinity. The check is part of the pass over memory on NumPy
             arrays and CPU tensors; elsewhere it costs one synchronisation per evaluation.
         noise
-            For stochastic methods: ``noise(k)`` is the standard normal array that is drawn after
-            evaluation k, like x.
+            For stochastic methods: ``noise(k, i)`` is the standard normal array, like x, that is
+            drawn as number i = 0, 1, ... after k evaluations.
         """
         backend = backend_for(checked_array(x, "x"))
         self.check_state(backend.shape, backend.is_complex, argument="x")
@@ -210,6 +223,26 @@ class Course(ABC):
             env = slots
             segment = self.segment(cursor)
 
+    def moved(self, state: State, x: Any) -> State:
+        """Return a state in which the model sees `x` next, with the same past.
+
+        For loops that change the state between evaluations: a mask, a callback of a pipeline.
+        """
+        backend, native = state.run.backend, state.run.backend.take(x)
+        run, slots = state.run, state.slots
+        plain = backend.plain()
+        if native is None and plain is not None and (native := plain.take(x)) is not None:
+            slots = tuple(backend.give(slot) for slot in slots)
+            run = run._replace(backend=plain)
+        if native is None:
+            raise InvalidArgument(
+                f"x is {described(x, backend)}; it must be an array like the state, "
+                f"shape {backend.shape} and dtype {backend.dtype}"
+            )
+        asked = state.code.asked
+        slots = (*slots[:asked], native, *slots[asked + 1 :])
+        return state._replace(x=run.backend.give(native), slots=slots, run=run)
+
     def _through(
         self, segment: Segment, run: Run, env: tuple[Any, ...], evaluation: int
     ) -> tuple[tuple[Any, ...], bool]:
@@ -254,81 +287,16 @@ class Course(ABC):
         raise bad_output(where, backend.count_bad(answer), largest)
 
 
-def wrong_output(where: str, output: Any, backend: Backend) -> ModelOutputError:
-    """Return the error for an output that is no array like the state."""
-    return ModelOutputError(
-        f"{where} returned {_described(output, backend)}; it must return an array like the state, "
-        f"shape {backend.shape} and dtype {backend.dtype}"
-    )
-
-
-def overflowed(where: str) -> NonFiniteError:
-    """Return the error for a state that overflowed although N was finite."""
-    return NonFiniteError(
-        f"the state overflowed in the step after {where}, whose output was finite; "
-        "take smaller steps or a method of lower order"
-    )
-
-
-def bad_output(where: str, bad: str, largest: float) -> NonFiniteError:
-    """Return the error for N that is not finite at a finite state.
-
-    Parameters
-    ----------
-    where
-        The evaluation and its time.
-    bad
-        How many entries are not finite, as text.
-    largest
-        Largest modulus of an entry of the state.
-    """
-    return NonFiniteError(
-        f"{where} returned NaN or infinity in {bad} entries, at a finite state whose largest entry "
-        f"is {largest:.3g} in modulus; check the model there"
-    )
-
-
-def _described(output: Any, backend: Backend) -> str:
-    """Say what an output is that is not like the state, and why that may be."""
-    shape, dtype = getattr(output, "shape", None), str(getattr(output, "dtype", ""))
-    if shape is None or not dtype:
-        return type(output).__name__
-    found = f"shape {tuple(shape)} and dtype {dtype}"
-    if tuple(shape) != backend.shape:
-        return found
-    wanted = str(backend.dtype)
-    if dtype.rpartition(".")[2] == wanted.rpartition(".")[2]:
-        kind = type(output)
-        return f"{found}, but as {kind.__module__}.{kind.__name__}, not in the library of the state"
-    if "complex" in dtype and not backend.is_complex:
-        return f"{found} (a complex problem needs a complex state from the start)"
-    if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
-        return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
-    return found
-
-
 def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:
     if run.noise is None:
         raise InvalidArgument("noise is missing: this method is stochastic; start(x, noise=...)")
-    draws = [run.backend.take(run.noise(evaluation + i)) for i in range(count)]
-    if any(z is None for z in draws):
-        raise ModelOutputError(
-            f"noise({evaluation}) must return an array like the state, "
-            f"shape {run.backend.shape} and dtype {run.backend.dtype}"
-        )
+    draws = [run.backend.take(run.noise(evaluation, i)) for i in range(count)]
+    for i, z in enumerate(draws):
+        if z is None:
+            raise ModelOutputError(
+                f"noise({evaluation}, {i}) must return an array like the state, "
+                f"shape {run.backend.shape} and dtype {run.backend.dtype}"
+            )
+        if run.check and not run.backend.is_finite(z):
+            raise NonFiniteError(f"noise({evaluation}, {i}) has NaN or infinite entries")
     return draws
-
-
-def checked_array(x: Any, argument: str) -> Any:
-    """Return `x` if it is an array of real or complex floating numbers, or refuse it."""
-    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise InvalidArgument(
-            f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
-        )
-    name = str(x.dtype).rpartition(".")[2]
-    if not name.startswith(("float", "complex", "bfloat")):
-        raise InvalidArgument(
-            f"{argument} has dtype {x.dtype}; it must be real or complex floating, for example "
-            "float32"
-        )
-    return x

@@ -93,8 +93,10 @@ class LazySegments(Sequence[Segment]):
         self._cache = ByteCache(BUDGET, least=2 * longest + 1)
         # The segments of one step are made one after the other.
         self._coefficients = lru_cache(maxsize=2)(self._asked)
-        first = self._signatures[0]
-        self.start = Segment(program.opening, self._made(program.opening, first, None))
+        opening = program.opening
+        # Its first step counts as the next one.
+        read = tuple(self._signatures[max(0, later - 1)] for later in range(opening.reach))
+        self.start = Segment(opening, self._made(opening, read))
 
     def __reduce__(self) -> tuple[type[LazySegments], tuple[Program]]:
         return LazySegments, (self.program,)
@@ -104,11 +106,8 @@ class LazySegments(Sequence[Segment]):
 
     def __getitem__(self, position: Any) -> Any:
         n, code = self._places[position]
-        following = n + 1 if n + 1 < len(self._signatures) else None
-        this = self._signatures[n]
-        then = None if following is None else self._signatures[following]
-        made = self._cache.get((code, this, then), lambda: self._made(code, this, then))
-        return Segment(code, made)
+        read = tuple(self._signatures[n : n + code.reach])
+        return Segment(code, self._cache.get((code, read), lambda: self._made(code, read)))
 
     def _signature(self, n: int) -> Signature:
         step = self.program.steps[n]
@@ -116,18 +115,18 @@ class LazySegments(Sequence[Segment]):
             return step, (n,)
         return step, tuple(self._classes[n - step.history : n + 1])
 
-    def _made(self, code: Code, this: Signature, following: Signature | None) -> Operators:
+    def _made(self, code: Code, read: tuple[Signature, ...]) -> Operators:
         form = self.program.propagator.form
-        here = self._coefficients(this)
-        there = self._coefficients(following) if following is not None else here
-        return Operators(numbers(code, here, there, matrix=form == "matrix"), form)
+        steps = [self._coefficients(signature) for signature in read]
+        return Operators(numbers(code, *steps, matrix=form == "matrix"), form)
 
     def _asked(self, signature: Signature) -> list[Any]:
         step, classes = signature
         if not self.program.propagator.constant:
             n = classes[0]
             grid = {q: float(self.program.grid[n + q]) for q in range(-step.history, 2)}
-            return finite(step_coefficients(step, self.program.propagator, grid))
+            propagator = self.program.propagator.of_steps(np.asarray(n))
+            return finite(step_coefficients(step, propagator, grid))
         lengths = [self._lengths[c] for c in classes]
         points = {1: lengths[-1], 0: 0.0}
         for q, length in enumerate(reversed(lengths[:-1]), start=1):

@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear.course import Course, Next, Run
 from semilinear.lazy_segments import LazySegments
-from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate
+from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate, Step
 from semilinear.program import Program, table_segments
 from semilinear.propagators.base import refuse_real_state
 from semilinear.segments import Code, Segment
@@ -35,9 +35,22 @@ class SlopePlace(NamedTuple):
     """An evaluation that gives N at a grid point."""
 
     number: int
-    """Of the grid point."""
+    """Of the grid point; counted from the start of the step, where it is a step that is read."""
     exact: bool
     """Whether at the state of the grid point itself, and not at a prediction of it."""
+
+
+def slopes_of(step: Step) -> Iterator[tuple[Evaluate, SlopePlace | None]]:
+    """Yield the evaluations of a step, and at which end of it they give N, if at one."""
+    asks = [row for row in step.instructions if isinstance(row, Evaluate)]
+    again = any(ask.state == NEW for ask in asks)
+    for ask in asks:
+        if ask.state == BASE:
+            yield ask, SlopePlace(0, exact=True)
+        elif ask.state == NEW or (ask.state == PREDICTED and not again):
+            yield ask, SlopePlace(1, exact=ask.state == NEW)
+        else:
+            yield ask, None
 
 
 class Plan(Course):
@@ -87,7 +100,19 @@ class Plan(Course):
         # One more place than evaluations: the end, where the model is not asked.
         asked_at = (*self.times, end)
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(asked_at)]
-        self.identity = (name, self.nfe, self.grid.tobytes())
+        self.identity = (name, self.nfe, self.grid.tobytes(), self._numbers())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for value in state.values():
+            if isinstance(value, np.ndarray):  # pickle forgets that they are read-only
+                value.flags.writeable = False
+
+    def _numbers(self) -> bytes:
+        """Return what distinguishes a scalar plan from others on its grid; nothing for the rest."""
+        if self.form != "scalar":
+            return b""
+        return b"".join(np.asarray(segment.coefficients).tobytes() for segment in self._segments)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self.__dict__:
@@ -117,15 +142,8 @@ class Plan(Course):
     def slope_places(self) -> Iterator[SlopePlace | None]:
         """Yield, for every evaluation, at which grid point it gives N, if at one."""
         for n, step in enumerate(self.program.steps):
-            asks = [row for row in step.instructions if isinstance(row, Evaluate)]
-            again = any(ask.state == NEW for ask in asks)
-            for ask in asks:
-                if ask.state == BASE:
-                    yield SlopePlace(n, exact=True)
-                elif ask.state == NEW or (ask.state == PREDICTED and not again):
-                    yield SlopePlace(n + 1, exact=ask.state == NEW)
-                else:
-                    yield None
+            for _, place in slopes_of(step):
+                yield None if place is None else SlopePlace(n + place.number, place.exact)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -21,9 +21,10 @@ from semilinear.coefficients import (
     step_coefficients,
 )
 from semilinear.errors import NonFiniteError
+from semilinear.lowering import Lowered, lower
 from semilinear.methods.rows import Step
 from semilinear.propagators import Propagator
-from semilinear.segments import Code, Lowered, Segment, between, lower, numbers, opening
+from semilinear.segments import Code, Segment, between, numbers, opening
 
 Tell = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From times to (p, q) with N = p * state + q * answer."""
@@ -68,21 +69,29 @@ class Program:
     def walk(self) -> Iterator[tuple[int, Code]]:
         """Yield the number of the step and the code that runs after each evaluation."""
         slots = self.opening.slots
-        following: Lowered | None = self.lowered(self.steps[0])
-        for n in range(len(self.steps)):
-            assert following is not None
-            current = following
-            following = self.lowered(self.steps[n + 1]) if n + 1 < len(self.steps) else None
+        for n, step in enumerate(self.steps):
+            current = self.lowered(step)
             final = len(current.asks) - 1
             for k in range(final + 1):
-                code = between(current, k, slots, following if k == final else None)
+                following = self._until_asking(n + 1) if k == final else ()
+                code = between(current, k, slots, following)
                 yield n, code
                 slots = code.slots
 
     @property
     def opening(self) -> Code:
         """The code that runs before the first evaluation."""
-        return opening(self.lowered(self.steps[0]))
+        first, *others = self._until_asking(0)
+        return opening(first, following=tuple(others))
+
+    def _until_asking(self, first: int) -> tuple[Lowered, ...]:
+        """Return the steps from number `first` on, up to the first that asks."""
+        found: list[Lowered] = []
+        for n in range(first, len(self.steps)):
+            found.append(self.lowered(self.steps[n]))
+            if found[-1].asks:
+                break
+        return tuple(found)
 
     def evaluation_points(self) -> np.ndarray:
         """Return the independent variable at every evaluation, in order."""
@@ -115,7 +124,8 @@ class Program:
         index = np.asarray(members)
         points = {q: self.grid[index + q] for q in range(-step.history, 2)}
         shared = self._shared.of(self._place[index]) if extrapolates(step) else None
-        numbers = step_coefficients(step, self.propagator, points, shared=shared)
+        propagator = self.propagator.of_steps(index)
+        numbers = step_coefficients(step, propagator, points, shared=shared)
         return [*numbers, *self._told(step, members)]
 
     @cached_property
@@ -141,7 +151,7 @@ class Program:
         for q in range(1, int(width.max())):
             there = np.maximum(index - q, 0)
             points[-q] = np.where(width > q, self.grid[there], points[0] + q)
-        return extrapolation(self.propagator, points, int(width.max()))
+        return extrapolation(self.propagator.of_steps(index), points, int(width.max()))
 
     def values(self, n: int) -> list[Any]:
         """Return the coefficients of step n alone."""
@@ -149,7 +159,7 @@ class Program:
         if self.propagator.form == "scalar":
             return [np.broadcast_to(x, (1,))[0].item() for x in self.coefficients(step, [n])]
         points = {q: float(self.grid[n + q]) for q in range(-step.history, 2)}
-        return step_coefficients(step, self.propagator, points)
+        return step_coefficients(step, self.propagator.of_steps(np.asarray(n)), points)
 
     def _told(self, step: Step, members: list[int]) -> list[np.ndarray]:
         if self.tell is None or step.raw:
@@ -186,28 +196,28 @@ def table_segments(program: Program) -> tuple[list[Segment], Segment]:
         positions.setdefault(code, []).append((total, n))
         total += 1
     segments: list[Any] = [None] * total
-    steps = program.steps
+
+    def columns_of(numbers: list[int]) -> np.ndarray:
+        return tables[program.steps[numbers[0]]][:, [place[n] for n in numbers]]
+
     for code, found in positions.items():
         here = [n for _, n in found]
-        this = tables[steps[here[0]]][:, [place[n] for n in here]]
-        following = this
-        if code.plain is None:
-            after = [min(n + 1, len(steps) - 1) for n in here]
-            following = tables[steps[after[0]]][:, [place[n] for n in after]]
-        filled = _filled(code, this, following, len(here))
-        for (position, _), matrix in zip(found, filled, strict=True):
+        read = [columns_of([n + later for n in here]) for later in range(code.reach)]
+        for (position, _), matrix in zip(found, _filled(code, read, len(here)), strict=True):
             segments[position] = Segment(code, matrix)
-    first = tables[steps[0]][:, [place[0]]]
-    return segments, Segment(program.opening, _filled(program.opening, first, first, 1)[0])
+    opening = program.opening
+    # Its first step counts as the next one.
+    read = [columns_of([max(0, later - 1)]) for later in range(opening.reach)]
+    return segments, Segment(opening, _filled(opening, read, 1)[0])
 
 
-def _filled(code: Code, this: np.ndarray, following: np.ndarray, count: int) -> np.ndarray:
+def _filled(code: Code, steps: list[np.ndarray], count: int) -> np.ndarray:
     """Return the matrices of a code for `count` steps at once, shape (count, outputs, sources)."""
     if code.plain is not None:
-        return np.ascontiguousarray(this[code.plain, :].T)[:, None, :]
-    dtype = np.result_type(this, following)
+        return np.ascontiguousarray(steps[0][code.plain, :].T)[:, None, :]
+    dtype = np.result_type(float, *steps)
     filled = np.zeros((count, len(code.recipe), len(code.sources)), dtype=dtype)
-    for o, row in enumerate(numbers(code, this, following, matrix=False)):
+    for o, row in enumerate(numbers(code, *steps, matrix=False)):
         for s, value in enumerate(row):
             filled[:, o, s] = value
     return filled

@@ -16,48 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import BASE, Combine, Draw, Step
+from semilinear.lowering import Ask, Item, Lowered, Mix
+from semilinear.methods.rows import BASE
 
 Reference = tuple[int, int]
-"""(0 for this step or 1 for the next one, index of the coefficient within its step)."""
+"""(0 for this step, 1 for the next one, ...; index of the coefficient within its step)."""
 
 Product = tuple[Reference, ...]
 Form = dict[int, list[Product]]
 """Linear form over the environment: index -> sum of products of coefficients."""
-
-
-class Mix(NamedTuple):
-    """``dst = sum_i coefficient_i * source_i``, coefficients by index within the step."""
-
-    dst: str
-    sources: tuple[str, ...]
-    first: int
-
-
-class Noise(NamedTuple):
-    """Draw noise under a name."""
-
-    name: str
-
-
-class Ask(NamedTuple):
-    """Evaluate at a state; the answer appears under a name."""
-
-    state: str
-    answer: str
-    at: Any
-
-
-Item = Mix | Ask | Noise
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lowered:
-    """A step as mixes and asks."""
-
-    items: tuple[Item, ...]
-    carry: tuple[tuple[str, str], ...]
-    asks: tuple[Ask, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +32,8 @@ class Code:
     """Structure of a segment; compared by identity.
 
     `pick` takes the sources out of (slots, answer, draws), `keep` the new slots out of (slots,
-    answer, draws, outputs); `asked` is the slot that the model sees next; `completes` tells whether
-    a step ends here.
+    answer, draws, outputs); `asked` is the slot that the model sees next; `completes` tells how
+    many steps end here.
     """
 
     pick: Callable[[tuple[Any, ...]], tuple[Any, ...]]
@@ -75,9 +42,11 @@ class Code:
     slots: tuple[str, ...]
     sources: tuple[int, ...]
     recipe: tuple[Form, ...]
-    completes: bool
+    completes: int
     draws: int
     plain: tuple[int, ...] | None
+    reach: int
+    """From how many steps, this one and those after it, coefficients are read."""
 
 
 class Segment(NamedTuple):
@@ -88,43 +57,17 @@ class Segment(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def lower(step: Step, *, told: bool) -> Lowered:
-    """Lower a step to mixes and asks.
-
-    Parameters
-    ----------
-    told
-        Whether an answer must first be turned into N = p * state + q * answer; p and q are then the
-        last coefficients of the step, two for each evaluation in order.
-    """
-    items: list[Item] = []
-    own, tell = 0, sum(len(i.sources) for i in step.instructions if isinstance(i, Combine))
-    for instruction in step.instructions:
-        if isinstance(instruction, Combine):
-            items.append(Mix(instruction.dst, instruction.sources, own))
-            own += len(instruction.sources)
-        elif isinstance(instruction, Draw):
-            items.append(Noise(instruction.slot))
-        elif told and not step.raw:
-            answer = f"answer for {instruction.slot}"
-            items.append(Ask(instruction.state, answer, instruction.at))
-            items.append(Mix(instruction.slot, (instruction.state, answer), tell))
-            tell += 2
-        else:
-            items.append(Ask(instruction.state, instruction.slot, instruction.at))
-    asks = tuple(item for item in items if isinstance(item, Ask))
-    return Lowered(tuple(items), step.carry, asks)
-
-
-@lru_cache(maxsize=1024)
 def opening(
     step: Lowered,
     slots: tuple[str, ...] = (BASE,),
     carry: tuple[tuple[str, str], ...] = ((BASE, BASE),),
+    following: tuple[Lowered, ...] = (),
     *,
-    completes: bool = False,
+    completes: int = 0,
 ) -> Code:
     """Return the code that runs before the first evaluation of a step that nothing runs into.
+
+    Coefficients of the step count as those of the next one: (1, index).
 
     Parameters
     ----------
@@ -132,14 +75,19 @@ def opening(
         Names of what the segment finds.
     carry
         Which of them the step sees, under which name: how an attempt is taken up or given up.
+    following
+        The steps after it, if it asks for nothing itself; see `between`.
     completes
         Whether the step before is complete with it.
     """
-    return _compile(slots, [([], carry), (_until_ask(step, 0), None)], step, completes=completes)
+    blocks, last = _until_asking((step, *following))
+    return _compile(slots, [([], carry), *blocks], last, completes=completes)
 
 
 @lru_cache(maxsize=4096)
-def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered | None) -> Code:
+def between(
+    step: Lowered, ask: int, slots: tuple[str, ...], following: tuple[Lowered, ...] = ()
+) -> Code:
     """Return the code that runs after evaluation number `ask` of a step.
 
     Parameters
@@ -147,19 +95,23 @@ def between(step: Lowered, ask: int, slots: tuple[str, ...], following: Lowered 
     slots
         Names of what the segment finds.
     following
-        The step after this one if `ask` is the last of its step; None at the end of the run.
+        The steps after this one if `ask` is its last, up to the first that asks; none at the end of
+        the run.
     """
     names = (*slots, step.asks[ask].answer)
     rest = _until_ask(step, ask + 1)
     if ask + 1 < len(step.asks):
         return _compile(names, [(rest, None)], step)
-    head = [] if following is None else _until_ask(following, 0)
-    return _compile(names, [(rest, step.carry), (head, None)], following, completes=True)
+    blocks, last = _until_asking(following)
+    ended = [step, *following] if last is None else [step, *following[:-1]]
+    keep = (BASE, *(name for each in ended for name in each.shown))
+    completes = sum(not each.passive for each in ended)
+    return _compile(names, [(rest, step.carry), *blocks], last, keep=keep, completes=completes)
 
 
 @lru_cache(maxsize=1024)
 def closing(
-    step: Lowered, slots: tuple[str, ...], keep: tuple[str, ...], *, completes: bool = False
+    step: Lowered, slots: tuple[str, ...], keep: tuple[str, ...], *, completes: int = 0
 ) -> Code:
     """Return the code that runs after the last evaluation of a step and keeps `keep` of it.
 
@@ -175,7 +127,7 @@ def closing(
 def settling(slots: tuple[str, ...], carry: tuple[tuple[str, str], ...]) -> Code:
     """Return the code that completes a step and renames what is kept; nothing is asked after it."""
     keep = tuple(new for new, _ in carry)
-    return _compile(slots, [([], carry)], None, keep=keep, completes=True)
+    return _compile(slots, [([], carry)], None, keep=keep, completes=1)
 
 
 def _until_ask(step: Lowered, number: int) -> list[Item]:
@@ -196,13 +148,19 @@ Block = tuple[list[Item], tuple[tuple[str, str], ...] | None]
 """Items, and the renaming after them where a step ends."""
 
 
+def _until_asking(steps: tuple[Lowered, ...]) -> tuple[list[Block], Lowered | None]:
+    """Return all before the first ask of steps, of which none but the last asks, and that step."""
+    blocks = [(_until_ask(step, 0), None if step.asks else step.carry) for step in steps]
+    return blocks, steps[-1] if steps and steps[-1].asks else None
+
+
 def _compile(
     names: tuple[str, ...],
     blocks: list[Block],
     last: Lowered | None,
     *,
     keep: tuple[str, ...] = (BASE,),
-    completes: bool = False,
+    completes: int = 0,
 ) -> Code:
     """Compile blocks of items, the last of them belonging to the step `last`."""
     values: dict[str, Form] = {name: {i: [()]} for i, name in enumerate(names)}
@@ -220,9 +178,10 @@ def _compile(
         if carry is not None:
             values = {new: values[old] for new, old in carry if old in values}
     if ask is None or last is None:
-        live, asked = {name: values[name] for name in keep}, BASE
+        live, asked = {name: values[name] for name in keep if name in values}, BASE
     else:
-        needed = _needed_after(last, ask) | {ask.state}
+        shown = set(keep) - {BASE}
+        needed = _needed_after(last, ask) | {ask.state} | shown
         live, asked = {n: form for n, form in values.items() if n in needed}, ask.state
     return _finish(len(names) + draws, draws, live, asked, completes=completes)
 
@@ -251,7 +210,7 @@ def _needed_after(step: Lowered, ask: Ask) -> set[str]:
     return needed - {ask.answer}
 
 
-def _finish(count: int, draws: int, live: dict[str, Form], asked: str, *, completes: bool) -> Code:
+def _finish(count: int, draws: int, live: dict[str, Form], asked: str, *, completes: int) -> Code:
     outputs: list[Form] = []
     kept: list[int] = []
     for form in live.values():
@@ -274,7 +233,14 @@ def _finish(count: int, draws: int, live: dict[str, Form], asked: str, *, comple
         completes,
         draws,
         _plain(outputs, sources),
+        _reach(outputs),
     )
+
+
+def _reach(outputs: list[Form]) -> int:
+    """Return one more than the highest number of a step that is referred to."""
+    products = [p for form in outputs for found in form.values() for p in found]
+    return 1 + max((step for product in products for step, _ in product), default=-1)
 
 
 def _plain(outputs: list[Form], sources: tuple[int, ...]) -> tuple[int, ...] | None:
@@ -299,18 +265,17 @@ def _nothing(env: tuple[Any, ...]) -> tuple[Any, ...]:
     return ()
 
 
-def numbers(code: Code, this: Any, following: Any, *, matrix: bool) -> list[Any]:
+def numbers(code: Code, *steps: Any, matrix: bool) -> list[Any]:
     """Return the coefficients of a segment, outputs by sources.
 
     Parameters
     ----------
-    this, following
-        Coefficients of this step and of the next: numbers, arrays over steps, arrays over the
-        entries of a state, or matrices.
+    steps
+        Coefficients of this step and of those after it that the segment runs into: numbers, arrays
+        over steps, arrays over the entries of a state, or matrices.
     matrix
         Whether two-dimensional coefficients multiply as matrices.
     """
-    steps = (this, following)
 
     def product(references: Product) -> Any:
         value: Any = None

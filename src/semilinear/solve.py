@@ -10,16 +10,24 @@ import numpy as np
 
 from semilinear import methods
 from semilinear.adaptive import make_controller
-from semilinear.arguments import checked_linear, checked_span, initial_state
+from semilinear.arguments import checked_linear, initial_state
 from semilinear.choice import choose_method
 from semilinear.engines import Engine, make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
-from semilinear.methods import Method
+from semilinear.methods import Method, VariableOrder
 from semilinear.output import Recorder, Solution, make_solution, parse_events
 from semilinear.plan import Plan
 from semilinear.progress import Progress
 from semilinear.propagators import Propagator
-from semilinear.time_grid import fixed_grid, lies_on, monotone, wanted_times
+from semilinear.time_grid import (
+    checked_span,
+    fixed_grid,
+    lies_on,
+    monotone,
+    number,
+    step_limits,
+    wanted_times,
+)
 
 
 def make_plan(
@@ -59,8 +67,8 @@ def solve(
     dense_output: bool = False,
     events: Any = None,
     first_step: float | None = None,
-    max_step: float = np.inf,
-    controller: str = "PI",
+    max_step: float | None = None,
+    controller: str | None = None,
     start: str = "ramp",
     args: tuple[Any, ...] = (),
     callback: Callable[[float, Any], None] | None = None,
@@ -84,7 +92,8 @@ def solve(
         (t0, t1); t1 < t0 integrates backwards. The last step ends at t1 exactly.
     y0
         Initial state: an array of any array library and shape, float32, float64 or their complex
-        kinds, which the solution keeps. Lists and integers become float64.
+        kinds, which the solution keeps, in the machine's byte order. Lists and integers become
+        float64.
     method
         A name of `semilinear.methods.names()`, or a method object; adaptive steps need one that
         estimates its error. By default `semilinear.choose_method` decides.
@@ -105,9 +114,11 @@ def solve(
         A function ``g(t, y, *args)`` or several, whose zeros are wanted; with SciPy's attributes
         ``terminal`` (bool, or a number of zeros) and ``direction``.
     first_step, max_step
-        Of adaptive steps: length of the first, chosen by a trial step by default; greatest length.
+        Of adaptive steps: length of the first, chosen by a trial step by default; greatest length,
+        without limit by default.
     controller
-        ``"I"``, ``"PI"`` or ``"PID"``: how much of the past errors the next step looks at.
+        Of embedded pairs: ``"I"``, ``"PI"`` (by default) or ``"PID"``, how much of the past errors
+        the next step looks at. Methods of variable order look at the newest and take none.
     start
         For multistep methods on a fixed grid: ``"ramp"`` (growing order, one evaluation a step) or
         ``"rk"`` (exponential Runge-Kutta steps, which keep the order).
@@ -149,21 +160,29 @@ def solve(
     if not isinstance(args, tuple):
         raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
     y = initial_state(y0)
+    if callback is not None and not callable(callback):
+        raise InvalidArgument(f"callback={callback!r} must be a function callback(t, y)")
     fixed = not (steps is None and step_size is None and grid is None)
     times = control = None
     if fixed:
-        _refuse_adaptive(rtol=rtol, atol=atol, first_step=first_step, max_step=max_step)
+        unlimited = number(max_step) == np.inf
+        _refuse_adaptive(
+            rtol=rtol, atol=atol, first_step=first_step, controller=controller,
+            max_step=None if unlimited else max_step,
+        )  # fmt: skip
         times = fixed_grid(span, steps=steps, step_size=step_size, grid=grid)
     else:
         if start != "ramp":
             raise InvalidArgument(f"start={start!r} is for multistep methods on a fixed grid")
+        first, longest = step_limits(first_step, max_step, span)
         control = make_controller(
-            controller, y, span, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step
+            controller, y, span, rtol=rtol, atol=atol, first_step=first, max_step=longest
         )
     if method is None:
         chosen = choose_method(operator, rtol=None if control is None else control.rtol)
     else:
         chosen = methods.get(method)
+    _check_takes_controller(chosen, controller)
     wanted = wanted_times(t_eval, span)
     watched = parse_events(events, args)
     on_grid = wanted is None or lies_on(wanted, np.asarray(span if times is None else times))
@@ -184,14 +203,20 @@ def solve(
         needs_slopes=between,
         norm=None if control is None else control.norm,
     )
-
-    failed: NonFiniteError | None = None
     with bar:
-        try:
-            engine.run(y, recorder)
-        except NonFiniteError as error:
-            failed = error
-    solution = _solution(recorder, engine, y, chosen, perf_counter() - begun, failed)
+        return _run(engine, recorder, y, chosen, begun, fixed=fixed)
+
+
+def _run(
+    engine: Engine, recorder: Recorder, y: Any, method: Method, begun: float, *, fixed: bool
+) -> Solution:
+    """Make a run; one on a fixed grid, or without a step, raises what it fails of."""
+    failed: NonFiniteError | None = None
+    try:
+        engine.run(y, recorder)
+    except NonFiniteError as error:
+        failed = error
+    solution = _solution(recorder, engine, y, method, perf_counter() - begun, failed)
     if failed is not None and (fixed or engine.steps == 0):
         failed.solution = solution
         raise failed
@@ -218,9 +243,17 @@ def _solution(
     return make_solution(recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats)
 
 
-def _refuse_adaptive(*, max_step: float, **options: Any) -> None:
+def _check_takes_controller(method: Method, controller: str | None) -> None:
+    if controller is not None and isinstance(method, VariableOrder):
+        raise InvalidArgument(
+            f"controller={controller!r} is for embedded pairs; {method.name} chooses its order "
+            "with the step, by the newest error: leave controller out, or name a pair, such as "
+            "method='zoto_bowman43'"
+        )
+
+
+def _refuse_adaptive(**options: Any) -> None:
     given = [name for name, value in options.items() if value is not None]
-    given += ["max_step"] * (max_step != np.inf)
     if given:
         raise InvalidArgument(
             f"{' and '.join(given)}: of adaptive steps only; leave it out, or leave out steps, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from semilinear.course import State
+from semilinear.course import Noise, State
 from semilinear.plan import Plan
 
 Function = Callable[[Any, float], Any]
@@ -19,6 +19,7 @@ def run(
     after_step: Callable[[State], None] | None = None,
     after_evaluation: Callable[[State], None] | None = None,
     check_finite: bool = True,
+    noise: Noise | None = None,
 ) -> State:
     """Run through a plan and return its last state.
 
@@ -30,8 +31,10 @@ def run(
         Called with the state whenever a step is completed, ``state.y`` being the value there.
     after_evaluation
         Called with every new state.
+    check_finite, noise
+        As in `Plan.start`.
     """
-    state = plan.start(x, check_finite=check_finite)
+    state = plan.start(x, check_finite=check_finite, noise=noise)
     while not state.done:
         step = state.step
         state = plan.advance(state, model(state.x, state.t))

@@ -1,7 +1,8 @@
-"""Fixed time grids of `solve`: from its arguments to times, or to a message."""
+"""What `solve` is told about time: from its arguments to numbers and times, or to a message."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -9,6 +10,43 @@ from typing import Any
 import numpy as np
 
 from semilinear.errors import InvalidArgument
+
+
+def checked_span(t_span: Any) -> tuple[float, float]:
+    """Return (t0, t1) as floats, or refuse them."""
+    try:
+        t0, t1 = (number(t) for t in t_span)
+    except (TypeError, ValueError):
+        t0 = t1 = math.nan
+    if not math.isfinite(t1 - t0) or t0 == t1:
+        raise InvalidArgument(
+            f"t_span={t_span!r} must be two numbers (t0, t1), different and a finite distance apart"
+        )
+    return t0, t1
+
+
+def step_limits(
+    first_step: Any, max_step: Any, t_span: tuple[float, float]
+) -> tuple[float | None, float]:
+    """Return the length of the first adaptive step or None, and the greatest length.
+
+    A greatest length of None or infinity means that of the whole span.
+    """
+    span = abs(t_span[1] - t_span[0])
+    longest = math.inf if max_step is None else number(max_step)
+    if not longest > 0:
+        raise InvalidArgument(
+            f"max_step={max_step!r} must be a positive number; leave it out for no limit"
+        )
+    if first_step is None:
+        return None, min(longest, span)
+    first = number(first_step)
+    if not 0 < first <= span:
+        raise InvalidArgument(
+            f"first_step={first_step!r} must be a positive number and not longer than t_span "
+            f"({span:g}); leave it out to have it chosen"
+        )
+    return first, min(longest, span)
 
 
 def fixed_grid(
@@ -35,26 +73,43 @@ def fixed_grid(
         return times
     if step_size is not None:
         steps = _steps_of(step_size, abs(t1 - t0))
-    return np.linspace(t0, t1, whole_number("steps", steps) + 1)
+    times = np.linspace(t0, t1, whole_number("steps", steps) + 1)
+    if not np.diff(times).all():
+        raise InvalidArgument(
+            f"{given[0]}={found[given[0]]!r} asks for more steps than there are numbers between "
+            f"{t0} and {t1}; take fewer, or measure time from t0"
+        )
+    return times
 
 
-def whole_number(argument: str, value: Any) -> int:
-    """Return a count of at least 1, or refuse it."""
-    flag = isinstance(value, bool)
-    valid = not flag and isinstance(value, Real) and np.isfinite(float(value))
-    if not valid or value != int(value) or value < 1:
-        raise InvalidArgument(f"{argument}={value!r} must be a whole number of at least 1")
-    return int(value)
+def number(value: Any) -> float:
+    """Return a real number as a float; NaN for text, flags, lists and what is too large."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # an array of any library without axes
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def whole_number(argument: str, value: Any, *, least: int = 1) -> int:
+    """Return a count of at least `least`, or refuse it."""
+    found = number(value)
+    if not (least <= found < math.inf) or found != int(found):
+        raise InvalidArgument(f"{argument}={value!r} must be a whole number of at least {least}")
+    return int(found)
 
 
 def _steps_of(step_size: Any, length: float) -> int:
-    valid = isinstance(step_size, Real) and 0 < float(step_size) < np.inf
-    count = length / step_size if valid else 0.0
-    steps = round(count)
+    size = number(step_size)
+    count = length / size if 0 < size < math.inf else 0.0
+    steps = round(count) if count < math.inf else 0
     if steps < 1 or abs(count - steps) > 1e-9 * count:
         raise InvalidArgument(
-            f"step_size={step_size!r} must be positive and divide the length {length} of t_span; "
-            "or give steps="
+            f"step_size={step_size!r} must be positive and divide the length {length} of "
+            "t_span, backwards in time too; or give steps="
         )
     return steps
 
@@ -81,9 +136,11 @@ def wanted_times(t_eval: Any, t_span: tuple[float, float]) -> np.ndarray | None:
         raise InvalidArgument("t_eval must be one-dimensional with at least one time")
     t0, t1 = t_span
     low, high = min(t0, t1), max(t0, t1)
-    inside = [low <= t <= high or same_time(t, low) or same_time(t, high) for t in asked.tolist()]
-    if not all(inside):
-        raise InvalidArgument(f"t_eval must lie in t_span, between {t0} and {t1}")
+    for i, t in enumerate(asked.tolist()):
+        if not (low <= t <= high or same_time(t, low) or same_time(t, high)):
+            raise InvalidArgument(
+                f"t_eval must lie in t_span, between {t0} and {t1}; t_eval[{i}] = {t} does not"
+            )
     if not (np.diff(asked) * (t1 - t0) > 0).all():
         raise InvalidArgument(
             "t_eval must be strictly monotone in the direction of integration, from "
@@ -113,6 +170,9 @@ def lies_on(wanted: np.ndarray, times: np.ndarray) -> bool:
 
 def _numbers(values: Any, argument: str) -> np.ndarray:
     try:
-        return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{argument} must be a sequence of numbers") from None
+        found = np.asarray(values)
+        if found.dtype.kind in "fiuO":  # objects may be fractions
+            return np.array(found, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InvalidArgument(f"{argument} must be a sequence of real numbers, such as a NumPy array")

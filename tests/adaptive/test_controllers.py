@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from semilinear import Diagonal, InvalidArgument, UnknownName, solve
 from semilinear.adaptive.controllers import GAINS, Controller, make_controller
 from semilinear.kernels import Backend, backend_for, control
+from semilinear.time_grid import step_limits
 from strategies import magnitudes
 from tolerances import assert_close
 
@@ -178,6 +179,12 @@ def test_tolerances_are_those_of_scipy_by_default() -> None:
     made = controller(np.ones(2))
     assert (made.rtol, made.atol) == (1e-3, 1e-6)
     assert (made.first_step, made.max_step) == (None, 2.0)
+    assert (
+        make_controller(
+            None, np.ones(2), (0.0, 2.0), rtol=None, atol=None, first_step=None, max_step=2.0
+        )
+        == made
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
@@ -224,18 +231,34 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "rtol NaN": ({"rtol": np.nan}, r"^rtol=nan must be finite"),
     "rtol below rounding": ({"rtol": 1e-16}, r"^rtol=1e-16 must be a number of at least 2\.2e-15"),
     "rtol of text": ({"rtol": "small"}, r"^rtol='small' must be a number"),
-    "rtol an array": ({"rtol": [1e-3, 1e-3]}, r"^rtol=\[0\.001, 0\.001\] must be a number"),
+    "rtol an array": ({"rtol": [1e-3, 1e-3]}, r"^rtol=\[0\.001, 0\.001\] must be one number"),
+    "rtol complex": ({"rtol": np.array(1j)}, r"^rtol=array.* must be a number"),
+    "rtol a flag": ({"rtol": True}, r"^rtol=True must be a number"),
     "atol negative": ({"atol": [1e-3, -1.0]}, r"^atol=.* must be finite and not negative"),
     "atol of another shape": ({"atol": [1e-3] * 3}, r"^atol has shape \(3,\), .* y0, \(2,\)"),
     "atol larger than the state": ({"atol": np.ones((2, 2))}, r"^atol has shape \(2, 2\)"),
     "atol of text": ({"atol": "x"}, r"^atol='x' must be a number or an array"),
+    "atol NaN": ({"atol": [1e-3, np.nan]}, r"^atol=.* must be finite and not negative"),
+    "atol complex": (
+        {"atol": np.array([1j, 1.0])},
+        r"^atol=array.* must be a number or an array of",
+    ),
     "no tolerance": ({"rtol": 0, "atol": [0.0, 1.0]}, r"^rtol and atol are both 0"),
-    "first step 0": ({"first_step": 0.0}, r"^first_step=0\.0 must be positive"),
+    "atol beyond the digits": (
+        {"rtol": 0, "atol": 1e-17},
+        r"^rtol=0 leaves atol=1e-17, which asks for more digits than y0 has.* give atol=2\.2e-15",
+    ),
+    "first step 0": ({"first_step": 0.0}, r"^first_step=0\.0 must be a positive number"),
+    "first step negative": ({"first_step": -0.1}, r"^first_step=-0\.1 must be a positive number"),
+    "first step NaN": ({"first_step": np.nan}, r"^first_step=nan must be a positive number"),
     "first step too long": ({"first_step": 3.0}, r"^first_step=3\.0 must be .* t_span \(1\)"),
-    "first step of text": ({"first_step": "0.1"}, r"^first_step='0\.1' must be positive"),
-    "max step 0": ({"max_step": 0}, r"^max_step=0 must be positive"),
-    "max step NaN": ({"max_step": np.nan}, r"^max_step=nan must be positive"),
-    "max step None": ({"max_step": None}, r"^max_step=None must be positive"),
+    "first step of text": ({"first_step": "0.1"}, r"^first_step='0\.1' must be a positive number"),
+    "first step a flag": ({"first_step": True}, r"^first_step=True must be a positive number"),
+    "max step 0": ({"max_step": 0}, r"^max_step=0 must be a positive number; leave it out"),
+    "max step negative": ({"max_step": -1}, r"^max_step=-1 must be a positive number"),
+    "max step NaN": ({"max_step": np.nan}, r"^max_step=nan must be a positive number"),
+    "max step of text": ({"max_step": "1"}, r"^max_step='1' must be a positive number"),
+    "max step a list": ({"max_step": [1.0]}, r"^max_step=\[1\.0\] must be a positive number"),
     "controller": ({"controller": "PDI"}, r"^controller='PDI' is not known; .*PID"),
 }
 
@@ -258,6 +281,15 @@ def test_a_wrong_controller_is_an_unknown_name() -> None:
         solve(Diagonal([-1.0]), lambda t, y: -y, (0.0, 1.0), [1.0], controller="P")
 
 
-def test_fractions_are_numbers_too() -> None:
-    made = controller(np.ones(2), first_step=Fraction(1, 4), max_step=Fraction(1, 2))
-    assert (made.first_step, made.max_step) == (0.25, 0.5)
+def test_the_default_atol_is_called_so() -> None:
+    """Nobody gave an atol here: the message must not look as if."""
+    with pytest.raises(InvalidArgument, match=r"^rtol=0 leaves the default atol=1e-06, which asks"):
+        controller(np.full(2, 1e12), rtol=0)
+
+
+def test_steps_have_limits() -> None:
+    span = (3.0, 1.0)
+    assert step_limits(None, None, span) == (None, 2.0)
+    assert step_limits(None, np.inf, span) == (None, 2.0)
+    assert step_limits(Fraction(1, 4), Fraction(1, 2), span) == (0.25, 0.5)
+    assert step_limits(np.float32(0.5), 7, span) == (0.5, 2.0)

@@ -149,6 +149,43 @@ def test_tolerance_zero() -> None:
     assert s.success
 
 
+def near_zero(atol: Any, size: int = 2) -> Solution:
+    """y' = -sqrt|y| reaches 0 at t = 2 and stays there."""
+    return solve(
+        Scalar(0.0), lambda t, y: -np.sqrt(np.abs(y)), (0.0, 3.0), np.ones(size),
+        method="zoto_bowman43", rtol=1e-6, atol=atol,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("atol", [0.0, [1e-6, 0.0]], ids=str)
+def test_without_atol_the_cause_of_short_steps_is_named(atol: Any) -> None:
+    s = near_zero(atol)
+    assert s.status == -1
+    assert s.t[-1] == pytest.approx(2.0, abs=1e-5)
+    assert "for which atol is 0 comes near 0" in s.message
+    assert s.message.endswith("give a positive atol")
+    # The remedy helps.
+    assert near_zero(1e-6).success
+
+
+def test_with_atol_it_is_not_blamed() -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        s = solve(Scalar(-1.0), lambda t, y: y * y, (0.0, 1.0), [2.0], rtol=1e-6, atol=1e-9)
+    assert s.status == -1
+    assert "atol" not in s.message
+
+
+@pytest.mark.parametrize("name", ["zoto_bowman43", "etdpece"])
+@pytest.mark.parametrize("size", [2, 80])
+def test_entries_that_stay_zero_need_no_atol(name: str, size: int) -> None:
+    """An error of 0 beside a tolerance of 0 counts as 0, in all loops."""
+    y0 = np.resize([0.0, 1.0], size)
+    s = solve(Scalar(-1.0), lambda t, y: y * y, (0.0, 1.0), y0, method=name, rtol=1e-6, atol=0)
+    assert s.success
+    assert s.stats["steps"] < 20
+    assert (s.y[::2] == 0).all()
+
+
 # --- which arrays -------------------------------------------------------------------------------
 
 

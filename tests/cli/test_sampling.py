@@ -30,12 +30,13 @@ def sampled(*arguments: str) -> np.ndarray:
 
 @pytest.mark.usefixtures("onnx")
 def test_sample_writes_a_picture_and_says_what_it_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*FEW, "--method", "tab3", "--out", "pictures/x.png"]) == 0
-    assert Path("pictures/x.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*FEW, "--method", "tab3", "--out", "x.png"]) == 0
+    assert Path("x.png").read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr()
     assert "3 images by tab3 with 3 evaluations each" in said.out
     assert "s in the model" in said.out
     assert "s in the solver" in said.out
+    assert said.out.endswith("\n-> x.png\n")
     assert said.err == ""  # no progress bar where nobody watches
 
 
@@ -73,6 +74,7 @@ def test_a_model_of_ones_own() -> None:
     [
         (("--method", "tab33"), "did you mean tab3"),
         (("--out", "x.jpg"), "--out x.jpg must end in .png or .npz"),
+        (("--out", "no/x.png"), "--out no/x.png: there is no directory no; make it first"),
         (("-n", "0"), "-n=0 must be at least 1"),
         (("--batch-size", "0"), "--batch-size=0 must be at least 1"),
         (("--nfe", "0"), "nfe=0 must be a whole number of at least 1"),

@@ -70,7 +70,13 @@ def test_tighter_tolerances_come_nearer(capsys: pytest.CaptureFixture[str]) -> N
     assert errors[1] < errors[0] / 30
 
 
+def test_an_absolute_tolerance_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_by(capsys, "coupled", "--rtol", "0", "--atol", "1e-6")
+    assert "rtol=0e+00, atol=1e-06" in said
+
+
 def test_pictures_and_arrays_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("sub").mkdir()
     arguments = ["--t-end", "2", "--steps", "20", "--plot", "x.png", "--out", "sub/x.npz"]
     said = said_by(capsys, "kuramoto_sivashinsky", *arguments)
     assert said.endswith(f"-> {Path('sub/x.npz')}\n-> x.png\n")
@@ -136,8 +142,11 @@ def test_the_compiled_term_is_taken_if_asked(monkeypatch: pytest.MonkeyPatch) ->
         (["coupled", "--method", "etd4rk"], "no estimate of its error"),
         (["coupled", "--t-end", "nan"], "must be a finite time other than t0"),
         (["coupled", "--compiled"], "--compiled: coupled has no compiled N"),
-        (["coupled", "--plot", "x.jpg"], "--plot x.jpg must end in one of .png"),
-        (["coupled", "--out", "x.csv"], "--out x.csv must end in .npz"),
+        (["coupled", "--rtol", "0"], "--rtol 0 leaves the error to --atol; give one"),
+        (["coupled", "--rtol", "0", "--atol", "0"], "--rtol 0 leaves the error to --atol; give"),
+        (["coupled", "--rtol", "0", "--atol", "1e-18"], "rtol=0 leaves atol=1e-18, which asks"),
+        (["coupled", "--rtol", "nan"], "rtol=nan must be finite"),
+        (["coupled", "--atol", "-1"], "atol=-1.0 must be finite and not negative"),
     ],
 )
 def test_solve_refuses(

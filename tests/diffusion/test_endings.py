@@ -287,4 +287,4 @@ def test_from_pure_noise_a_pair_evaluates_no_state_twice(variable, method, each)
     plan = diffusion.plan(Flow(), method=sampler, steps=8, prediction="flow", t_end=0.05)
     # The first step, then one evaluation to begin, and none that no step follows.
     begin = method != "etdab3"
-    assert plan.nfe == 1 + begin + 7 * each - (each - 1)
+    assert plan.nfe == 1 + 7 * each + begin * (1 - each)

@@ -19,7 +19,10 @@ VP = VPLinear()
 DATA = Gaussian()
 MODEL = DATA.model(VP)
 X = noise_at(VP, 1.0, (2, 3))
-METHODS = ("ddim", "tab3", "rhoab2", "logrhoab3", "ipndm4", "rho_heun2", "rho_rk4", "euler")
+METHODS = (
+    "ddim", "tab3", "rhoab2", "logrhoab3", "ipndm4", "rho_heun2", "rho_rk4", "euler",
+    "dpmpp_3m", "unipc3", "res_3s", "flow_ab3",
+)  # fmt: skip
 
 
 DENOISE = "denoise"  # its evaluation is a step of its own, of no length
@@ -113,7 +116,8 @@ def test_a_callback_sees_every_evaluation_and_may_end_the_run():
     assert (diffusion.follow(plan, MODEL, X) == expected).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Of unipc3 the last state of a run is not corrected.
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "unipc3"])
 def test_a_trajectory_holds_the_state_at_every_grid_point(method):
     found = diffusion.sample(MODEL, X, VP, method=method, steps=5, trajectory=True)
     plan = diffusion.plan(VP, method=method, steps=5)
@@ -234,7 +238,8 @@ def test_the_rows_of_a_plan_are_the_whole_sampler(method, final):
     values, step = {"y": X}, 0
     for row in plan.rows:
         if row.step > step:
-            moved = {f"N[{q - 1}]": values[f"N[{q}]"] for q in (0, -1, -2) if f"N[{q}]" in values}
+            kept = [q for q in (1, 0, -1, -2) if f"N[{q}]" in values]
+            moved = {f"N[{q - 1}]": values[f"N[{q}]"] for q in kept}
             values, step = {**values, **moved, "y": values["y+"]}, row.step
         terms = zip(row.coefficients, row.sources, strict=True)
         values[row.dst] = sum(c * values[source] for c, source in terms)

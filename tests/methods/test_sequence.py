@@ -9,6 +9,7 @@ import pytest
 from semilinear import methods
 from semilinear.methods import Multistep, sequence
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step
+from semilinear.methods.simplified import dpm_multistep, sa_solver, unipc
 
 COUNT = 9
 METHODS = {
@@ -18,6 +19,8 @@ METHODS = {
         if isinstance(method := methods.get(name), methods.GridMethod)
     },
     **{f"ipndm{k}": methods.ipndm(k) for k in range(1, 5)},
+    **{m.name: m for m in (dpm_multistep(3), unipc(1), unipc(3, "bh1"), sa_solver(3, 4))},
+    **{m.name: m for m in (sa_solver(3, 2), sa_solver(2, 2, mode="PECE"))},
 }
 MULTISTEP = {name: method for name, method in METHODS.items() if isinstance(method, Multistep)}
 
@@ -145,6 +148,63 @@ def test_one_step_methods_repeat_one_step() -> None:
             assert steps == sequence(method, COUNT, start="rk")
             assert len({id(step) for step in steps}) == 1
             assert steps[0].carry == ((BASE, "y+"),)
+
+
+@each_start
+@each_multistep
+def test_the_degree_falls_again_towards_the_end(method: Multistep, start: str) -> None:
+    """DPM-Solver++ and UniPC: the last step looks at no past value, the one before it at one."""
+    steps = sequence(method, COUNT, start=start, lower_end=True)
+    plain = sequence(method, COUNT, start=start)
+    first = method.history if start == "rk" else 0
+    for n, (step, other) in enumerate(zip(steps, plain, strict=True)):
+        assert step.history == (other.history if n < first else min(other.history, COUNT - 1 - n))
+    history = follow(steps)
+    for found in history:
+        assert BASE in found
+    lowered = COUNT - max(1, method.history)
+    assert steps[:lowered] == plain[:lowered]
+    counts = [sum(step.evaluations for step in made) for made in (steps, plain)]
+    assert counts[0] == counts[1], "a lower degree costs the same"
+
+
+@each_multistep
+@pytest.mark.parametrize("count", [1, 2, 3, COUNT])
+def test_without_a_last_correction_no_state_is_evaluated_at_the_end(
+    method: Multistep, count: int
+) -> None:
+    steps = sequence(method, count, correct_end=False)
+    corrected = sequence(method, count)
+    assert steps[:-1] == corrected[:-1]
+    asked = [float(row.at) for row in steps[-1].instructions if isinstance(row, Evaluate)]
+    assert 1.0 not in asked
+    evaluations = sum(step.evaluations for step in steps)
+    saved = 0 if method.mode == "P" else 1
+    assert evaluations == sum(step.evaluations for step in corrected) - saved
+    # One value of N at each grid point but the last; two of PECE where a step has been corrected.
+    assert evaluations == count + (count - 1) * (method.mode == "PECE")
+
+
+@each_multistep
+def test_a_lowered_end_meets_the_ramp_in_a_short_run(method: Multistep) -> None:
+    for count in range(1, 2 * method.past + 2):
+        steps = sequence(method, count, lower_end=True, correct_end=False)
+        degrees = [min(n, count - 1 - n, method.history) for n in range(count)]
+        assert [step.history for step in steps] == degrees
+        follow(steps)
+
+
+@each_start
+@each_method
+def test_no_steps(method: methods.Method, start: str) -> None:
+    assert sequence(method, 0, start=start, correct_end=False) == []
+
+
+def test_past_values_that_are_there_shorten_the_ramp() -> None:
+    method = methods.get("etdab4")
+    steps = sequence(method, COUNT, known=2, lower_end=True)
+    assert [step.history for step in steps] == [2, 3, 3, 3, 3, 3, 2, 1, 0]
+    assert sequence(method, COUNT, known=3)[0].history == 3
 
 
 def test_the_predictor_is_read_before_the_corrector_is_made() -> None:

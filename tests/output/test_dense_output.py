@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -240,16 +238,6 @@ def test_evaluations_are_counted_and_lie_in_the_interval(name: str) -> None:
     before = len(calls)
     s.sol(np.linspace(0, 1, 50))
     assert len(calls) == before
-
-
-def test_it_can_be_kept_and_shared() -> None:
-    s = solved(dense_output=True, steps=10)
-    times = np.linspace(0.0, 1.0, 31)
-    expected = s.sol(times)
-    assert np.array_equal(pickle.loads(pickle.dumps(s)).sol(times), expected)
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: s.sol(times), range(8)):
-            assert np.array_equal(found, expected)
 
 
 # --- would these tests notice? ------------------------------------------------------------------

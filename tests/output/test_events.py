@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "direction NaN": (event(lambda t, y: y[0], direction=np.nan), r"^events\[0\]\.direction=nan"),
     "an array": ([lambda t, y: t, lambda t, y: y], r"^events\[1\] returned array.* one real num"),
     "complex": (lambda t, y: y[0] + 0j, r"^events\[0\] returned .*must return one real number"),
+    "a complex array": (lambda t, y: np.array([1j]), r"^events\[0\] returned .*one real number"),
+    "text": (lambda t, y: "1", r"^events\[0\] returned '1' at t = 0; it must return one real"),
+    "no entry": (lambda t, y: np.zeros(0), r"^events\[0\] returned array.* or an array that holds"),
+    "a list": (lambda t, y: [t], r"^events\[0\] returned \[0\.0\] at t = 0; it must return one"),
     "nothing": (lambda t, y: None, r"^events\[0\] returned None at t = 0; it must return one real"),
     "NaN": (lambda t, y: np.nan, r"^events\[0\] is nan at t = 0; it must be finite"),
 }
@@ -252,6 +257,16 @@ def test_what_is_no_event_is_named(events: Any, message: str) -> None:
     for options in ({"steps": 4}, {"steps": None}):
         with pytest.raises(InvalidArgument, match=message):
             solved(events=events, method="zoto_bowman43", **options)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
+def test_an_array_of_one_entry_is_a_number(shape: tuple[int, ...], xp: ModuleType) -> None:
+    def level(t: float, y: Any) -> Any:
+        return xp.reshape(y[:1] - 0.5, shape)
+
+    y0 = xp.asarray([1.0, 2.0], dtype=xp.float64)
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 2.0), y0, steps=4, events=level)
+    assert s.t_events[0] == pytest.approx([np.log(2.0)])
 
 
 def test_an_exception_of_an_event_is_passed_on() -> None:

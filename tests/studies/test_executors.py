@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,13 +35,28 @@ def processes() -> Iterator[Executor]:
         yield executor
 
 
-@pytest.fixture(params=["threads", "processes"])
-def executor(request: pytest.FixtureRequest, processes: Executor) -> Iterator[Executor]:
-    if request.param == "processes":
-        yield processes
-    else:
+@pytest.fixture(scope="module")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
+    """Return the executor of a Dask cluster of two processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    scratch = str(tmp_path_factory.mktemp("dask"))
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=scratch
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        client.get_executor(pure=False) as executor,
+    ):
+        yield executor
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "threads":
         with ThreadPoolExecutor(3) as threads:
             yield threads
+    else:
+        yield request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize("problem", ["coupled", integral, problems.burgers], ids=str)
@@ -76,6 +96,64 @@ def test_what_cannot_be_pickled_is_named_with_a_remedy(processes: Executor) -> N
     ):
         with pytest.raises(InvalidArgument, match=r"cannot be sent .*give the problem as a name"):
             order_study(problem, "etd1", steps=STEPS, executor=processes, **options)
+
+
+def test_what_dask_cannot_pickle_is_named_too(dask: Executor) -> None:
+    """It pickles what others do not, such as lambdas, and says no when a run is submitted."""
+    study = order_study("coupled", "etd1", steps=STEPS, executor=dask, spacing=lambda x: x * x)
+    assert study == order_study("coupled", "etd1", steps=STEPS, spacing=lambda x: x * x)
+    lock = threading.Lock()
+    with pytest.raises(InvalidArgument, match=r"cannot be sent .*lock.*give the problem as a name"):
+        order_study(
+            "coupled", "etd1", steps=STEPS, executor=dask, spacing=lambda x: (lock, x * x)[1]
+        )
+
+
+def test_a_dask_client_is_no_executor_and_has_one(dask: Any) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"^executor=<Client.* here executor\.get_executor\(\)"
+    ):
+        order_study("coupled", "etd1", steps=STEPS, executor=dask._client)
+
+
+MPI = """
+from mpi4py.futures import MPIPoolExecutor
+from semilinear import order_study
+
+if __name__ == "__main__":
+    with MPIPoolExecutor() as executor:
+        for problem in ("coupled", "burgers"):  # the second needs a reference
+            alone = order_study(problem, ["etd4rk", "etdab4"], steps=(10, 20, 40))
+            shared = order_study(
+                problem, ["etd4rk", "etdab4"], steps=(10, 20, 40), executor=executor
+            )
+            assert repr(shared) == repr(alone)
+        print("the same")
+"""
+
+
+def test_an_order_study_does_not_depend_on_mpi(tmp_path: Path) -> None:
+    """One rank distributes and one works, as under a cluster's queue."""
+    pytest.importorskip("mpi4py")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    mpiexec = shutil.which("mpiexec", path=path)
+    if mpiexec is None:
+        pytest.skip("no mpiexec")
+    script = tmp_path / "study.py"
+    script.write_text(MPI)
+    python = [sys.executable, "-W", "error", "-m", "mpi4py.futures", str(script)]
+    run = subprocess.run(
+        [mpiexec, "-n", "2", *python], capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert run.stdout == "the same\n", run.stderr
+
+
+@pytest.mark.parametrize("nothing", [3, "threads", ThreadPoolExecutor, multiprocessing])
+@pytest.mark.parametrize("study", [order_study, work_precision])
+def test_what_is_no_executor_is_named(study: Any, nothing: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"^executor=.* must be an object of type concurrent"):
+        study("coupled", "etd1", steps=STEPS, executor=nothing)
 
 
 def test_threads_need_no_pickling() -> None:

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 import semilinear as sl
-from semilinear import InvalidArgument, UnknownName, methods, order_study, problems
+from semilinear import (
+    InvalidArgument,
+    UnknownName,
+    methods,
+    order_study,
+    problems,
+    work_precision,
+)
 from semilinear.studies.fit import fit_order, slopes
 
 EPS = float(np.finfo(float).eps)
@@ -229,7 +236,13 @@ def number_of(cell: str) -> float:
     return float(cell) if cell else math.nan
 
 
-@pytest.mark.parametrize("steps", [(), (10,), (20, 10), (10, 10), (0, 10), (-1, 3), (1.5, 3)])
+STEPS: list[Any] = [
+    (), (10,), (20, 10), (10, 10), (0, 10), (-1, 3), (1.5, 3), (True, 3), (3, "4"), (3, None),
+    (3, math.nan), (3, math.inf), (3, 4j), "34", 34, None, np.array([[3, 4]]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", STEPS, ids=str)
 def test_steps_must_be_a_ladder(steps: Any) -> None:
     with pytest.raises(InvalidArgument, match="steps="):
         order_study(problems.coupled(), "etd1", steps=steps)
@@ -258,3 +271,57 @@ def test_bad_arguments_are_refused() -> None:
             order_study(problem, "etd1", spacing=spacing)
     with pytest.raises(InvalidArgument, match="increasing"):
         order_study(problem, "etd1", spacing=lambda x: x - 0.9 * np.sin(2 * np.pi * x))
+
+
+@pytest.mark.parametrize("study", [order_study, work_precision])
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"t_span": (0.0, 0.0)}, r"^problem: t_span=\(0\.0, 0\.0\) must be two numbers"),
+        ({"t_span": 3}, "^problem: t_span=3 must be two numbers"),
+        ({"y0": [1.0, 2.0, 3.0]}, "^problem: y0 must be an array of float64 .* got list"),
+        ({"y0": np.array([1, 2, 3])}, "^problem: y0 must be an array of float64 .* got int64"),
+        ({"y0": np.ones(3, ">f8")}, "^problem: y0 must be .* in the machine's byte order, got >f8"),
+        ({"y0": None}, "^problem: y0 must be an array, got NoneType"),
+        ({"linear": np.ones(3)}, "^problem: linear is a bare array"),
+        ({"nonlinear": 3}, "^problem: nonlinear=3 must be a function"),
+        ({"exact": 3}, "^problem: exact=3 must be a function of t, or None"),
+        ({"exact": lambda t: "three"}, r"^problem: exact\(t1\) must be an array like y0"),
+        ({"exact": lambda t: np.ones(2)}, r"^problem: exact\(t1\) has shape \(2,\)"),
+    ],
+)
+def test_what_is_wrong_with_a_problem_is_named(
+    study: Any, changed: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=complaint):
+        study(without_solution(**changed), "etd1", steps=(2, 4))
+
+
+@pytest.mark.parametrize("study", [order_study, work_precision])
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"problem": 3}, "^problem=3 must be a name, a problem or a function"),
+        ({"problem": lambda: 3}, "^problem=.* int has no linear"),
+        ({"problem": problems.Problem}, "^problem=.* without arguments .*functools.partial"),
+        ({"methods": None}, "^methods=None must be names or method objects"),
+        ({"methods": b"etd1"}, "^methods=b'etd1' must be names or method objects"),
+        ({"methods": ["etd1", 3]}, "^method=3 must be a name or a method object"),
+        ({"reference": "x"}, "^reference must be an array like y0, of float64; got 'x'"),
+        ({"reference": [[1.0], [1.0, 2.0]]}, "^reference must be an array like y0"),
+        ({"reference": np.full(3, 1j)}, "^reference must be an array like y0, of float64"),
+        ({"reference": np.full(3, np.nan)}, "^reference has NaN or infinite entries"),
+    ],
+)
+def test_what_is_wrong_with_an_argument_is_named(
+    study: Any, given: dict[str, Any], complaint: str
+) -> None:
+    arguments = {"problem": "coupled", "methods": "etd1", "steps": (2, 4), **given}
+    with pytest.raises(InvalidArgument, match=complaint):
+        study(**arguments)
+
+
+@pytest.mark.parametrize("spacing", [3, lambda x: None, lambda x: "ab", lambda x: x * np.nan])
+def test_what_is_no_spacing_is_named(spacing: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"^spacing"):
+        order_study("coupled", "etd1", steps=(2, 4), spacing=spacing)

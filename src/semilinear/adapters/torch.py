@@ -17,8 +17,8 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
     ----------
     module
         ``module(x, t)`` with x of shape (n, ...) and t of shape (n,), on x's device and in its real
-        dtype; returns the prediction, like x. A result with an attribute ``sample`` (as diffusers'
-        networks return) is unwrapped.
+        dtype, at least float32; returns the prediction, like x. A result with an attribute
+        ``sample`` (as diffusers' networks return) is unwrapped.
     time_scale
         Factor from the schedule's time to the module's: 1000 for a continuous schedule on [0, 1]
         and a network that counts to 1000.
@@ -45,6 +45,8 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
     def model(x: Any, t: float) -> Any:
         given = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
         real = given.real.dtype if given.is_complex() else given.dtype
+        if real in (torch.float16, torch.bfloat16):  # in which 999 may be 1000
+            real = torch.float32
         time = torch.full(given.shape[:1], t * time_scale, dtype=real, device=given.device)
         if given is x:
             return _tensor(module(given, time))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,15 @@ from semilinear.kernels import Backend, control
 
 RTOL, ATOL = 1e-3, 1e-6
 """Default tolerances, those of SciPy."""
+
+UNDERFLOW = (
+    "at t = {t:.9g} the step size that the tolerances need is less than the spacing between "
+    "numbers: the solution may have a singularity there"
+)
+NEAR_ZERO = (
+    "; or an entry of y for which atol is 0 comes near 0, where no error is small beside it: give "
+    "a positive atol"
+)
 
 GAINS: dict[str, tuple[float, float, float]] = {
     "I": (1.0, 0.0, 0.0),
@@ -51,55 +59,69 @@ class Controller:
         """Return the norm of an error in units of the tolerance at states y and other."""
         return backend.error_norm(error, y, other, self.rtol, backend.tolerance(self.atol))
 
+    def underflow(self, t: float) -> str:
+        """Return why a run ends at t: the next step would make no difference to the time."""
+        relative_alone = not np.all(np.asarray(self.atol) > 0)
+        return UNDERFLOW.format(t=t) + (NEAR_ZERO if relative_alone else "")
+
     def after(self, errors: tuple[float, float, float], exponent: float) -> float:
         """Return the factor of the next step after an accepted one."""
         return control.step_factor(*errors, exponent, *self.gains)
 
 
 def make_controller(
-    kind: str,
+    kind: str | None,
     y0: Any,
     t_span: tuple[float, float],
     *,
     rtol: Any,
     atol: Any,
-    first_step: Any,
-    max_step: Any,
+    first_step: float | None,
+    max_step: float,
 ) -> Controller:
-    """Return a controller from the arguments of `solve`, or refuse them by name."""
-    if str(kind).upper() not in GAINS:
+    """Return a controller from the arguments of `solve`, or refuse them by name.
+
+    Parameters
+    ----------
+    kind
+        A name of `GAINS`; PI if None.
+    first_step, max_step
+        As `semilinear.time_grid.step_limits` returns them.
+    """
+    name = "PI" if kind is None else str(kind).upper()
+    if name not in GAINS:
         raise UnknownName.among("controller", kind, GAINS)
-    span = abs(t_span[1] - t_span[0])
-    rtol = _relative(RTOL if rtol is None else rtol, y0)
-    atol = _absolute(ATOL if atol is None else atol, tuple(y0.shape))
-    xp = array_namespace(y0)
-    largest = 0.0 if 0 in y0.shape else float(xp.max(xp.abs(y0)))
-    floor = 10 * float(xp.finfo(y0.dtype).eps) * largest
-    if rtol == 0 and 0 < np.max(atol) < floor:
-        raise InvalidArgument(
-            f"atol={np.max(atol):.3g} without rtol asks for more digits than y0 has: its largest "
-            f"entry is known to {floor:.1e}; give a larger one"
-        )
-    if rtol == 0 and not np.all(np.asarray(atol) > 0):
+    relative = _relative(RTOL if rtol is None else rtol, y0)
+    absolute = _absolute(ATOL if atol is None else atol, tuple(y0.shape))
+    if relative == 0:
+        _check_absolute_alone(absolute, y0, given=atol is not None)
+    longest = min(max_step, abs(t_span[1] - t_span[0]))
+    return Controller(relative, absolute, GAINS[name], first_step, longest)
+
+
+def _check_absolute_alone(atol: Any, y0: Any, *, given: bool) -> None:
+    """Refuse absolute tolerances that cannot be kept, where there is no relative one."""
+    if not np.all(np.asarray(atol) > 0):
         raise InvalidArgument(
             "rtol and atol are both 0 for some entries of the state; make one of them positive"
         )
-    if first_step is not None and not (
-        isinstance(first_step, Real) and 0 < float(first_step) <= span
-    ):
+    xp = array_namespace(y0)
+    largest = 0.0 if 0 in y0.shape else float(xp.max(xp.abs(y0)))
+    floor = 10 * float(xp.finfo(y0.dtype).eps) * largest
+    if 0 < np.max(atol) < floor:
+        source = f"atol={np.max(atol):.3g}" if given else f"the default atol={ATOL:g}"
         raise InvalidArgument(
-            f"first_step={first_step!r} must be positive and not longer than t_span ({span:g})"
+            f"rtol=0 leaves {source}, which asks for more digits than y0 has: its largest entry is "
+            f"known to {floor:.1e}; give atol={floor:.1e} or more, or an rtol"
         )
-    if not (isinstance(max_step, Real) and float(max_step) > 0):
-        raise InvalidArgument(f"max_step={max_step!r} must be positive")
-    first = None if first_step is None else float(first_step)
-    return Controller(rtol, atol, GAINS[str(kind).upper()], first, min(float(max_step), span))
 
 
 def _relative(value: Any, y0: Any) -> float:
     rtol = _tolerance("rtol", value)
+    if np.ndim(rtol):
+        raise InvalidArgument(f"rtol={value!r} must be one number; atol may be an array")
     least = 10 * float(array_namespace(y0).finfo(y0.dtype).eps)
-    if np.ndim(rtol) or not (rtol == 0 or rtol >= least):
+    if not (rtol == 0 or rtol >= least):
         raise InvalidArgument(
             f"rtol={value!r} must be a number of at least {least:.1e}, ten machine epsilons of y0; "
             "give a larger one, or 0 to control by atol alone"
@@ -122,10 +144,14 @@ def _absolute(value: Any, shape: tuple[int, ...]) -> Any:
 
 def _tolerance(argument: str, value: Any) -> Any:
     """Return a tolerance as a float or an array of floats that are finite and not negative."""
+    what = "a number" if argument == "rtol" else "a number or an array of numbers"
     try:
-        found = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"{argument}={value!r} must be a number or an array") from None
+        raw = np.asarray(value)
+        found = np.asarray(raw, dtype=float) if raw.dtype.kind in "fiuO" else None
+    except (TypeError, ValueError, OverflowError):
+        found = None
+    if found is None:
+        raise InvalidArgument(f"{argument}={value!r} must be {what}")
     if not (np.isfinite(found).all() and (found >= 0).all()):
         raise InvalidArgument(f"{argument}={value!r} must be finite and not negative")
     return float(found) if found.ndim == 0 else found

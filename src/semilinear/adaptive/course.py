@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.adaptive.controllers import UNDERFLOW as UNDERFLOW
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.place import (
     CHANGE,
@@ -30,26 +31,13 @@ from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next, Run
 from semilinear.kernels import control
 from semilinear.lazy_segments import ByteCache, Operators
+from semilinear.lowering import lower
 from semilinear.methods.rows import BASE, NEW, Step
 from semilinear.propagators import Propagator
-from semilinear.segments import (
-    Code,
-    Segment,
-    between,
-    closing,
-    lower,
-    numbers,
-    opening,
-    settling,
-)
+from semilinear.segments import Code, Segment, between, closing, numbers, opening, settling
 
 BUDGET = 64 * 2**20
 """Bytes of coefficients that are kept for lengths of steps that come back."""
-
-UNDERFLOW = (
-    "at t = {t:.9g} the step size that the tolerances need is less than the spacing between "
-    "numbers: the solution may have a singularity there"
-)
 
 
 class AdaptiveCourse(Course):
@@ -150,7 +138,7 @@ class AdaptiveCourse(Course):
             case "refuse":
                 return opening(attempt, self._slots(stage, last), same(base))
             case "stage" if stage + 1 < len(attempt.asks):
-                return between(attempt, stage, self._slots(stage, kind), None)
+                return between(attempt, stage, self._slots(stage, kind))
             case "stage":
                 return closing(attempt, self._slots(stage, kind), self._slots(-1, kind))
         return self._after(at, kind, last)
@@ -176,7 +164,7 @@ class AdaptiveCourse(Course):
         attempt = lower(self.attempt(kind), told=False)
         slots = opening(attempt, base, same(base)).slots
         for ask in range(stage):
-            slots = between(attempt, ask, slots, None).slots
+            slots = between(attempt, ask, slots).slots
         return slots
 
     def _made(self, code: Code, step: Step, t: float, h: float, past: tuple[float, ...]) -> Any:
@@ -268,7 +256,7 @@ class AdaptiveCourse(Course):
         )  # fmt: skip
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
-            short = UNDERFLOW.format(t=t) if control.is_too_short(t, h) else ""
+            short = self.controller.underflow(t) if control.is_too_short(t, h) else ""
             taken = taken._replace(h=h, failure=short)
         if self._is_over(taken) and not self.renews:
             taken = taken._replace(at="end")
@@ -282,7 +270,8 @@ class AdaptiveCourse(Course):
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
         if control.is_too_short(cursor.t, h):
-            return Next(again._replace(failure=UNDERFLOW.format(t=cursor.t)), cursor.t, done=True)
+            failed = again._replace(failure=self.controller.underflow(cursor.t))
+            return Next(failed, cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
 
     def retry(self, cursor: Place) -> tuple[Place, Segment] | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 
 from semilinear._version import __version__
 from semilinear.cli import listing, sampling, solving, studying
@@ -16,13 +18,13 @@ from semilinear.errors import (
     NonFiniteError,
 )
 
-ERRORS = (InvalidArgument, MissingDependency, ModelOutputError, NonFiniteError)
+ERRORS = (InvalidArgument, MissingDependency, ModelOutputError, NonFiniteError, BrokenExecutor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0; 1 for a solve that did not reach its end; 2 for an argument at fault.
+    0; 1 for a solve that did not reach its end; 2 for an argument at fault; 130 if interrupted.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -34,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader went away (a pager, head): nothing is wrong. Keep Python from saying otherwise.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print(f"semilinear {options.command}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except (*ERRORS, OSError) as error:
-        print(f"semilinear {options.command}: {error}", file=sys.stderr)
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(f"semilinear {options.command}: {error}{notes}", file=sys.stderr)
         return 2
 
 

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from semilinear import diffusion, methods
-from semilinear.course import State
+from semilinear.cli.files import check_output, write
+from semilinear.cli.noises import HELP, noise_option
+from semilinear.cli.runs import Clock, Timed, pool
+from semilinear.cli.shards import SHARD_SIZE, check_folder, digest, shard_option
+from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.endings import FINALS
+from semilinear.diffusion.fitting import choose
 from semilinear.diffusion.predictions import PREDICTIONS
+from semilinear.diffusion.shards import write_shards
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import COMPILED_FROM
-from semilinear.progress import Progress
 
-SUFFIXES = (".png", ".npz")
+AUTO = "auto"
+"""The method that stands for the one that suits the model best."""
+
+PILOT = 16
+"""Images on which it is chosen."""
 
 
 def add_sample(commands: Any) -> None:
@@ -26,13 +37,41 @@ def add_sample(commands: Any) -> None:
     command = commands.add_parser(
         "sample",
         help="sample images from an eps-model",
-        description="Sample images by a DEIS method, from the MNIST model of this package or from "
-        "an ONNX model of your own.",
+        description="Sample images by DEIS and its relatives, from the MNIST model of this package "
+        "or from an ONNX model of your own.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = command.add_argument
     add("-n", type=int, default=64, help="number of images")
-    add("--method", default="tab3", help="a name that `semilinear methods` lists")
+    add(
+        "--method",
+        default="tab3",
+        help="a name that `semilinear methods` lists; or auto: the method, grid and ending that "
+        f"suit the model best, tried on {PILOT} images",
+    )
+    _add_plan(command)
+    add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
+    add("--schedule", default="vp_linear", choices=sorted(diffusion.SCHEDULES), help="noise")
+    add("--prediction", default="eps", choices=tuple(PREDICTIONS))
+    add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
+    add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
+    add("--batch-size", type=int, default=64, help="images at a time")
+    add("--threads", type=int, help="threads of the model; all cores if not given")
+    add("--workers", type=int, help="processes that share the work, each with a model")
+    add(
+        "--out",
+        type=Path,
+        default=Path("samples.png"),
+        help="a .png picture or a .npz array; with --shard or --shard-size a directory of arrays, "
+        "where only what is missing is computed",
+    )
+    add("--shard", metavar="K/M", help="make only files number K, K + M, ... of the directory")
+    add("--shard-size", type=int, help=f"images in a file ({SHARD_SIZE} if not given)")
+    command.set_defaults(run=_sample)
+
+
+def _add_plan(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     count = command.add_mutually_exclusive_group()
     count.add_argument("--steps", type=int, help="number of steps")
     count.add_argument("--nfe", type=int, help="budget of evaluations per image (10 if neither)")
@@ -41,41 +80,57 @@ def add_sample(commands: Any) -> None:
     add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
     add("--final", default="denoise", choices=FINALS, help="the ending")
     add("--start", default="ramp", choices=methods.STARTS, help="start of multistep methods")
-    add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
-    add("--schedule", default="vp_linear", choices=sorted(diffusion.SCHEDULES), help="noise")
-    add("--prediction", default="eps", choices=tuple(PREDICTIONS))
-    add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
-    add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
-    add("--batch-size", type=int, default=64, help="images at a time")
-    add("--threads", type=int, help="threads of the model")
-    add("--out", type=Path, default=Path("samples.png"), help="a .png picture or a .npz array")
-    command.set_defaults(run=_sample)
+    add("--noise", help=HELP)
+    add("--exact", action="store_true", help="exact weights where published ones are simplified")
 
 
 def _sample(options: argparse.Namespace) -> int:
+    _check_sample(options)
+    factory = _factory(options)
+    model = Timed(factory())
+    shape = _shape(options, model.model.sample_shape)
+    dtype = np.dtype(model.model.dtype)
+    plan = _diffusion_plan(options, model, shape, dtype)
+    clock = Clock(options.workers)
+    if options.workers is None:
+        _compile(plan, dtype)
+        factory = model.itself
+    clock.begin(model)
+    batches = Batches(
+        factory, plan, shape, seed=options.seed, batch_size=options.batch_size,
+        like=np.empty(0, dtype), pad=_sharded(options),
+    )  # fmt: skip
+    with pool(options.workers) as executor:
+        if _sharded(options):
+            done = write_shards(
+                batches, options.out, options.n, shard_size=options.shard_size or SHARD_SIZE,
+                part=shard_option(options.shard), about={"model": digest(options.model)},
+                executor=executor, progress=True,
+            )  # fmt: skip
+            print(f"{done.samples} {clock.said(plan, model)}")
+            there = f" ({len(done.present)} were there already)" if done.present else ""
+            print(f"-> {len(done.written)} files in {options.out}{there}")
+            return 0
+        images = _images(batches, options.n, executor)
+    print(f"{options.n} {clock.said(plan, model)}")
+    _write(options.out, images, plan)
+    return 0
+
+
+def _sharded(options: argparse.Namespace) -> bool:
+    return options.shard is not None or options.shard_size is not None
+
+
+def _factory(options: argparse.Namespace) -> Callable[[], Any]:
+    """Return what opens the model, here or in another process."""
     from semilinear.adapters.onnx import OnnxModel, mnist_eps
 
-    _check_sample(options)
+    threads = options.threads
+    if threads is None and options.workers is not None:
+        threads = max(1, (os.cpu_count() or 1) // options.workers)
     if options.model is None:
-        model = mnist_eps(threads=options.threads)
-    else:
-        model = OnnxModel(options.model, threads=options.threads)
-    plan = _diffusion_plan(options)
-    shape = _shape(options, model.sample_shape)
-    dtype = np.dtype(model.dtype)
-    begun = perf_counter()
-    _compile(plan, dtype)
-    ready = perf_counter()
-    timed = _Timed(model)
-    images = _images(timed, plan, shape, dtype, options)
-    total = perf_counter() - ready
-    _write(options.out, images, plan)
-    print(
-        f"{options.n} images by {plan.name} with {plan.nfe} evaluations each: "
-        f"{timed.seconds:.2f} s in the model, {total - timed.seconds:.3f} s in the solver "
-        f"(and {ready - begun:.2f} s to load its kernels) -> {options.out}"
-    )
-    return 0
+        return partial(mnist_eps, threads=threads)
+    return partial(OnnxModel, options.model, threads=threads)
 
 
 def _check_sample(options: argparse.Namespace) -> None:
@@ -83,12 +138,19 @@ def _check_sample(options: argparse.Namespace) -> None:
         ("-n", options.n, 1),
         ("--batch-size", options.batch_size, 1),
         ("--seed", options.seed, 0),
+        ("--workers", options.workers, 1),
+        ("--shard-size", options.shard_size, 1),
     )
     for name, value, bound in least:
-        if value < bound:
+        if value is not None and value < bound:
             raise InvalidArgument(f"{name}={value} must be at least {bound}")
-    if options.out.suffix not in SUFFIXES:
-        raise InvalidArgument(f"--out {options.out} must end in .png or .npz")
+    shard_option(options.shard)
+    if _sharded(options):
+        check_folder(options.out)
+    else:
+        check_output("--out", options.out, ".png", ".npz")
+    if options.method == AUTO:
+        _check_auto(options)
     own = (
         ("--schedule", options.schedule, "vp_linear"),
         ("--prediction", options.prediction, "eps"),
@@ -101,21 +163,50 @@ def _check_sample(options: argparse.Namespace) -> None:
             )
 
 
+def _check_auto(options: argparse.Namespace) -> None:
+    """Refuse options beside ``--method auto`` that it chooses itself."""
+    chosen = (
+        ("--steps", options.steps, None),
+        ("--grid", options.grid, "uniform"),
+        ("--t-end", options.t_end, None),
+        ("--final", options.final, "denoise"),
+        ("--start", options.start, "ramp"),
+        ("--noise", options.noise, None),
+        ("--exact", options.exact, False),
+    )
+    for name, value, default in chosen:
+        if value != default:
+            raise InvalidArgument(
+                f"--method auto chooses grid, ending and steps for --nfe evaluations; leave out "
+                f"{name}"
+            )
+
+
 def _compile(plan: diffusion.DiffusionPlan, dtype: np.dtype) -> None:
     """Run once through the plan on zeros, which compiles or loads every kernel that it needs."""
-    zeros = np.zeros(COMPILED_FROM, dtype=dtype)
-    diffusion.follow(plan, lambda x, t: zeros, zeros)
+    zeros = np.zeros((1, COMPILED_FROM), dtype=dtype)
+    diffusion.follow(plan, lambda x, t: zeros, zeros, seed=0)
 
 
-def _diffusion_plan(options: argparse.Namespace) -> diffusion.DiffusionPlan:
+def _diffusion_plan(
+    options: argparse.Namespace, model: Any, shape: tuple[int, ...], dtype: np.dtype
+) -> diffusion.DiffusionPlan:
+    schedule = diffusion.SCHEDULES[options.schedule]()
     nfe = options.nfe
     if nfe is None and options.steps is None:
         nfe = 10
+    if options.method == AUTO:
+        fit = choose(
+            model, schedule, np.empty((PILOT, *shape), dtype), nfe=nfe,
+            prediction=options.prediction, t_start=options.t_start, progress=True,
+        )  # fmt: skip
+        print(fit.reason)
+        return fit.plan()
     t_end = options.t_end
     if t_end is None and options.final == "denoise" and options.schedule == "vp_linear":
         t_end = 0.1
     return diffusion.plan(
-        diffusion.SCHEDULES[options.schedule](),
+        schedule,
         method=options.method,
         steps=options.steps,
         nfe=nfe,
@@ -125,6 +216,8 @@ def _diffusion_plan(options: argparse.Namespace) -> diffusion.DiffusionPlan:
         t_end=t_end,
         final=options.final,
         start=options.start,
+        noise=noise_option(options.noise),
+        exact=options.exact,
     )
 
 
@@ -142,7 +235,7 @@ def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> t
         )
     else:
         shape = tuple(int(size) for size in known if size is not None)
-    if options.out.suffix == ".png" and (len(shape) != 3 or shape[0] not in (1, 3)):
+    if options.out.suffix.lower() == ".png" and (len(shape) != 3 or shape[0] not in (1, 3)):
         raise InvalidArgument(
             f"--out {options.out}: samples of shape {shape} are no pictures (c, h, w) with one or "
             "three channels; write a .npz"
@@ -150,55 +243,21 @@ def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> t
     return shape
 
 
-class _Timed:
-    """A model that counts the seconds spent in it."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.seconds = 0.0
-
-    def __call__(self, x: Any, t: float) -> Any:
-        begun = perf_counter()
-        output = self.model(x, t)
-        self.seconds += perf_counter() - begun
-        return output
-
-
-def _noise(seed: int, index: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the noise of one image, float32, whatever the batch around it."""
-    stream = np.random.Philox(key=seed, counter=[0, 0, 0, index])
-    return np.random.Generator(stream).standard_normal(shape, dtype=np.float32)
-
-
-def _images(
-    model: _Timed,
-    plan: diffusion.DiffusionPlan,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    options: argparse.Namespace,
-) -> np.ndarray:
-    images = np.empty((options.n, *shape), dtype=dtype)
-    scale = np.float32(plan.schedule.sigma(plan.t[0]))
-    batches = range(0, options.n, options.batch_size)
-    with Progress(len(batches) * plan.nfe, label="sampling") as bar:
-        for number, first in enumerate(batches):
-            last = min(first + options.batch_size, options.n)
-            noise = np.stack([_noise(options.seed, i, shape) for i in range(first, last)])
-            x = (scale * noise).astype(dtype)
-            before = number * plan.nfe
-
-            def show(state: State, before: int = before) -> None:
-                bar.update(before + state.evaluation)
-
-            images[first:last] = diffusion.follow(plan, model, x, callback=show)
+def _images(batches: Batches, count: int, executor: Executor | None) -> np.ndarray:
+    images = np.empty((count, *batches.shape), batches.like.dtype)
+    pieces = batches.pieces(0, count)
+    for (first, stop), part in batches.run(pieces, executor=executor, progress=True):
+        images[first:stop] = part
     return images
 
 
-def _write(path: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npz":
-        np.savez(path, images=images, t=plan.t, nfe=plan.nfe, method=plan.name)
-        return
-    from semilinear.plot import image_grid
+def _write(out: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> None:
+    def make(path: Path) -> None:
+        if path.suffix == ".npz":
+            np.savez(path, images=images, t=plan.t, nfe=plan.nfe, method=plan.name)
+            return
+        from semilinear.plot import image_grid
 
-    image_grid(images, path)
+        image_grid(images, path)
+
+    write(out, make)

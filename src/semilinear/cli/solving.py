@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from semilinear import methods
-from semilinear.cli.files import check_picture
+from semilinear.cli.files import check_output, write
 from semilinear.errors import InvalidArgument
 from semilinear.output.solution import Solution
 from semilinear.problems import Known, Problem
@@ -47,9 +47,8 @@ def add_solve(commands: Any) -> None:
 def _solve(options: argparse.Namespace) -> int:
     from semilinear import problems
 
-    check_picture(options.plot)
-    if options.out is not None and options.out.suffix != ".npz":
-        raise InvalidArgument(f"--out {options.out} must end in .npz")
+    check_output("--plot", options.plot)
+    check_output("--out", options.out, ".npz")
     problem = problems.get(options.name)
     if options.t_end is not None:
         problem = problem.until(options.t_end)
@@ -82,6 +81,8 @@ def _steps(options: argparse.Namespace, problem: Problem) -> dict[str, Any]:
             raise InvalidArgument("--steps fixes the steps; leave out --rtol and --atol")
         return {"steps": options.steps, "start": options.start}
     rtol = RTOL if options.rtol is None else options.rtol
+    if rtol == 0 and not options.atol:
+        raise InvalidArgument("--rtol 0 leaves the error to --atol; give one that is positive")
     largest = float(np.max(np.abs(problem.y0))) or 1.0
     return {"rtol": rtol, "atol": rtol * largest if options.atol is None else options.atol}
 
@@ -166,15 +167,16 @@ def _rows(problem: Problem, solution: Solution, known: list[Known]) -> list[tupl
 
 
 def _write(options: argparse.Namespace, problem: Problem, solution: Solution) -> None:
-    if options.out is not None:
+    def write_arrays(path: Path) -> None:
         arrays = {"t": solution.t, "y": solution.y}
         if problem.view is not None:
             arrays["view"] = problem.view(np.moveaxis(solution.y, -1, 0))
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(options.out, **arrays)
-        print(f"-> {options.out}")
-    if options.plot is not None:
+        np.savez(path, **arrays)
+
+    def draw(path: Path) -> None:
         from semilinear.plot import solution_plot
 
-        solution_plot(problem, solution, options.plot)
-        print(f"-> {options.plot}")
+        solution_plot(problem, solution, path)
+
+    write(options.out, write_arrays)
+    write(options.plot, draw)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from semilinear import methods, problems
-from semilinear.cli.files import check_picture, write_study
+from semilinear.cli.files import check_output, write
 from semilinear.problems import Problem
-from semilinear.studies import order_study, work_precision
+from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 from semilinear.studies.work import MEASURES
 
 
@@ -58,13 +59,29 @@ def _add_outputs(command: argparse.ArgumentParser, plot: str) -> None:
     command.add_argument("--plot", type=Path, help=plot)
 
 
+def _check_outputs(options: argparse.Namespace) -> None:
+    check_output("--json", options.json, ".json")
+    check_output("--csv", options.csv, ".csv")
+    check_output("--plot", options.plot)
+
+
+def _write(
+    options: argparse.Namespace,
+    study: OrderStudy | WorkPrecision,
+    draw: Callable[[Path], object],
+) -> None:
+    write(options.json, lambda path: path.write_text(study.to_json(), encoding="utf-8"))
+    write(options.csv, lambda path: path.write_text(study.to_csv(), encoding="utf-8"))
+    write(options.plot, draw)
+
+
 def _problem(options: argparse.Namespace) -> Problem:
     problem = problems.get(options.problem)
     return problem if options.t_end is None else problem.until(options.t_end)
 
 
 def _order(options: argparse.Namespace) -> int:
-    check_picture(options.plot)
+    _check_outputs(options)
     study = order_study(
         _problem(options),
         options.method,
@@ -73,17 +90,18 @@ def _order(options: argparse.Namespace) -> int:
         progress=True,
     )
     print(study.table())
-    write_study(study, options.json, options.csv)
-    if options.plot is not None:
+
+    def draw(path: Path) -> None:
         from semilinear.plot import order_plot
 
-        order_plot(study, options.plot)
-        print(f"-> {options.plot}")
+        order_plot(study, path)
+
+    _write(options, study, draw)
     return 0
 
 
 def _work_precision(options: argparse.Namespace) -> int:
-    check_picture(options.plot)
+    _check_outputs(options)
     study = work_precision(
         _problem(options),
         options.method,
@@ -95,10 +113,11 @@ def _work_precision(options: argparse.Namespace) -> int:
         progress=True,
     )
     print(study.table())
-    write_study(study, options.json, options.csv)
-    if options.plot is not None:
+
+    def draw(path: Path) -> None:
         from semilinear.plot import work_precision_plot
 
-        work_precision_plot(study, options.plot, measure=options.against)
-        print(f"-> {options.plot}")
+        work_precision_plot(study, path, measure=options.against)
+
+    _write(options, study, draw)
     return 0

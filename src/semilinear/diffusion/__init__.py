@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from semilinear.diffusion import grids
+from semilinear.diffusion.adaptive import AdaptiveSample, sample_adaptive
 from semilinear.diffusion.catalogue import Sampler, info, names
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.fitting import Fit, choose, fit_grid
+from semilinear.diffusion.following import Trajectory, follow
 from semilinear.diffusion.grids import PowerRho, PowerT, UniformLambda
+from semilinear.diffusion.guidance import guided, guided_batch
+from semilinear.diffusion.inpainting import add_noise, inpainted
+from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
+from semilinear.diffusion.noise import SeededNoise
+from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
+from semilinear.diffusion.noise_splits import Ancestral, Churn
 from semilinear.diffusion.parameterisations import Parameterisation
-from semilinear.diffusion.plan import DiffusionPlan, plan
-from semilinear.diffusion.sampler import Trajectory, encode, follow, sample
+from semilinear.diffusion.plan import plan
+from semilinear.diffusion.precision import in_dtype
+from semilinear.diffusion.round_trip import RoundTrip, round_trip
+from semilinear.diffusion.sampler import encode, sample
 from semilinear.diffusion.schedules import (
     EDM,
     SCHEDULES,
@@ -19,29 +31,54 @@ from semilinear.diffusion.schedules import (
     VPCosine,
     VPLinear,
 )
+from semilinear.diffusion.thresholding import clipped, thresholded
 
 __all__ = [
     "EDM",
     "SCHEDULES",
     "VE",
+    "AdaptiveSample",
+    "Ancestral",
+    "Churn",
     "DiffusionPlan",
     "Discrete",
+    "Eta",
+    "Fit",
     "Flow",
+    "LogLikelihood",
+    "NoiseLevel",
     "NoiseSchedule",
     "Parameterisation",
     "PowerRho",
     "PowerT",
+    "RhoPower",
+    "RoundTrip",
     "Sampler",
+    "SeededNoise",
     "SubVP",
+    "Tau",
+    "TauWithin",
     "Trajectory",
     "UniformLambda",
     "VPCosine",
     "VPLinear",
+    "add_noise",
+    "choose",
+    "clipped",
     "encode",
+    "fit_grid",
     "follow",
     "grids",
+    "guided",
+    "guided_batch",
+    "in_dtype",
     "info",
+    "inpainted",
+    "log_likelihood",
     "names",
     "plan",
+    "round_trip",
     "sample",
+    "sample_adaptive",
+    "thresholded",
 ]

@@ -1,9 +1,13 @@
-"""The samplers by name: each is a parameterisation and a method of the core, nothing else."""
+"""The samplers by name: each is a cell of (quantity, variable, method, noise), nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
+from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
+from semilinear.diffusion.noise_splits import Ancestral
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import (
@@ -11,14 +15,19 @@ from semilinear.methods import (
     GridMethod,
     MethodInfo,
     MethodTable,
+    Multistep,
+    etd2rk,
     etdab,
     ipndm,
     lawson,
 )
+from semilinear.methods.etdrk import ETD4RK
+from semilinear.methods.simplified import dpm_multistep, exact, sa_solver, unipc
+from semilinear.methods.singlestep import dpm2, dpm3, res3
 
 
 class Sampler(NamedTuple):
-    """A parameterisation with a method.
+    """A parameterisation with a method, and perhaps noise.
 
     Parameters
     ----------
@@ -30,47 +39,123 @@ class Sampler(NamedTuple):
         The method of the core.
     reference
         Where it stands.
+    noise
+        The noise that it adds by its name; none for the ODE.
+    exact
+        The method with its true weights, where those of `method` are simplified as published.
     """
 
     name: str
     parameterisation: Parameterisation
     method: GridMethod
     reference: str
+    noise: NoiseLevel | None = None
+    exact: GridMethod | None = None
 
     @property
     def order(self) -> int:
-        """Order with starting values that are accurate enough."""
+        """Order without noise, with starting values that are accurate enough."""
         return self.method.order
 
 
+# Weights that do not look at the variable: rho, which reaches sigma = 0 on every schedule.
+EPS_RHO = Parameterisation("eps", "rho")
+EPS_LAMBDA = Parameterisation("eps", "lambda")
+X0_LAMBDA = Parameterisation("x0", "lambda")
+X0_RHO = Parameterisation("x0", "rho")
+FLOW_T = Parameterisation("flow", "t")
+
 _DEIS = "Zhang and Chen (2022)"
+_SEEDS = "Gonzalez et al. (2023), SEEDS"
+_RES = "Zhang et al. (2023), RES"
+_KARRAS = "Karras et al. (2022)"
 
 
-def _samplers() -> list[Sampler]:
-    # Weights that do not look at the variable: rho, which reaches sigma = 0 on every schedule.
-    eps = Parameterisation("eps", "rho")
-    found = [
-        Sampler("ddim", eps, etdab(1), "Song, Meng and Ermon (2020), eta = 0"),
-        Sampler("euler", Parameterisation("velocity", "t"), etdab(1), "probability flow, Euler"),
-        Sampler("ei_score", Parameterisation("score", "t"), etdab(1), f"{_DEIS}, ingredient 1"),
-    ]
+def _deis() -> Iterator[Sampler]:
+    yield Sampler("ddim", EPS_RHO, etdab(1), "Song, Meng and Ermon (2020), eta = 0")
+    yield Sampler("euler", Parameterisation("velocity", "t"), etdab(1), "probability flow, Euler")
+    yield Sampler("ei_score", Parameterisation("score", "t"), etdab(1), f"{_DEIS}, ingredient 1")
     for r in range(1, 7):
         for variable, prefix in (("t", "tab"), ("rho", "rhoab"), ("lambda", "logrhoab")):
-            parameterisation = Parameterisation("eps", variable)
-            found.append(Sampler(f"{prefix}{r}", parameterisation, etdab(r + 1), _DEIS))
+            yield Sampler(f"{prefix}{r}", Parameterisation("eps", variable), etdab(r + 1), _DEIS)
     for tableau in CLASSICAL.values():
-        method = lawson(tableau)
         reference = f"{_DEIS}, rhoRK; {tableau.reference}"
-        found.append(
-            Sampler(f"rho_{tableau.name}", Parameterisation("eps", "rho"), method, reference)
-        )
-    found.extend(Sampler(f"ipndm{k}", eps, ipndm(k), f"{_DEIS}, iPNDM") for k in range(1, 5))
-    return found
+        yield Sampler(f"rho_{tableau.name}", EPS_RHO, lawson(tableau), reference)
+    for k in range(1, 5):
+        yield Sampler(f"ipndm{k}", EPS_RHO, ipndm(k), f"{_DEIS}, iPNDM")
 
 
-_REGISTRY = {sampler.name: sampler for sampler in _samplers()}
+def _dpm_solver() -> Iterator[Sampler]:
+    for prefix, cell in (("dpm_solver", EPS_LAMBDA), ("dpmpp", X0_LAMBDA)):
+        yield Sampler(f"{prefix}_2s", cell, dpm2(), dpm2().reference)
+        yield Sampler(f"{prefix}_3s", cell, dpm3(), dpm3().reference)
+        for past in (2, 3):
+            yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
+    yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
+    for past in (2, 3):
+        yield _published(f"dpmpp_{past}m_sde", X0_LAMBDA, dpm_multistep(past), Tau(1.0))
 
-ALIASES = {"deis": "tab3", "dpm_solver1": "ddim", "heun": "rho_heun2"}
+
+def _predictor_corrector() -> Iterator[Sampler]:
+    for order in range(1, 6):
+        yield _published(f"unipc{order}", X0_LAMBDA, unipc(order))
+        yield _published(f"unipc{order}_bh1", X0_LAMBDA, unipc(order, "bh1"))
+    yield _published("sa_solver", X0_LAMBDA, sa_solver(), TauWithin())
+    yield _published("sa_solver_pece", X0_LAMBDA, sa_solver(mode="PECE"), TauWithin())
+    yield _published("sa_solver3", X0_LAMBDA, sa_solver(3, 4), TauWithin())
+
+
+def _refined() -> Iterator[Sampler]:
+    yield Sampler("res_2s", X0_LAMBDA, etd2rk(Fraction(1, 2)), _RES)
+    yield Sampler("res_3s", X0_LAMBDA, res3(), _RES)
+    yield Sampler("res_2m", X0_LAMBDA, etdab(2), _RES)
+    yield Sampler("res_3m", X0_LAMBDA, etdab(3), _RES)
+
+
+def _stochastic() -> Iterator[Sampler]:
+    yield Sampler("ddpm", X0_LAMBDA, etdab(1), "Ho, Jain and Abbeel (2020)", Eta(1.0))
+    yield Sampler("seeds1", X0_LAMBDA, etdab(1), _SEEDS, Tau(1.0))
+    yield Sampler("seeds2", X0_LAMBDA, dpm2(), _SEEDS, Tau(1.0))
+    yield Sampler("seeds3", X0_LAMBDA, dpm3(), _SEEDS, Tau(1.0))
+    for k in range(1, 4):
+        yield Sampler(f"er_sde{k}", X0_RHO, etdab(k), "Cui et al. (2023), ER-SDE", RhoPower())
+    yield Sampler("euler_ancestral", EPS_RHO, etdab(1), "k-diffusion, Euler a", Ancestral())
+    yield Sampler("dpm2_ancestral", EPS_LAMBDA, dpm2(), "k-diffusion, DPM2 a", Ancestral())
+    yield Sampler("dpmpp_2s_ancestral", X0_LAMBDA, dpm2(), "k-diffusion, DPM++ 2S a", Ancestral())
+
+
+def _flow() -> Iterator[Sampler]:
+    for past in range(2, 5):
+        yield Sampler(f"flow_ab{past}", FLOW_T, etdab(past), "Adams-Bashforth on the flow ODE")
+    # On a flow path nothing is linear in this cell: Heun's method and the classical one of order 4.
+    yield Sampler("flow_heun2", FLOW_T, etd2rk(), etd2rk().reference)
+    yield Sampler("flow_rk4", FLOW_T, ETD4RK, ETD4RK.reference)
+
+
+def _published(
+    name: str, cell: Parameterisation, method: Multistep, noise: NoiseLevel | None = None
+) -> Sampler:
+    return Sampler(name, cell, method, method.reference, noise, exact(method))
+
+
+_FAMILIES = (_deis, _dpm_solver, _predictor_corrector, _refined, _stochastic, _flow)
+_REGISTRY = {sampler.name: sampler for family in _FAMILIES for sampler in family()}
+
+ALIASES = {
+    "deis": "tab3",
+    "dpm_solver1": "ddim",
+    "dpmpp_1": "ddim",
+    "flow_euler": "ddim",
+    "heun": "rho_heun2",
+    "edm_heun": "rho_heun2",
+    "dpm2": "dpm_solver_2s",
+    "unipc": "unipc2",
+    "unipc_bh1": "unipc2_bh1",
+    "er_sde": "er_sde3",
+    "euler_a": "euler_ancestral",
+    **{f"lms{k + 1}": f"rhoab{k}" for k in range(1, 5)},
+    **{f"ipndm_v{k + 1}": f"rhoab{k}" for k in range(1, 4)},
+}
 
 
 def names() -> MethodTable:

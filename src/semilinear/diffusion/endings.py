@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from semilinear.diffusion.predictions import readout
+from semilinear.diffusion.quantities import Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.methods.multistep import slot
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step
@@ -31,7 +32,7 @@ PURE_NOISE = Step(
     carry=((BASE, "y+"), (slot(-1), slot(0))),
     raw=True,
 )
-"""A first step from alpha = 0: the limit of DDIM, eps kept as a past value."""
+"""A first step from alpha = 0: the limit of DDIM, N kept as a past value."""
 
 DENOISE = Step(
     instructions=(Evaluate(BASE, Fraction(0), _ANSWER), _given("y+", _ANSWER)),
@@ -42,7 +43,7 @@ DENOISE = Step(
 
 
 def pure_noise_coefficients(
-    schedule: NoiseSchedule, prediction: str, t: float, t_next: float
+    schedule: NoiseSchedule, prediction: str, quantity: Quantity, t: float, t_next: float
 ) -> list[float]:
     """Return the coefficients of `PURE_NOISE`.
 
@@ -50,10 +51,11 @@ def pure_noise_coefficients(
     for predictions from which x_0 can be read there.
     """
     read = readout(prediction, schedule.alpha(t), schedule.sigma(t))
+    p, q = quantity.read(read, schedule.alpha(t), schedule.sigma(t))
     alpha, sigma = schedule.alpha(t_next), schedule.sigma(t_next)
     state = alpha * read.p_x0 + sigma * read.p_eps
     answer = alpha * read.q_x0 + sigma * read.q_eps
-    return [float(read.p_eps), float(read.q_eps), float(state), float(answer)]
+    return [float(p), float(q), float(state), float(answer)]
 
 
 def denoise_coefficients(schedule: NoiseSchedule, prediction: str, t: float) -> list[float]:

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
-from semilinear.diffusion.parameterisations import VARIABLES
+from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel
+from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE
+from semilinear.diffusion.probability_flow import ODE
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import GridMethod, Multistep, etdab, sequence
+from semilinear.methods.estimates import with_estimate
+from semilinear.methods.noise import TRANSITION, with_noise
 from semilinear.methods.rows import Step
+from semilinear.methods.sequence import showing_its_start
+
+REGULAR = ("x0", "v", "flow")
+"""Quantities whose flow is finite from alpha = 0 on."""
+
+
+class Path(NamedTuple):
+    """The steps of a run.
+
+    Parameters
+    ----------
+    steps
+        With the noise they draw.
+    times
+        Where they end, one more than steps; NaN inside of a step that noise splits.
+    u
+        The same in the variable.
+    tau_squared
+        Noise level of each step, or one for all.
+    """
+
+    steps: list[Step]
+    times: np.ndarray
+    u: np.ndarray
+    tau_squared: np.ndarray
 
 
 class Layout:
@@ -31,6 +61,9 @@ class Layout:
         final: str,
         start: str,
         direction: str,
+        noise: NoiseLevel | None = None,
+        lower_end: bool = False,
+        estimate: bool = False,
     ) -> None:
         self.schedule, self.sampler, self.final, self.start = schedule, sampler, final, start
         self.t_start, self.t_end = t_start, t_end
@@ -38,6 +71,9 @@ class Layout:
         if self.encoding and final != "t_end":
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
+        self.noise, self.lower_end, self.estimate = noise, lower_end, estimate
+        if noise is not None:
+            self._check_noise(noise)
 
     @cached_property
     def reaches_data(self) -> bool:
@@ -78,25 +114,109 @@ class Layout:
         """Whether the first step begins at alpha = 0."""
         return not self.encoding and self.schedule.alpha(self.t_start) == 0
 
+    @cached_property
+    def begins_apart(self) -> bool:
+        """Whether that step has coefficients of its own.
+
+        In rho and lambda it begins at infinity; with eps or the score as N its flow is infinite.
+        """
+        plain = self.variable.name == "t" and self.sampler.parameterisation.quantity in REGULAR
+        return self.begins_in_noise and not plain
+
     def sequence(self, count: int) -> list[Step]:
         """Return the steps of a run, the ones at the two ends included."""
         method = self.sampler.method
-        if self.begins_in_noise:
+        if self.begins_apart:
             # In rho and lambda the first point lies at infinity: no polynomial goes through it.
             known = int(self.variable.name == "t" or _is_fixed(method))
-            steps = [PURE_NOISE, *sequence(method, count - 1, known=known)]
+            steps = [PURE_NOISE, *self._inner(method, count - 1, known=known)]
         else:
             most = count - 1 if self.reaches_data else count
-            steps = sequence(method, count, start=self.start, most=most)
+            steps = self._inner(method, count, start=self.start, most=most)
         if self.reaches_data and not self._steps_into_data(method) and steps[-1] is not PURE_NOISE:
-            steps[-1] = etdab(1).step(0, evaluated=False)
+            asks = steps[-1].evaluations > 0
+            last = etdab(1).step(0, evaluated=not asks)
+            steps[-1] = last if asks else showing_its_start(last)
         if self.final == "denoise" and not self.reaches_data:
             steps.append(DENOISE)
         return steps
 
+    def _inner(
+        self,
+        method: GridMethod,
+        count: int,
+        *,
+        start: str = "ramp",
+        most: int | None = None,
+        known: int = 0,
+    ) -> list[Step]:
+        steps = sequence(
+            method, count, start=start, most=most, known=known,
+            lower_end=self.lower_end, correct_end=False,
+        )  # fmt: skip
+        return [with_estimate(step, method) for step in steps] if self.estimate else steps
+
     def _steps_into_data(self, method: GridMethod) -> bool:
-        """Tell whether a last step to sigma = 0 asks the model at times that it knows only."""
-        return isinstance(method, Multistep) or (1 not in method.c and np.isfinite(self._data_time))
+        """Tell whether the method itself has a limit for a last step to sigma = 0.
+
+        Stages must lie at times that the model knows; in lambda the end is infinitely far, and x_0,
+        whose weight lies there alone, cannot be extrapolated to it.
+        """
+        in_lambda = self.variable.name == "lambda"
+        if isinstance(method, Multistep):
+            at_end = self.sampler.parameterisation.quantity == "x0" or method.simplified
+            return not (in_lambda and at_end)
+        return not in_lambda and 1 not in method.c and np.isfinite(self._data_time)
+
+    def path(self, times: np.ndarray) -> Path:
+        """Return the steps between grid times, with their noise."""
+        steps = self.sequence(len(times) - 1)
+        if self.noise is None:
+            ends = times if len(steps) < len(times) else np.append(times, times[-1])
+            return Path(steps, ends, self._u(ends), ODE)
+        legs = [(step, leg) for n, step in enumerate(steps) for leg in self._legs(times, n, step)]
+        made = [_noisy(step, leg) for step, leg in legs]
+        ends = np.array([times[0], *(np.nan if leg.t is None else leg.t for _, leg in legs)])
+        u = np.empty(len(ends))
+        known = np.isfinite(ends) | (ends == -np.inf)
+        u[known] = self._u(ends[known])
+        lam = np.array([np.nan, *(leg.lam for _, leg in legs)])
+        u[~known] = self.variable.of_lam(self.schedule, lam[~known])
+        return Path(made, ends, u, np.array([leg.tau_squared for _, leg in legs]))
+
+    def _u(self, times: np.ndarray) -> np.ndarray:
+        """Return the variable at grid times, the last of which may lie at sigma = 0."""
+        if not self.reaches_data:
+            return np.array(self.variable.of_t(self.schedule, times), dtype=float)
+        end = {"t": times[-1], "rho": 0.0, "lambda": np.inf}[self.variable.name]
+        inner = np.array(self.variable.of_t(self.schedule, times[:-1]), dtype=float)
+        return np.append(inner, end)
+
+    def _legs(self, times: np.ndarray, n: int, step: Step) -> list[Leg]:
+        """Return the parts of step n."""
+        count = len(times) - 1
+        assert self.noise is not None
+        if step is DENOISE:
+            return [Leg(np.nan, 0.0, float(times[-1]))]
+        if step is PURE_NOISE:
+            return [Leg(np.nan, 0.0, float(times[n + 1]))]
+        last = n == count - 1 and self.reaches_data
+        rule = self.noise.last_legs if last else self.noise.legs
+        return rule(self.schedule, float(times[n]), float(times[n + 1]), count)
+
+    def _check_noise(self, noise: NoiseLevel) -> None:
+        name = self.sampler.name
+        if self.encoding:
+            raise InvalidArgument("noise: encoding follows the ODE, without noise")
+        if self.sampler.parameterisation.quantity == VELOCITY:
+            raise InvalidArgument(f"noise: {name} integrates dx/dt of the ODE and takes none")
+        method = self.sampler.method
+        carries = isinstance(method, Multistep) and (method.history > 0 or method.mode != "P")
+        if noise.splits and carries:
+            raise InvalidArgument(
+                f"noise={noise!r} splits steps, which {name} with past values does not bear; "
+                "choose Tau or Eta, or a one-step method"
+            )
 
     def check(self, times: np.ndarray, prediction: str) -> None:
         """Refuse what has no limit at the ends."""
@@ -116,11 +236,17 @@ class Layout:
                 f"of the data; choose a smaller t_start or one of {FINITE_AT_PURE_NOISE}"
             )
         rk_start = self.start == "rk" and isinstance(self.sampler.method, Multistep)
-        if self.sampler.parameterisation.quantity != "eps" or rk_start:
+        if self.sampler.parameterisation.quantity == VELOCITY or rk_start:
             raise InvalidArgument(
                 f"t_start={t:.6g}: alpha is 0 there, which {name} with start={self.start!r} cannot "
                 "step from; choose a smaller t_start"
             )
+
+
+def _noisy(step: Step, leg: Leg) -> Step:
+    if leg.tau_squared == 0:
+        return step
+    return TRANSITION if leg.tau_squared == FORWARD else with_noise(step)
 
 
 def _is_fixed(method: GridMethod) -> bool:

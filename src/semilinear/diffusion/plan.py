@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import (
     DENOISE,
     FINALS,
@@ -17,86 +17,15 @@ from semilinear.diffusion.endings import (
     pure_noise_coefficients,
 )
 from semilinear.diffusion.layout import Layout
+from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
+from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.predictions import PREDICTIONS
+from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, UnknownName
-from semilinear.methods import STARTS, Multistep
-from semilinear.plan import Plan
+from semilinear.methods import STARTS
 from semilinear.program import Program
 from semilinear.time_grid import whole_number
-
-
-class DiffusionPlan(Plan):
-    """A sampler on a grid; made by `semilinear.diffusion.plan`.
-
-    Attributes
-    ----------
-    t
-        Grid times, shape (steps + 1,), read-only; the last is -inf where sigma = 0 lies outside the
-        time domain (final="zero" on `VE` and `Discrete`).
-    schedule, sampler, prediction
-        What the plan was made for.
-    """
-
-    def __init__(
-        self,
-        program: Program,
-        *,
-        times: Sequence[float],
-        t: np.ndarray,
-        schedule: NoiseSchedule,
-        sampler: Sampler,
-        prediction: str,
-    ) -> None:
-        super().__init__(
-            program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
-        )
-        self.t = t
-        self.t.flags.writeable = False
-        self.schedule = schedule
-        self.sampler = sampler
-        self.prediction = prediction
-
-    @cached_property
-    def transfer(self) -> np.ndarray:
-        """Psi of each step, shape (steps,): what multiplies x.
-
-        For a first step from alpha = 0, where Psi is infinite, the coefficient of x beside the
-        answer.
-        """
-        return self._table[0]
-
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """C_ij of each step, newest evaluation first, shape (steps, values of N).
-
-        Weights of N (eps, for DEIS), zero where a value does not exist yet; multistep methods only.
-        Of a predictor-corrector pair, the corrector's; of a starting step of start="rk", its
-        Runge-Kutta weights b, first stage first.
-        """
-        if not isinstance(self.sampler.method, Multistep):
-            raise InvalidArgument(
-                f"weights: {self.name} is a one-step method; its coefficients are in plan.rows"
-            )
-        return self._table[1]
-
-    @cached_property
-    def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        method = self.sampler.method
-        width = 0
-        if isinstance(method, Multistep):
-            width = method.past + (method.mode != "P")
-        transfer = np.empty(self.steps)
-        weights = np.zeros((self.steps, width))
-        for row in self.rows:
-            if row.dst == "y+" and row.step < self.steps:
-                transfer[row.step] = row.coefficients[0]
-                if width:
-                    values = row.coefficients[1 : 1 + width]
-                    weights[row.step, : len(values)] = values
-        for array in (transfer, weights):
-            array.flags.writeable = False
-        return transfer, weights
 
 
 def plan(
@@ -111,6 +40,10 @@ def plan(
     t_end: float | None = None,
     final: str = "t_end",
     start: str = "ramp",
+    noise: Any = None,
+    exact: bool = False,
+    lower_end: bool = False,
+    estimate: bool = False,
     direction: str = "sample",
 ) -> DiffusionPlan:
     """Return the plan of a sampler.
@@ -136,6 +69,19 @@ def plan(
         the limit; `steps` counts it. ``"denoise"``: one more evaluation at t_end returns x_0.
     start
         For multistep methods, ``"ramp"`` (published: growing order) or ``"rk"`` (keeps the order).
+    noise
+        How much noise enters: ``Tau``, ``Eta``, ``RhoPower``, ``Ancestral``, ``Churn``; or a number
+        or a function of t, the noise level tau (0: the ODE, 1: the reverse SDE). By default what
+        the sampler's name says, none for most.
+    exact
+        Whether weights that are simplified where a sampler was published are replaced by the exact
+        ones.
+    lower_end
+        Whether the order of a multistep method falls to one towards the end, as DPM-Solver++ and
+        UniPC do on few steps.
+    estimate
+        Whether every step also gives an estimate of its local error, `State.estimate`: the
+        difference from the result of one order less. It costs no evaluation.
     direction
         ``"sample"``: noise to data; ``"encode"``: data to noise on the reversed grid.
 
@@ -157,17 +103,23 @@ def plan(
     (10, (10, 4))
     """
     sampler = catalogue.get(method)
+    if exact and sampler.exact is not None:
+        sampler = sampler._replace(method=sampler.exact, exact=None)
+    sampler, level = _with_noise(sampler, sampler.noise if noise is None else noise_level(noise))
     _check_words(schedule, prediction, final, start, direction)
     points: np.ndarray | None = None
     if not isinstance(grid, str) and not callable(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
         grid = points = grids.explicit(grid)
         t_start, t_end = float(points[0]), float(points[-1])
-        _time(schedule, "grid[0]", t_start)
-        _time(schedule, "grid[-1]", t_end)
-    first = schedule.t_start if t_start is None else _time(schedule, "t_start", t_start)
-    last = schedule.t_end if t_end is None else _time(schedule, "t_end", t_end)
-    layout = Layout(schedule, sampler, first, last, final=final, start=start, direction=direction)
+        checked_time(schedule, "grid[0]", t_start)
+        checked_time(schedule, "grid[-1]", t_end)
+    first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
+    last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
+    layout = Layout(
+        schedule, sampler, first, last, final=final, start=start, direction=direction,
+        noise=level, lower_end=lower_end, estimate=estimate,
+    )  # fmt: skip
     if points is None:
         count = _count(layout, steps, nfe)
     else:
@@ -180,33 +132,28 @@ def plan(
 
 
 def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPlan:
-    schedule, variable = layout.schedule, layout.variable
-    count = len(times) - 1
-    steps = layout.sequence(count)
-    inner = times[:-1] if layout.reaches_data else times
-    u = np.array(variable.of_t(schedule, inner), dtype=float)
-    if layout.reaches_data:
-        end = {"t": times[-1], "rho": 0.0, "lambda": np.inf}[variable.name]
-        u = np.append(u, end)
-    given: dict[int, Sequence[float]] = {}
-    if layout.begins_in_noise:
-        given[0] = pure_noise_coefficients(schedule, prediction, times[0], times[1])
-    if steps[-1] is DENOISE:
-        given[count] = denoise_coefficients(schedule, prediction, times[-1])
-        u = np.append(u, u[-1])
+    schedule = layout.schedule
+    steps, ends, u, tau_squared = layout.path(times)
     parameterisation = layout.sampler.parameterisation
+    given: dict[int, Sequence[float]] = {}
+    if layout.begins_apart:
+        quantity = QUANTITIES[parameterisation.quantity]
+        given[0] = pure_noise_coefficients(schedule, prediction, quantity, times[0], times[1])
+    if steps[-1] is DENOISE:
+        given[len(steps) - 1] = denoise_coefficients(schedule, prediction, times[-1])
+    scale = 1.0 if layout.noise is None else layout.noise.scale
     program = Program(
         tuple(steps),
-        parameterisation.propagator(schedule),
+        parameterisation.propagator(schedule, tau_squared=tau_squared, noise_scale=scale),
         u,
         tell=parameterisation.tell(schedule, prediction),
         given=given,
     )
     # Grid times as they were given: a round trip through rho or lambda would round them.
-    asked = program.at_grid_points(times if len(u) == len(times) else np.append(times, times[-1]))
+    asked = program.at_grid_points(ends)
     between = np.isnan(asked)
     if between.any():
-        asked[between] = variable.to_t(schedule, program.evaluation_points()[between])
+        asked[between] = _times(layout, program.evaluation_points()[between])
     return DiffusionPlan(
         program,
         times=asked.tolist(),
@@ -214,7 +161,38 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
         schedule=schedule,
         sampler=layout.sampler,
         prediction=prediction,
+        path_times=ends,
     )
+
+
+def _with_noise(sampler: Sampler, level: NoiseLevel | None) -> tuple[Sampler, NoiseLevel | None]:
+    """Return the sampler with the quantity that a noise level is made for."""
+    if level is None or level.is_silent:
+        return sampler, None
+    cell = sampler.parameterisation
+    wanted = level.quantity
+    if wanted is None or cell.quantity == wanted:
+        return sampler, level
+    if sampler.order > 1 or cell.quantity != "eps":
+        raise InvalidArgument(
+            f"noise={level!r} is defined with {wanted} as N, but {sampler.name} treats "
+            f"{cell.quantity} so; choose Tau, or a sampler in {wanted}"
+        )
+    # Without noise a step of order one is the same in both.
+    return sampler._replace(parameterisation=Parameterisation(wanted, cell.variable)), level
+
+
+def _times(layout: Layout, u: np.ndarray) -> np.ndarray:
+    """Return the times of evaluations that do not lie at grid points."""
+    try:
+        return np.asarray(layout.variable.to_t(layout.schedule, u))
+    except InvalidArgument as error:
+        if layout.noise is None:
+            raise
+        raise InvalidArgument(
+            f"noise={layout.noise!r}: {layout.sampler.name} would ask the model outside the times "
+            f"of {layout.schedule!r} ({error}); move t_start or t_end inside"
+        ) from None
 
 
 def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
@@ -239,7 +217,8 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
     return low
 
 
-def _time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
+def checked_time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
+    """Return a time inside of the domain of a schedule, or refuse it."""
     if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
         raise InvalidArgument(f"{argument}={value!r} must be one finite number")
     low, high = schedule.t_min, schedule.t_max

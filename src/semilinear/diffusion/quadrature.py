@@ -2,21 +2,21 @@
 
 In t the integrand of a VP schedule behaves like t^(-1/2) at 0; in lambda = -ln rho it is smooth and
 decays like e^(-lambda). Panels are at most `PANEL` long and end where a piecewise schedule has a
-kink, so that 16 nodes each give full precision; an infinite end is cut where the rest is below
-rounding.
+kink, so that 16 nodes each give full precision; far from the peak of the integrand an interval is
+cut where the rest is below rounding.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from semilinear.propagators.gauss import NODES, WEIGHTS
 
 PANEL = 2.0
-REACH = 42.0
-"""e^-42 = 6e-19: what lies beyond does not change a float64 sum."""
+REACH = 60.0
+"""s^6 e^-s / 6! = 6e-19 there: what lies beyond does not change a float64 sum."""
 
 
 class Panels(NamedTuple):
@@ -42,19 +42,28 @@ class Panels(NamedTuple):
         return np.add.reduceat((self.weight * values).sum(axis=-1), self.first)
 
 
-def panels(start: np.ndarray, end: np.ndarray, breaks: np.ndarray) -> Panels:
+def panels(
+    start: np.ndarray, end: np.ndarray, breaks: np.ndarray, peak: float, rate: Any = 1.0
+) -> Panels:
     """Return panels for the integrals over lambda from `start` to `end`, in either direction.
 
     Parameters
     ----------
     start, end
-        Ends, shape (n,); +inf is allowed at one of them.
+        Ends, shape (n,); infinite only away from the peak.
     breaks
         Values of lambda at which panels must end, sorted.
+    peak
+        Where the integrand is largest: outside of it, the nearest end. It decays at least like
+        e^-|lambda| on both sides.
+    rate
+        Of each interval: it varies like e^(rate lambda) or slower.
     """
     low, high = np.minimum(start, end), np.maximum(start, end)
-    high = np.minimum(high, low + REACH)
-    counts = np.maximum(1, np.ceil((high - low) / PANEL)).astype(int)
+    middle = np.clip(peak, low, high)
+    low, high = np.maximum(low, middle - REACH), np.minimum(high, middle + REACH)
+    longest = np.minimum(PANEL, 8.0 / np.maximum(1.0, rate))
+    counts = np.maximum(1, np.ceil((high - low) / longest)).astype(int)
     owner = np.repeat(np.arange(len(counts)), counts)
     rank = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
     left = low[owner] + rank * ((high - low) / counts)[owner]

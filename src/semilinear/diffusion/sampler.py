@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from semilinear.course import State
+from semilinear.course import Noise, State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
-from semilinear.diffusion.plan import DiffusionPlan, plan
+from semilinear.diffusion.fitting import choose
+from semilinear.diffusion.following import Model, follow
+from semilinear.diffusion.noise import Seed
+from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.progress import Progress
-from semilinear.stepping import run
+from semilinear.errors import InvalidArgument
 
-Model = Callable[[Any, float], Any]
-
-
-class Trajectory(NamedTuple):
-    """The states at all grid points.
-
-    Parameters
-    ----------
-    t
-        Grid times, shape (steps + 1,); one more, repeated, after a final denoising evaluation.
-    x
-        States, one array for each time.
-    """
-
-    t: np.ndarray
-    x: tuple[Any, ...]
+AUTO = "auto"
+log = logging.getLogger("semilinear")
 
 
 def sample(
@@ -47,6 +36,10 @@ def sample(
     t_end: float | None = None,
     final: str = "t_end",
     start: str = "ramp",
+    noise: Any = None,
+    exact: bool = False,
+    lower_end: bool = False,
+    seed: Seed | Noise = None,
     callback: Callable[[State], None] | None = None,
     progress: bool = False,
     trajectory: bool = False,
@@ -62,7 +55,17 @@ def sample(
     x_T
         Noise at t_start: standard normal times sigma(t_start), any shape, any array library.
     schedule, method, steps, nfe, grid, prediction, t_start, t_end, final, start
+        As in `diffusion.plan`. ``method="auto"`` has sampler, grid and ending chosen by
+        `diffusion.choose` for `nfe` evaluations on a pilot of its own, so that the result does not
+        depend on x_T's neighbours; it costs about 1,500 evaluations of 16 samples, and logs what it
+        chose and why (logger "semilinear", level INFO). To choose once for many calls, use
+        `choose`.
+    noise, exact, lower_end
         As in `diffusion.plan`.
+    seed
+        Of the noise of stochastic samplers: an integer, a NumPy or torch generator, one of these
+        for each sample, or a `SeededNoise`; see there. By default one that nobody knows. The first
+        axis of x_T counts the samples.
     callback
         Called with the `State` after every evaluation; an exception it raises ends the run.
     progress
@@ -89,6 +92,28 @@ def sample(
     >>> bool(np.abs(y - x).max() < 1e-2)
     True
     """
+    if method == AUTO:
+        _refuse_beside_auto(
+            steps=steps, t_end=t_end, noise=noise, seed=seed,
+            grid=None if isinstance(grid, str) and grid == "quadratic" else grid,
+            final=None if final == "t_end" else final,
+            start=None if start == "ramp" else start,
+            exact=exact or None, lower_end=lower_end or None,
+        )  # fmt: skip
+        chosen = choose(
+            model, schedule, x_T, nfe=10 if nfe is None else nfe, prediction=prediction,
+            t_start=t_start, progress=progress,
+        )  # fmt: skip
+        log.info("%s", chosen.reason)
+        return follow(
+            chosen.plan(),
+            model,
+            x_T,
+            callback=callback,
+            progress=progress,
+            trajectory=trajectory,
+            check_finite=check_finite,
+        )
     made = plan(
         schedule,
         method=method,
@@ -100,11 +125,15 @@ def sample(
         t_end=t_end,
         final=final,
         start=start,
+        noise=noise,
+        exact=exact,
+        lower_end=lower_end,
     )
     return follow(
         made,
         model,
         x_T,
+        seed=seed,
         callback=callback,
         progress=progress,
         trajectory=trajectory,
@@ -158,39 +187,10 @@ def encode(
     )
 
 
-def follow(
-    made: DiffusionPlan,
-    model: Model,
-    x: Any,
-    *,
-    callback: Callable[[State], None] | None = None,
-    progress: bool = False,
-    trajectory: bool = False,
-    check_finite: bool = True,
-) -> Any:
-    """Run a model through a plan that is made already; parameters as in `sample`."""
-    states = [x]
-
-    def after_step(state: State) -> None:
-        if trajectory:
-            states.append(state.y)
-
-    with Progress(made.nfe, label=made.name, show=progress) as bar:
-
-        def after_evaluation(state: State) -> None:
-            bar.update(state.evaluation)
-            if callback is not None:
-                callback(state)
-
-        last = run(
-            made,
-            model,
-            x,
-            after_step=after_step,
-            after_evaluation=after_evaluation,
-            check_finite=check_finite,
+def _refuse_beside_auto(**arguments: Any) -> None:
+    extra = [name for name, value in arguments.items() if value is not None]
+    if extra:
+        raise InvalidArgument(
+            f'{" and ".join(extra)}: method="auto" chooses grid and ending for nfe evaluations of '
+            "the ODE; leave it out, or name a method"
         )
-    if not trajectory:
-        return last.x
-    extra = len(states) - len(made.t)
-    return Trajectory(np.append(made.t, made.t[-1:].repeat(extra)), tuple(states))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semilinear.adaptive import VariableOrderCourse
-from semilinear.engines.loop import AdaptiveLoopEngine, not_finite
+from semilinear.engines.loop import AdaptiveLoopEngine
 from semilinear.kernels import layout
 from semilinear.kernels.phi_reference import SERIES_REACH
 
@@ -23,7 +23,8 @@ class AdamsLoop(AdaptiveLoopEngine):
         self.states = np.zeros((3, self.size), self.dtype)
         self.states[0] = y
         self.differences = np.zeros((2, most + 2, self.size), self.dtype)
-        self.differences[0, 0] = slope
+        # An N that leaves entries of its result unwritten is noticed as one that is not finite.
+        self.differences[:, 0] = slope, np.full(self.size, np.nan)
         self.show(self.states, *self.differences)
         self.past = np.zeros(most)
         self.coefficients = np.empty((most + 3, self.width), self.kind)
@@ -32,8 +33,8 @@ class AdamsLoop(AdaptiveLoopEngine):
         self.counts[layout.ORDER] = 1
         self.numbers[layout.UNIT] = abs(self.numbers[layout.H])
 
-    def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
-        course, control = self.course, self.course.controller
+    def advance(self, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
+        course, control, keep = self.course, self.course.controller, len(saved) > 0
         return self.call(
             self.adams.adams_loop, self.inverse, SERIES_REACH, self.rates, self.weight,
             self.coefficients, self.phis, self.states, self.differences, self.past, course.t1,
@@ -41,8 +42,8 @@ class AdamsLoop(AdaptiveLoopEngine):
             self.atol, keep, saved, slopes, times,
         )  # fmt: skip
 
-    def base(self) -> np.ndarray:
-        return np.asarray(self.states[0])
+    def base(self) -> tuple[float, np.ndarray]:
+        return float(self.numbers[layout.T]), self.states[0].reshape(self.shape).copy()
 
     def explain_attempt(self) -> ArithmeticError | None:
         current = int(self.counts[layout.CURRENT])
@@ -50,4 +51,4 @@ class AdamsLoop(AdaptiveLoopEngine):
         if np.isfinite(output).all():
             return None
         t = self.numbers[layout.T] + self.numbers[layout.H]
-        return not_finite(f"N near t = {t:.9g}", output, predicted)
+        return self.not_finite(f"N near t = {t:.9g}", output, predicted)

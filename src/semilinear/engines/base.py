@@ -6,11 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from semilinear.adaptive import AdaptiveCourse
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, ModelOutputError
 from semilinear.kernels import Backend
 from semilinear.output import Recorder
 from semilinear.propagators import Propagator
+
+NUMPY = np.ndarray, np.generic
 
 
 class Engine(ABC):
@@ -36,11 +40,35 @@ class Engine(ABC):
         self.steps = 0
         self.rejected = 0
         self.failure = ""
+        self._held: tuple[Any, int] = (None, 0)
 
     def evaluate(self, y: Any, t: float) -> Any:
-        """Return N(t, y), counted."""
+        """Return N(t, y), counted.
+
+        With NumPy states N gets an array of its own and what it returns is copied: it may write to
+        the one, and return the other again and again. Other libraries' arrays go to and fro as they
+        are.
+        """
         self.evaluations += 1
-        return self.nonlinear(t, y, *self.args)
+        if isinstance(y, NUMPY):
+            output = self.nonlinear(t, y.copy(), *self.args)
+            return np.array(output, order="C") if hasattr(output, "__array__") else output
+        output = self.nonlinear(t, y, *self.args)
+        self._check_held(output)
+        return output
+
+    def _check_held(self, output: Any) -> None:
+        """Refuse an N that overwrites what it returned before, which tensors of PyTorch count."""
+        held, version = self._held
+        if held is not None and held._version != version:
+            raise ModelOutputError(
+                f"evaluation {self.evaluations} overwrote the tensor that nonlinear had returned "
+                "before; return a new one each time"
+            )
+        try:
+            self._held = output, output._version
+        except (AttributeError, RuntimeError):  # no tensor, or one without a count of versions
+            self._held = None, 0
 
     def slope(self, y: Any, t: float) -> Any:
         """Return N as the engine shows it to a recorder."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.course import wrong_output
+from semilinear.answers import wrong_output
 from semilinear.kernels import Backend, backend_for
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from semilinear.adaptive import PairCourse
+from semilinear.answers import overflowed
 from semilinear.coefficients import step_coefficients
-from semilinear.course import overflowed
-from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine, not_finite
+from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine
 from semilinear.engines.tables import Marching, make_tables
 from semilinear.kernels import layout
 from semilinear.kernels.phi_reference import SERIES_REACH
@@ -30,6 +30,9 @@ class TableArrays:
         most = max(map(len, marching.chosen))
         self.coefficients = np.empty((most, engine.width), engine.kind)
         self.buffers = np.zeros((len(marching.slots), engine.size), engine.dtype)
+        # An N that leaves entries of its result unwritten is noticed as one that is not finite.
+        rows = marching.tables.rows
+        self.buffers[rows[rows[:, 0] == layout.EVALUATE, 2]] = np.nan
         self.where = np.arange(len(marching.slots))
         engine.show(self.buffers)
         self.slot(BASE)[:] = y.reshape(-1)
@@ -73,7 +76,8 @@ class TableArrays:
                 continue
             output, x = self.buffers[self.where[slot]], self.buffers[self.where[state]]
             if np.isfinite(x).all() and not np.isfinite(output).all():
-                return not_finite(f"N at t = {t + table.fractions[place] * h:.9g}", output, x)
+                where = f"N at t = {t + table.fractions[place] * h:.9g}"
+                return self.engine.not_finite(where, output, x)
         if np.isfinite(self.buffers).all():
             return None
         return overflowed(f"t = {t:.9g}")
@@ -104,30 +108,37 @@ class FixedLoop(LoopEngine):
         points = {q: float(grid[n + q]) for q in range(-step.history, 2)}
         return step_coefficients(step, self.linear, points)
 
-    def run(self, y: Any, recorder: Recorder) -> None:
-        march, grid, programs = self.march, self.program.grid, self.arrays.marching.programs
+    def march_on(self, y: Any, recorder: Recorder) -> None:
+        grid, programs = self.program.grid, self.arrays.marching.programs[self.places]
         wanted = recorder.sees(grid)
-        chosen = np.flatnonzero(wanted[1:]) + 1
-        recorder.point(float(grid[0]), y, None)
-        room = 1 if recorder.callback else max(1, CHUNK // max(1, y.nbytes))
-        outcome, seen = layout.FULL, 0
+        if not recorder.needs_slopes:
+            recorder.point(float(grid[0]), y, None)
+        left, outcome = int(wanted.sum()), layout.FULL
+        room = 1 if recorder.callback or recorder.events else max(1, CHUNK // max(1, y.nbytes))
         while outcome != layout.DONE:
-            saved = np.empty((max(1, min(room, len(chosen) - seen)), self.size), self.dtype)
+            space = self.space(max(1, min(room, left)), recorder)
             outcome = self.call(
-                march.fixed_loop, *self.arrays.arguments(), grid, self.kinds,
-                programs[self.places], wanted, saved,
+                self.march.fixed_loop, *self.arrays.arguments(), grid, self.kinds, programs,
+                wanted, *space,
             )  # fmt: skip
-            for i in range(int(self.counts[layout.SAVED])):
-                recorder.point(float(grid[chosen[seen]]), self.shaped(saved, i), None)
-                seen += 1
+            left -= int(self.counts[layout.SAVED])
+            if not self.show_points(*space, recorder):
+                return
             if outcome == layout.NEED:
                 kind = int(self.kinds[self.steps])
                 place = int(self.places[self.steps])
                 self.arrays.load(finite(self._values(kind)), kind, place=place)
             if outcome == layout.BAD:
-                first, end, *_ = programs[self.places[self.steps]].tolist()
+                first, end, *_ = programs[self.steps].tolist()
                 t, h = self.numbers[[layout.T, layout.H]].tolist()
                 raise self.arrays.explain(first, end, t, h) or overflowed(f"t = {t:.9g}")
+        if recorder.needs_slopes and recorder.points <= self.steps:
+            t, y = self.base()
+            recorder.point(t, y, self.slope(y, t))
+
+    def base(self) -> tuple[float, np.ndarray]:
+        state = self.arrays.slot(BASE).reshape(self.shape)
+        return float(self.program.grid[self.steps]), state.copy()
 
 
 class AdaptiveLoop(AdaptiveLoopEngine):
@@ -139,9 +150,9 @@ class AdaptiveLoop(AdaptiveLoopEngine):
         self.arrays = TableArrays(self, make_tables((self.course.attempt(),)), y)
         self.arrays.slot("N1")[:] = slope
 
-    def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
+    def advance(self, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
         march, course = self.march, self.course
-        control = course.controller
+        control, keep = course.controller, len(saved) > 0
         constant = float(course.linear.constant)
         settings = np.array(
             [course.exponent, *control.gains, control.max_step, control.rtol, constant]
@@ -157,8 +168,8 @@ class AdaptiveLoop(AdaptiveLoopEngine):
             self.numbers[layout.LOADED_H] = h
         return outcome
 
-    def base(self) -> np.ndarray:
-        return self.arrays.slot(BASE)
+    def base(self) -> tuple[float, np.ndarray]:
+        return float(self.numbers[layout.T]), self.arrays.slot(BASE).reshape(self.shape).copy()
 
     def explain_attempt(self) -> ArithmeticError | None:
         t, h = self.numbers[[layout.T, layout.H]].tolist()

@@ -54,11 +54,15 @@ def make_engine(
         raise InvalidArgument(f"nonlinear={nonlinear!r} must be a function N(t, y)")
     check_fit(linear, y, span)
     compiled = is_compiled_function(nonlinear, args)
+    if compiled and y.ndim == 0:
+        raise InvalidArgument(
+            "y0 has no axis, and a nonlinear that writes to out needs one: give y0 the shape (1,)"
+        )
     least = 1 if compiled else LOOP_FROM
-    looped = isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.ndim > 0
-    looped = looped and y.size >= least
+    looped = isinstance(y, np.ndarray) and y.dtype.char in "fdFD" and y.size >= least
+    looped = looped and y.ndim > 0
     if times is not None:
-        if looped and not between:
+        if looped:
             return FixedLoop(program_of(method, linear, times, start), nonlinear, args, y)
         plan = plan_of(method, linear, times, start)
         return PlanEngine(plan, linear, returning(nonlinear) if compiled else nonlinear, args)

@@ -26,18 +26,17 @@ class PlanEngine(Engine):
         self.plan = plan
 
     def run(self, y: Any, recorder: Recorder) -> None:
-        try:
-            if recorder.needs_slopes:
-                self._with_slopes(y, recorder)
-            else:
-                self._plainly(y, recorder)
-        finally:
-            self.steps = recorder.points - 1
+        recorder.reached(float(self.plan.grid[0]), y)
+        if recorder.needs_slopes:
+            self._with_slopes(y, recorder)
+        else:
+            self._plainly(y, recorder)
 
     def _plainly(self, y: Any, recorder: Recorder) -> None:
         times = self.plan.grid.tolist()
 
         def after_step(state: State) -> None:
+            self.steps = state.step
             recorder.point(times[state.step], state.y, None)
 
         recorder.point(times[0], y, None)
@@ -53,8 +52,12 @@ class PlanEngine(Engine):
             if place is not None:
                 # A predicted state's N stands for that of the corrected one, known after it only.
                 at, seen = state.x if place.exact else after.y, place.number
+                self.steps = seen
                 if not recorder.point(times[seen], at, output):
                     return
+            if after.step > state.step:
+                self.steps = after.step
+                recorder.reached(times[after.step], after.y)
             state = after
         if seen < self.plan.steps:
             recorder.point(times[-1], state.x, self.evaluate(state.x, times[-1]))
@@ -68,6 +71,7 @@ class CourseEngine(Engine):
         self.course = course
 
     def run(self, y: Any, recorder: Recorder) -> None:
+        recorder.reached(self.course.t0, y)
         check_sees_time(self, self.course, y)
         state = self.course.start(y)
         while not state.done:

@@ -15,11 +15,13 @@ import numpy as np
 
 from semilinear.adaptive import AdaptiveCourse
 from semilinear.adaptive.course import UNDERFLOW
-from semilinear.course import bad_output, overflowed
+from semilinear.answers import bad_output, overflowed
 from semilinear.engines.base import Engine, check_sees_time
 from semilinear.engines.calls import PythonCalls
+from semilinear.errors import NonFiniteError
 from semilinear.kernels import layout
-from semilinear.output import Recorder
+from semilinear.kernels.phi_reference import SERIES_REACH
+from semilinear.output import Interpolant, Recorder
 from semilinear.propagators import Diagonal, Propagator, Scalar
 
 CHUNK = 4 * 2**20
@@ -66,7 +68,7 @@ class LoopEngine(Engine):
         from semilinear.kernels import callback, march
         from semilinear.kernels import nonlinear as terms
 
-        self.march, self.answering = march, callback.answering
+        self.march, self.terms, self.answering = march, terms, callback.answering
         self.shape, self.dtype, self.size = y.shape, y.dtype, y.size
         self.python: PythonCalls | None = None
         if compiled:
@@ -88,6 +90,21 @@ class LoopEngine(Engine):
         self.counts[layout.LOADED] = -1
         self.numbers = np.zeros(layout.NUMBERS)
 
+    @abstractmethod
+    def march_on(self, y: Any, recorder: Recorder) -> None:
+        """Make the run; it may end early."""
+
+    @abstractmethod
+    def base(self) -> tuple[float, np.ndarray]:
+        """Return the last grid point that was reached, the state a copy of its own."""
+
+    def run(self, y: Any, recorder: Recorder) -> None:
+        try:
+            self.march_on(y, recorder)
+        finally:
+            if recorder.end is None:
+                recorder.reached(*self.base())
+
     def slope(self, y: Any, t: float) -> Any:
         return self.weighted(self.evaluate(y, t))
 
@@ -106,15 +123,14 @@ class LoopEngine(Engine):
 
     def call(self, loop: Any, *arguments: Any) -> int:
         """Run a loop until it returns, and say why it did."""
-        march = self.march
         before = int(self.counts[layout.EVALUATIONS])
         all_arguments = (*arguments, self.counts, self.numbers)
         outcome: int
         if self.python is None:
-            outcome = march.call(loop, self.function, self.dtype, *all_arguments)
+            outcome = self.terms.call(loop, self.function, self.dtype, *all_arguments)
         else:
             with self.answering(self.python.respond):
-                outcome = march.call(loop, self.function, self.dtype, *all_arguments)
+                outcome = self.terms.call(loop, self.function, self.dtype, *all_arguments)
         made = int(self.counts[layout.EVALUATIONS]) - before
         self.evaluations += made
         self.steps = int(self.counts[layout.STEP])
@@ -129,9 +145,29 @@ class LoopEngine(Engine):
             for array in arrays:
                 self.python.show(array)
 
-    def shaped(self, saved: np.ndarray, number: int) -> np.ndarray:
-        """Return a grid point that the loop has saved."""
-        return np.asarray(saved[number].reshape(self.shape))
+    def space(
+        self, room: int, recorder: Recorder, *, keep: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return room for grid points: states, N there, times."""
+        saved = np.empty((room if keep else 0, self.size), self.dtype)
+        slopes = np.empty((room if recorder.needs_slopes else 0, self.size), self.dtype)
+        return saved, slopes, np.empty(room)
+
+    def show_points(
+        self, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray, recorder: Recorder
+    ) -> bool:
+        """Show the grid points that the loop has saved, and say whether the run goes on."""
+        for i in range(int(self.counts[layout.SAVED])):
+            slope = slopes[i].reshape(self.shape) if len(slopes) else None
+            if not recorder.point(float(times[i]), saved[i].reshape(self.shape), slope):
+                return False
+        return True
+
+    def not_finite(self, where: str, output: np.ndarray, x: np.ndarray) -> ArithmeticError:
+        """Return the error for values of N that are not finite at a state x."""
+        bad = f"{np.count_nonzero(~np.isfinite(output))} of {output.size}"
+        error = bad_output(where, bad, float(np.abs(x).max()))
+        return error if self.python is not None else unwritten(error)
 
 
 class AdaptiveLoopEngine(LoopEngine):
@@ -154,55 +190,72 @@ class AdaptiveLoopEngine(LoopEngine):
         """Take up the state and (weighted) N at t0, both flat."""
 
     @abstractmethod
-    def advance(self, keep: bool, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
-        """Run the loop until it returns."""
-
-    @abstractmethod
-    def base(self) -> np.ndarray:
-        """Return the last state that was reached, flat."""
+    def advance(self, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
+        """Run the loop until it returns; without room in `saved` it keeps no grid points."""
 
     @abstractmethod
     def explain_attempt(self) -> ArithmeticError | None:
         """Return the error for values that are not finite in the last attempt, if any are."""
 
     def run(self, y: Any, recorder: Recorder) -> None:
-        course = self.course
-        check_sees_time(self, course, y)
-        self._first_step(y)
-        slope = self.slope_at_start
-        go_on = recorder.point(course.t0, y, slope.copy().reshape(self.shape))
+        recorder.reached(self.course.t0, y)
+        if recorder.misses is not None and self.rates.size and not recorder.events:
+            recorder.misses = self.misses
+        check_sees_time(self, self.course, y)
+        slope = self._first_step(y)
+        recorder.point(self.course.t0, y, slope.reshape(self.shape))
+        super().run(y, recorder)
+
+    def march_on(self, y: Any, recorder: Recorder) -> None:
         room = 1 if recorder.callback or recorder.events else 64
         keep, outcome = recorder.sees_all, layout.FULL
-        while outcome != layout.DONE and go_on:
-            saved = np.empty((room if keep else 0, self.size), self.dtype)
-            slopes = np.empty(saved.shape if recorder.needs_slopes else (0, self.size), self.dtype)
-            times = np.empty(room)
-            outcome = self.advance(keep, saved, slopes, times)
-            for i in range(int(self.counts[layout.SAVED])):
-                slope = self.shaped(slopes, i) if len(slopes) else slope
-                go_on = go_on and recorder.point(float(times[i]), self.shaped(saved, i), slope)
+        while outcome != layout.DONE:
+            space = self.space(room, recorder, keep=keep)
+            outcome = self.advance(*space)
+            if not self.show_points(*space, recorder):
+                return
             room = min(2 * room, max(64, CHUNK // max(1, y.nbytes))) if room > 1 else 1
-            if outcome == layout.SHORT and go_on:
+            if outcome == layout.SHORT:
                 bad = self.explain_attempt()
                 t = float(self.numbers[layout.T])
                 self.failure = UNDERFLOW.format(t=t) if bad is None else str(bad)
                 break
-            if outcome == layout.BAD and go_on:
+            if outcome == layout.BAD:
                 raise self.explain_attempt() or overflowed(f"t = {self.numbers[layout.T]:.9g}")
         if not keep:
-            t = float(self.numbers[layout.T])
-            recorder.point(t, self.base().reshape(self.shape), None)
+            recorder.point(*self.base(), None)
 
-    def _first_step(self, y: Any) -> None:
-        """Take N at t0 and the length of the first step from the course."""
+    def misses(self, made: Interpolant) -> bool:
+        """Answer as `EndCheck` does, in compiled code."""
+        from semilinear.kernels.march_adams import end_error
+
+        start, end, control = made.start, made.end, self.course.controller
+        others = [node for node in made.nodes if node is not start]
+        past = np.array([node.t - start.t for node in others])
+        values = np.array([start.n, *(node.n for node in others)], self.dtype)
+        inverse = self.march.phi_constants(np.array([len(values)]))
+        error = end_error(
+            self.rates, inverse, SERIES_REACH, end.t - start.t, past,
+            values.reshape(-1, self.size), start.y.reshape(-1), end.y.reshape(-1),
+            control.rtol, self.atol,
+        )  # fmt: skip
+        return not error <= 1.0
+
+    def _first_step(self, y: Any) -> np.ndarray:
+        """Take N at t0, which is returned, and the length of the first step from the course."""
         state = self.course.start(y)
         while state.cursor.at != "stage":
-            state = self.course.advance(state, self.evaluate(state.x, state.t))
-        newest = np.array(state.slot(self.course.newest)).reshape(-1)
-        self.slope_at_start = self.weighted(newest)
+            at_start = state.evaluation == 0
+            try:
+                state = self.course.advance(state, self.evaluate(state.x, state.t))
+            except NonFiniteError as error:
+                told = self.python is None and at_start
+                raise (unwritten(error) if told else error) from None
+        slope = self.weighted(np.array(state.slot(self.course.newest)).reshape(-1))
         self.numbers[[layout.T, layout.H]] = self.course.t0, state.cursor.h
         self.numbers[[layout.LAST, layout.BEFORE, layout.EARLIER]] = 1.0
-        self.begin(y.reshape(-1), self.slope_at_start)
+        self.begin(y.reshape(-1), slope)
+        return slope
 
 
 def has_rates(linear: Propagator) -> bool:
@@ -210,10 +263,9 @@ def has_rates(linear: Propagator) -> bool:
     return _taken_apart(linear)[0] is not None
 
 
-def not_finite(where: str, output: np.ndarray, x: np.ndarray) -> ArithmeticError:
-    """Return the error for values of N that are not finite at a state x."""
-    bad = f"{np.count_nonzero(~np.isfinite(output))} of {output.size}"
-    return bad_output(where, bad, float(np.abs(x).max()))
+def unwritten(error: NonFiniteError) -> NonFiniteError:
+    """Return the error for values that an N(t, u, out) may have left out: they are NaN before."""
+    return NonFiniteError(f"{error}, and that it writes every entry of out")
 
 
 def _taken_apart(

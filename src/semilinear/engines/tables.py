@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from semilinear.kernels.layout import COMBINE, EVALUATE, SLOTS
-from semilinear.methods.rows import Combine, Evaluate, Lagrange, Step
+from semilinear.methods.rows import Combine, Evaluate, Step, Weight
 from semilinear.phi import Phi
+from semilinear.plan import slopes_of
 
 
 class Tables(NamedTuple):
@@ -33,7 +34,8 @@ class Marching(NamedTuple):
 
     tables: Tables
     programs: np.ndarray
-    """Of each step: (first row, end of rows, first carry, end of carries)."""
+    """Of each step: (first row, end of rows, first carry, end of carries, whether it begins with N
+    at its base state, slot of N at its end or -1)."""
     slots: tuple[str, ...]
     chosen: tuple[tuple[int, ...], ...]
     """Of each step: which of its coefficients, as `step_coefficients` numbers them, are different;
@@ -74,7 +76,10 @@ def make_tables(steps: tuple[Step, ...]) -> Marching:
                 place = fractions.index(row.at)
                 rows.append((EVALUATE, slot(row.state), slot(row.slot), place))
         carries.extend((slot(new), slot(old)) for new, old in step.carry)
-        programs.append((first_row, len(rows), first_carry, len(carries)))
+        slopes = {place.number: ask for ask, place in slopes_of(step) if place is not None}
+        leads = slopes.get(0) is step.instructions[0]
+        at_end = slot(slopes[1].slot) if 1 in slopes else -1
+        programs.append((first_row, len(rows), first_carry, len(carries), leads, at_end))
     phis = _phi_terms(steps[0])
     of_phi = len(steps) == 1 and bool(len(phis[0]))
     table = Tables(
@@ -84,7 +89,7 @@ def make_tables(steps: tuple[Step, ...]) -> Marching:
         _integers(carries, 2),
         *phis,
     )
-    return Marching(table, _integers(programs, 4), tuple(slots), tuple(chosen), of_phi)
+    return Marching(table, _integers(programs, 6), tuple(slots), tuple(chosen), of_phi)
 
 
 def _integers(rows: Sequence[tuple[int, ...]], width: int) -> np.ndarray:
@@ -96,11 +101,11 @@ def _phi_terms(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return (terms, factors, lengths, highest, halves) for a constant linear part.
 
-    Empty with Lagrange weights.
+    Empty with other weights.
     """
     found: list[tuple[int, Fraction, int, Fraction, int]] = []
     for number, (weight, of_input) in enumerate(dict.fromkeys(_weights(step))):
-        if isinstance(weight, Lagrange):
+        if not isinstance(weight, Phi):
             return _phi_terms(Step((), carry=()))
         for (k, _, length), factor in weight.for_constant_linear_part():
             found.append((number, length, k, factor, of_input))
@@ -120,7 +125,7 @@ def _phi_terms(
     )
 
 
-def _weights(step: Step) -> Iterator[tuple[Phi | Lagrange, int]]:
+def _weights(step: Step) -> Iterator[tuple[Weight, int]]:
     """Yield the weights of a step in the order of its coefficients, 1 with those of inputs."""
     for row in step.instructions:
         if isinstance(row, Combine):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from llvmlite import ir
@@ -11,12 +10,15 @@ from numba.extending import intrinsic
 
 from semilinear.kernels._jit import inlined
 
-FARTHEST = 708.0
-"""Up to this modulus `exp` is exact to a rounding."""
+LEAST = -700.0
+"""Below it `exp` is 0. What it returns is thus a normal number, and so are most products with it:
+an operation with a subnormal result takes a processor ten times as long and more."""
 
-BEYOND = 746.0
-"""From this modulus on it is 0 or infinite, as it must; between the two, results that are not
-normal numbers come out wrong."""
+VANISHING = -746.0
+"""From here on, e^x is 0 in double precision."""
+
+LARGEST = 709.9
+"""From here on, e^x is infinite in double precision."""
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -48,12 +50,33 @@ def float_of(context: Any, bits: Any) -> Any:
 
 @inlined
 def exp(x: Any) -> Any:
-    """Return e^x to one unit in the last place, but where FARTHEST < abs(x) < BEYOND.
+    """Return e^x to one unit in the last place, but 0 for x < LEAST."""
+    p, q = _parts(x)
+    power = (p + p + 2.0) * q
+    power = 0.0 if x < LEAST else power
+    return x if x != x else power
 
-    With n the integer next to x / ln 2 and r = x - n ln 2, e^x = 2^n e^r, and e^r for
+
+@inlined
+def exp_and_expm1(x: Any) -> Any:
+    """Return e^x as `exp` does, and e^x - 1 to two units in its last place."""
+    p, q = _parts(x)
+    power = (p + p + 2.0) * q
+    # Up to 1 little cancels in the sum: where 2^n is not 1, more than 0.29 is left of terms up to
+    # 1. Beyond, the difference is as good, and does not become inf - inf.
+    rise = power - 1.0 if x > 1.0 else (p + p) * q + (q + q - 1.0)
+    power = 0.0 if x < LEAST else power
+    return x if x != x else power, x if x != x else rise
+
+
+@inlined
+def _parts(x: Any) -> Any:
+    """Return p and q with e^x = 2 q (1 + p), where 2 q is a power of two; for LEAST if x is less.
+
+    With n the integer next to x / ln 2 and r = x - n ln 2, q = 2^(n-1), and p = e^r - 1 for
     abs(r) <= ln 2 / 2 is a Taylor polynomial: its remainder r^14 / 14! is below 5e-18.
     """
-    y = min(max(x, -FARTHEST), FARTHEST)
+    y = min(max(x, LEAST), LARGEST)
     t = y * LOG2_E + ROUNDER
     n = t - ROUNDER
     r = (y - n * LN2_HIGH) - n * LN2_LOW
@@ -69,8 +92,4 @@ def exp(x: Any) -> Any:
     p = p * r + 1.0 / 24.0
     p = p * r + 1.0 / 6.0
     p = p * r + 0.5
-    grown = (r * r * p + r) + 1.0
-    power = grown * float_of((bits_of(t) + 1023) << 52)
-    power = 0.0 if x < -FARTHEST else power
-    power = math.inf if x > FARTHEST else power
-    return x if x != x else power
+    return r * r * p + r, float_of((bits_of(t) + 1022) << 52)

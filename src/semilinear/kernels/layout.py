@@ -27,7 +27,11 @@ ORDER, KNOWN, CURRENT = 6, 7, 8
 """Further integers where the order varies: order; past values of N; which table of differences
 belongs to the base state."""
 
-COUNTS = 9
+BEGUN = 9
+"""A further integer of a fixed grid: whether N at the base state is there, and the rest of the step
+is not made."""
+
+COUNTS = 10
 """How many integers a run has."""
 
 T, H, LAST, BEFORE, EARLIER, LOADED_H = 0, 1, 2, 3, 4, 5

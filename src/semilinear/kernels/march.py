@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-from numba import types
 from numba.extending import register_jitable
 
 from semilinear.kernels import control
-from semilinear.kernels._jit import compiled, compiled_for
+from semilinear.kernels._jit import compiled
 from semilinear.kernels.layout import (
     BAD,
     BASE,
     BEFORE,
+    BEGUN,
     DONE,
     EARLIER,
     END,
     ERROR,
+    EVALUATE,
     EVALUATIONS,
     FIRST,
     FULL,
@@ -42,7 +42,6 @@ from semilinear.kernels.layout import (
 )
 from semilinear.kernels.march_passes import carry, error_norm, is_finite, run_rows, weighted
 from semilinear.kernels.march_weights import step_weights
-from semilinear.kernels.nonlinear import function_signature
 from semilinear.kernels.phi_reference import reciprocal_factorials
 
 PATIENCE = 2**24
@@ -115,6 +114,8 @@ def fixed_loop(
     programs: Any,
     wanted: Any,
     saved: Any,
+    slopes: Any,
+    times: Any,
     counts: Any,
     numbers: Any,
 ) -> int:
@@ -141,9 +142,13 @@ def fixed_loop(
     kinds
         Of each step, the number of its set of coefficients.
     programs
-        Of each step, (first row, end of rows, first carry, end of carries).
-    wanted, saved
-        Which grid points are kept, and room for them.
+        Of each step, (first row, end of rows, first carry, end of carries, whether it begins with
+        N at its base state, slot of N at its end or -1).
+    wanted
+        Which grid points are kept; all with N there where `slopes` has room, each as soon as N is
+        known.
+    saved, slopes, times
+        Room for them.
     counts, numbers
         Integers and numbers of the run.
     """
@@ -152,29 +157,48 @@ def fixed_loop(
     patience = counts[STEP] + max(100, PATIENCE // buffers.shape[1])
     while counts[STEP] < kinds.size:
         n = counts[STEP]
-        if counts[SAVED] == saved.shape[0] or n == patience:
+        if counts[SAVED] == times.size or n == patience:
             return FULL
         t, h = grid[n], grid[n + 1] - grid[n]
+        numbers[T] = t
+        numbers[H] = h
         if counts[LOADED] != kinds[n]:
             if eigenvalues.size == 0:
                 return NEED
             step_weights(eigenvalues, h, tables, reach, coefficients)
             counts[LOADED] = kinds[n]
         program = programs[n]
+        first, last = program[0], program[1] - 1
+        if slopes.shape[0] and program[4]:
+            if not counts[BEGUN]:
+                slope = buffers[where[rows[first, 2]]]
+                function(t, buffers[where[BASE]], slope)
+                weighted(slope, weight)
+                counts[EVALUATIONS] += 1
+                if not is_finite(slope):
+                    return BAD
+                counts[BEGUN] = 1
+                save(counts, t, buffers[where[BASE]], slope, saved, slopes, times)
+                if counts[SAVED] == times.size:
+                    return FULL
+            first += 1
+        counts[BEGUN] = 0
         counts[EVALUATIONS] += run_rows(
-            function, t, h, grid[n + 1], rows[program[0] : program[1]], sources, fractions,
+            function, t, h, grid[n + 1], rows[first : last + 1], sources, fractions,
             coefficients, matrices, weight, buffers, where,
         )  # fmt: skip
         new = buffers[where[NEW]]
-        numbers[T] = t
-        numbers[H] = h
-        if not is_finite(new):
+        # What a step evaluates last, none of its rows reads.
+        unread = rows[last, 0] == EVALUATE and not is_finite(buffers[where[rows[last, 2]]])
+        if unread or not is_finite(new):
             return BAD
+        if slopes.shape[0] == 0:
+            if wanted[n + 1]:
+                save(counts, grid[n + 1], new, new, saved, slopes, times)
+        elif program[5] >= 0:
+            save(counts, grid[n + 1], new, buffers[where[program[5]]], saved, slopes, times)
         carry(where, carries[program[2] : program[3]])
         counts[STEP] += 1
-        if wanted[n + 1]:
-            saved[counts[SAVED]] = new
-            counts[SAVED] += 1
     return DONE
 
 
@@ -271,36 +295,3 @@ def adaptive_loop(
 def phi_constants(highest: Any) -> Any:
     """Return the constants of the phi kernel for the highest k of each interval."""
     return np.array(reciprocal_factorials(int(highest.max(initial=1))))
-
-
-_LOOPS: dict[Any, Any] = {}
-"""The compiled loops by the kinds of their arguments: a cache, and nothing else."""
-
-
-def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
-    """Run a loop with a nonlinear term, compiling the loop once for each kind of arguments.
-
-    Parameters
-    ----------
-    loop
-        `fixed_loop`, `adaptive_loop` or `march_adams.adams_loop`.
-    function
-        N(t, u, out), from `nonlinear.as_function`.
-    dtype
-        Of the states.
-    arguments
-        The others, in order; contiguous arrays.
-    """
-    key = loop, np.dtype(dtype).char, *map(_kind, arguments)
-    if key not in _LOOPS:
-        kinds = tuple(numba.typeof(a) for a in arguments)
-        signature = types.int64(types.FunctionType(function_signature(dtype)), *kinds)
-        _LOOPS[key] = compiled_for(signature, loop)
-    return int(_LOOPS[key](function, *arguments))
-
-
-def _kind(argument: Any) -> Any:
-    """Return what the type of an argument depends on, faster than Numba finds the type."""
-    if isinstance(argument, np.ndarray):
-        return argument.dtype.char, argument.ndim, argument.flags.writeable
-    return tuple(map(_kind, argument)) if isinstance(argument, tuple) else type(argument)

@@ -124,6 +124,47 @@ def estimate(
 
 
 @compiled
+def end_error(
+    eigenvalues: Any,
+    inverse: Any,
+    reach: float,
+    h: float,
+    past: Any,
+    values: Any,
+    y: Any,
+    end: Any,
+    rtol: float,
+    atol: Any,
+) -> float:
+    """Return by how much a polynomial N misses the end of a step, in units of the tolerance.
+
+    Parameters
+    ----------
+    past
+        Times of the nodes other than the start of the step, counted from there.
+    values
+        N at the start and at these nodes, (number, entries); they are overwritten.
+    y, end
+        The states at the ends of the step.
+    """
+    count = values.shape[0]
+    for k in range(1, count):
+        for j in range(count - 1, k - 1, -1):
+            since = past[j - k - 1] if j > k else 0.0
+            difference(values[j], values[j], values[j - 1], h / (past[j - 1] - since))
+    phis = np.empty((count + 1, eigenvalues.size), eigenvalues.dtype)
+    coefficients = np.empty_like(phis)
+    phi_pass(h * eigenvalues, inverse, reach, phis)
+    newton_weights(phis, h, h, past, 0.0, count, coefficients)
+    gap = np.empty_like(y)
+    spread_put(gap, coefficients[0], y)
+    for k in range(count):
+        spread_add(gap, coefficients[k + 1], values[k])
+    difference(gap, end, gap, 1.0)
+    return error_norm(gap, y, end, rtol, atol)
+
+
+@compiled
 def has_changed(loaded: Any, h: float, t: float, past: Any, top: int) -> bool:
     """Tell whether a step needs other weights than those made last, and note that it has them.
 

@@ -20,19 +20,8 @@ from numba import types
 from numba.extending import overload
 
 from semilinear.kernels._jit import compiled, contracted
-from semilinear.kernels.march_passes import times
-from semilinear.kernels.phi_numba import complex_pass, real_pass
-
-
-def phi_pass(z: Any, inverse: Any, reach: float, out: Any) -> None:
-    """Write phi_k(z) to out[k], in compiled code."""
-
-
-@overload(phi_pass, strict=False)
-def _phi_pass(z: Any, inverse: Any, reach: float, out: Any) -> Any:
-    if isinstance(z.dtype, types.Complex):
-        return lambda z, inverse, reach, out: complex_pass(z, inverse, out)
-    return lambda z, inverse, reach, out: real_pass(z, inverse, reach, out)
+from semilinear.kernels.phi_numba import block_length, phi_block, space
+from semilinear.kernels.phi_numba import phi_pass as phi_pass
 
 
 def is_real(values: Any) -> bool:
@@ -46,40 +35,45 @@ def _is_real(values: Any) -> Any:
     return lambda values: real
 
 
-@contracted
-def double_three(
-    flow2: Any, one2: Any, two2: Any, three2: Any, flow: Any, one: Any, two: Any, three: Any
-) -> None:
-    """Write phi_0(2z) .. phi_3(2z)."""
-    for i in range(flow.size):
-        e, a, b, c = flow[i], one[i], two[i], three[i]
-        flow2[i] = e * e
-        one2[i] = 0.5 * (e * a + a)
-        two2[i] = 0.25 * (e * b + a + b)
-        three2[i] = 0.125 * (e * c + 0.5 * a + b + c)
+def as_real(values: Any) -> Any:
+    """View a contiguous array as real numbers, in compiled code."""
+
+
+@overload(as_real, strict=False)
+def _as_real(values: Any) -> Any:
+    if isinstance(values.dtype, types.Complex):
+        dtype = np.dtype(f"f{values.dtype.bitwidth // 16}")
+        return lambda values: values.view(dtype)
+    return lambda values: values
 
 
 @contracted
-def doubled(out: Any, phis: Any) -> None:
-    """Write phi_k(2z) from phi_k(z), k = 0, 1, ...
+def double(phis: Any, old: int, new: int, highest: int, size: int) -> None:
+    """Write phi_k(2z), k = 0 .. highest, to the rows from `new` on, from phi_k(z) at `old`.
 
     ``phi_k(2z) = 2^-k (phi_0(z) phi_k(z) + sum_{j=1..k} phi_j(z) / (k-j)!)`` (Skaflestad and Wright
     2009, eq. 2.7): a sum of positive terms where z is real, so that nothing cancels.
     """
-    flow = phis[0]
-    if out.shape[0] == 4:  # of most methods: one pass
-        double_three(out[0], out[1], out[2], out[3], flow, phis[1], phis[2], phis[3])
-        return
-    scale = 1.0
-    for k in range(out.shape[0]):
-        row, own = out[k], phis[k]
-        for i in range(row.size):
-            row[i] = scale * flow[i] * own[i]
+    for k in range(min(highest, 3) + 1):  # one pass each
+        for i in range(size):
+            e, own = phis[old, i], phis[old + k, i]
+            if k == 0:
+                phis[new, i] = e * e
+            elif k == 1:
+                phis[new + 1, i] = 0.5 * (e * own + own)
+            elif k == 2:
+                phis[new + 2, i] = 0.25 * (e * own + (phis[old + 1, i] + own))
+            else:
+                lower = 0.5 * phis[old + 1, i] + phis[old + 2, i]
+                phis[new + 3, i] = 0.125 * (e * own + (lower + own))
+    scale = 0.0625
+    for k in range(4, highest + 1):
+        for i in range(size):
+            phis[new + k, i] = scale * phis[old, i] * phis[old + k, i]
         reciprocal = scale
         for j in range(k, 0, -1):
-            term = phis[j]
-            for i in range(row.size):
-                row[i] += reciprocal * term[i]
+            for i in range(size):
+                phis[new + k, i] += reciprocal * phis[old + j, i]
             reciprocal /= k - j + 1
         scale *= 0.5
 
@@ -96,54 +90,69 @@ def step_weights(eigenvalues: Any, h: float, tables: Any, reach: float, coeffici
     """
     terms, factors, lengths, highest = tables[4], tables[5], tables[6], tables[7]
     halves, inverse = tables[8], tables[9]
-    firsts = np.zeros(lengths.size, np.int64)
-    phis = np.empty((highest.sum() + highest.size, eigenvalues.size), eigenvalues.dtype)
-    begin = 0
-    for interval in range(lengths.size):
-        own = phis[begin : begin + highest[interval] + 1]
-        firsts[interval] = begin
-        half = halves[interval]
-        if half >= 0 and is_real(eigenvalues):
-            doubled(own, phis[firsts[half] : firsts[half] + own.shape[0]])
-        else:
-            phi_pass((lengths[interval] * h) * eigenvalues, inverse, reach, own)
-        begin += highest[interval] + 1
-    first = 0
-    while first < terms.shape[0]:
-        end = first
-        while end < terms.shape[0] and terms[end, 0] == terms[first, 0]:
-            end += 1
-        add_terms(coefficients[terms[first, 0]], terms[first:end], factors[first:end], h, phis)
-        first = end
+    firsts = np.zeros(lengths.size + 1, np.int64)
+    for n in range(lengths.size):
+        firsts[n + 1] = firsts[n] + highest[n] + 1
+    starts = np.zeros(coefficients.shape[0] + 1, np.int64)
+    for n in range(terms.shape[0]):
+        starts[terms[n, 0] + 1] += 1
+    for n in range(coefficients.shape[0]):
+        starts[n + 1] += starts[n]
+    length = block_length(eigenvalues.size)
+    phis, work = space(eigenvalues, firsts[-1], length)
+    # A complex number is two real ones: the factors are real.
+    out, sums = as_real(coefficients), as_real(phis)
+    parts = 1 if is_real(eigenvalues) else 2
+    for begin in range(0, eigenvalues.size, length):
+        own = eigenvalues[begin : begin + length]
+        for n in range(lengths.size):
+            if halves[n] >= 0 and is_real(eigenvalues):
+                double(phis, firsts[halves[n]], firsts[n], highest[n], own.size)
+            else:
+                rows = phis[firsts[n] : firsts[n + 1]]
+                phi_block(own, lengths[n] * h, inverse, reach, work, rows)
+        # Unsigned: an index that may be negative keeps a loop from vectorising.
+        at, end = np.uintp(parts * begin), np.uintp(parts * own.size)
+        add_terms(out, at, end, h, terms, factors, starts, sums)
 
 
 @contracted
-def add_terms(out: Any, terms: Any, factors: Any, h: float, phis: Any) -> None:
-    """Write ``sum factor phi``, at most four terms in each pass."""
-    scale = h if terms[0, 2] else 1.0
-    left = terms.shape[0]
-    a, x = factors[0] * scale, phis[terms[0, 1]]
-    if left == 1:
-        for i in range(out.size):
-            out[i] = times(a, x[i])
-        return
-    b, y = factors[1] * scale, phis[terms[1, 1]]
-    if left == 2:
-        for i in range(out.size):
-            out[i] = times(a, x[i]) + times(b, y[i])
-        return
-    c, z = factors[2] * scale, phis[terms[2, 1]]
-    if left == 3:
-        for i in range(out.size):
-            out[i] = times(a, x[i]) + times(b, y[i]) + times(c, z[i])
-        return
-    d, w = factors[3] * scale, phis[terms[3, 1]]
-    for i in range(out.size):
-        out[i] = (times(a, x[i]) + times(b, y[i])) + (times(c, z[i]) + times(d, w[i]))
-    for r in range(4, left, 2):
-        a, x = factors[r] * scale, phis[terms[r, 1]]
-        # An odd one at the end: itself again, with factor 0.
-        b = factors[r + 1] * scale if r + 1 < left else 0.0
-        y = phis[terms[min(r + 1, left - 1), 1]]
-        for i in range(out.size):
-            out[i] += times(a, x[i]) + times(b, y[i])
+def add_terms(
+    out: Any, at: Any, end: Any, h: float, terms: Any, factors: Any, starts: Any, phis: Any
+) -> None:
+    """Write every ``sum factor phi`` for one block, up to four terms in a pass.
+
+    The loops are not functions of their own: a call would take longer than a pass.
+    """
+    for n in range(starts.size - 1):
+        first, left = starts[n], starts[n + 1] - starts[n]
+        if left == 0:  # all cancel for constant L
+            for i in range(end):
+                out[n, at + i] = 0.0
+            continue
+        scale = h if terms[first, 2] else 1.0
+        w, a = terms[first, 1], scale * factors[first]
+        if left == 1:
+            for i in range(end):
+                out[n, at + i] = a * phis[w, i]
+            continue
+        x, b = terms[first + 1, 1], scale * factors[first + 1]
+        if left == 2:
+            for i in range(end):
+                out[n, at + i] = a * phis[w, i] + b * phis[x, i]
+            continue
+        y, c = terms[first + 2, 1], scale * factors[first + 2]
+        if left == 3:
+            for i in range(end):
+                out[n, at + i] = a * phis[w, i] + b * phis[x, i] + c * phis[y, i]
+            continue
+        z, d = terms[first + 3, 1], scale * factors[first + 3]
+        for i in range(end):
+            out[n, at + i] = (a * phis[w, i] + b * phis[x, i]) + (c * phis[y, i] + d * phis[z, i])
+        for r in range(first + 4, first + left, 2):
+            # An odd one at the end: itself again, with factor 0.
+            s = min(r + 1, first + left - 1)
+            w, a = terms[r, 1], scale * factors[r]
+            x, b = terms[s, 1], scale * factors[s] if s > r else 0.0
+            for i in range(end):
+                out[n, at + i] += a * phis[w, i] + b * phis[x, i]

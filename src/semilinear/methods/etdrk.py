@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from semilinear.errors import InvalidArgument
-from semilinear.methods.tableau import Tableau, exponential_runge_kutta
+from semilinear.methods.tableau import Tableau, exponential_runge_kutta, inner_node
 from semilinear.phi import Phi, phi
 
 HALF = Fraction(1, 2)
@@ -32,9 +31,7 @@ def etd2rk(c2: Fraction | int = 1) -> Tableau:
     c2
         Node of the second stage, 0 < c2 <= 1.
     """
-    c2 = Fraction(c2)
-    if not 0 < c2 <= 1:
-        raise InvalidArgument(f"c2={c2} is outside 0 < c2 <= 1")
+    c2 = inner_node("c2", c2)
     return exponential_runge_kutta(
         "etd2rk" if c2 == 1 else f"etd2rk(c2={c2})",
         (0, c2),

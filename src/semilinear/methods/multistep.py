@@ -8,7 +8,10 @@ from functools import cache
 
 from semilinear.errors import InvalidArgument
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Step, Weight
-from semilinear.phi import phi
+from semilinear.phi import Phi, phi
+
+Moments = tuple[tuple[int, Phi], ...]
+"""What stands in the place of moments; see `rows.Lagrange`."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Multistep:
     fixed
         Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values,
         whatever the grid (iPNDM).
+    corrector
+        Number of nodes of the corrector, the predicted point included; past + 1 if 0.
+    simplified
+        ``(number of nodes, moments)`` where published weights leave the Lagrange weights; see
+        `rows.Lagrange`.
     reference
         Where the method stands.
     """
@@ -47,10 +55,14 @@ class Multistep:
     order: int
     reference: str
     fixed: tuple[tuple[Fraction, ...], ...] = ()
+    corrector: int = 0
+    simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
         if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
             raise InvalidArgument(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
+        if not 0 <= self.corrector <= self.past + 1:
+            raise InvalidArgument(f"{self.name}: need corrector <= past + 1")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
             raise InvalidArgument(
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
@@ -75,7 +87,9 @@ class Multistep:
         """Evaluations of N per step, once started."""
         return 2 if self.mode == "PECE" else 1
 
-    def step(self, known: int, *, evaluated: bool, last: bool = False) -> Step:
+    def step(
+        self, known: int, *, evaluated: bool, last: bool = False, corrected: bool = True
+    ) -> Step:
         """Return the rows of one step.
 
         Parameters
@@ -86,21 +100,25 @@ class Multistep:
             Whether N at the start of the step is there too.
         last
             Whether no step follows, which would need the second evaluation of PECE.
+        corrected
+            Whether there is a corrector, if the method has one: it costs an evaluation at the end
+            of the step.
         """
-        again = self.mode == "PECE" and not last
-        return _step(self, min(known, self.past - 1), evaluated, again)
+        mode = "PEC" if self.mode == "PECE" and last else self.mode
+        return _step(self, min(known, self.past - 1), evaluated, mode if corrected else "P")
 
 
 @cache
-def _step(method: Multistep, known: int, evaluated: bool, again: bool) -> Step:
+def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
     nodes = tuple(-q for q in range(known + 1))
-    corrected = method.mode != "P"
+    corrected, again = mode != "P", mode == "PECE"
     start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
     predict = _combine("P" if corrected else "y+", nodes, _weights(method, nodes))
     rows: list[Combine | Evaluate] = [*start, predict]
     if corrected:
         rows.append(Evaluate("P", Fraction(1), slot(1)))
-        rows.append(_combine("y+", (1, *nodes), _weights(method, (1, *nodes))))
+        used = (1, *nodes)[: method.corrector or None]
+        rows.append(_combine("y+", used, _weights(method, used)))
     newest = 1 if corrected else 0
     if again:
         rows.append(Evaluate("y+", Fraction(1), "N="))
@@ -122,7 +140,8 @@ def slot(offset: int) -> str:
 def _weights(method: Multistep, nodes: tuple[int, ...]) -> list[Weight]:
     if method.fixed:
         return [w * phi(1) for w in method.fixed[len(nodes) - 1]]
-    return [Lagrange(j, nodes) for j in range(len(nodes))]
+    moments = dict(method.simplified).get(len(nodes), ())
+    return [Lagrange(j, nodes, moments) for j in range(len(nodes))]
 
 
 def _combine(dst: str, nodes: tuple[int, ...], weights: list[Weight]) -> Combine:

@@ -21,6 +21,12 @@ NEW = "y+"
 PREDICTED = "P"
 """Name of a first approximation of it."""
 
+BEFORE = "y before"
+"""Name of the state at the start of a step that asks for nothing, and is run into."""
+
+ERROR = "E"
+"""Name of an estimate of its error."""
+
 
 @dataclass(frozen=True)
 class Lagrange:
@@ -28,13 +34,29 @@ class Lagrange:
 
     ``int Psi(t_{n+1}, s) B(s) l_j(s) ds`` over the step, where l_j is the Lagrange polynomial of
     the grid points ``t_{n+q}``, q in `nodes`, which is 1 at ``nodes[j]``.
+
+    Published samplers simplify it: with theta = (s - t_n) / h, ``(m, weight)`` in `moments` puts
+    `weight` in the place of ``int Psi B theta^m ds / h = m! phi_{m+1}``.
     """
 
     j: int
     nodes: tuple[int, ...]
+    moments: tuple[tuple[int, Phi], ...] = ()
 
 
-Weight = Phi | Lagrange
+@dataclass(frozen=True)
+class Increment:
+    """Weight of standard normal noise: what enters over a part of a step, seen later in it.
+
+    ``Psi(at, to) S`` with ``S^2`` the variance of ``int_frm^to Psi(to, s) dW(s)``.
+    """
+
+    frm: Fraction
+    to: Fraction
+    at: Fraction
+
+
+Weight = Phi | Lagrange | Increment
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,14 @@ class Combine:
     def sources(self) -> tuple[str, ...]:
         """Names that are read, states first."""
         return tuple(name for name, _ in (*self.states, *self.inputs))
+
+    @property
+    def position(self) -> Fraction:
+        """Where in the step the value lies: where the flow takes the base state, else its end."""
+        for name, weight in self.states:
+            if name == BASE:
+                return max(to for (_, _, to), _ in weight)
+        return Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -86,12 +116,19 @@ class Step:
         How many grid points before the start of the step the weights look at.
     raw
         Whether slots hold answers as the model gives them, whatever a plan would turn them into.
+    passive
+        Whether it is no step of the method, but what lies between two of them.
+    shown
+        Names, as the next step finds them, that can be read once the step is complete, and that
+        nothing else needs.
     """
 
     instructions: tuple[Instruction, ...]
     carry: tuple[tuple[str, str], ...]
     history: int = 0
     raw: bool = False
+    passive: bool = False
+    shown: tuple[str, ...] = ()
     evaluations: int = field(init=False)
 
     def __post_init__(self) -> None:

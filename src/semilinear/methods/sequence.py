@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
+
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods.etdrk import ETD2RK, HOCHBRUCK_OSTERMANN4, LUAN_OSTERMANN5
 from semilinear.methods.multistep import Multistep, slot
-from semilinear.methods.rows import Step
+from semilinear.methods.rows import BASE, BEFORE, Step
 from semilinear.methods.tableau import FIRST, Tableau
 from semilinear.methods.variable_order import VariableOrder
 
@@ -24,6 +27,8 @@ def sequence(
     start: str = "ramp",
     most: int | None = None,
     known: int = 0,
+    lower_end: bool = False,
+    correct_end: bool = True,
 ) -> list[Step]:
     """Return the `count` steps of a run.
 
@@ -41,6 +46,12 @@ def sequence(
         At most so many steps are starting steps, which evaluate at their end.
     known
         Past values of N that are there before the first step of a ramp.
+    lower_end
+        Whether the degree falls again towards the end: the last step looks at no past value, the
+        one before it at one, and so on.
+    correct_end
+        Whether the last step of a predictor-corrector pair is corrected, by an evaluation at its
+        end.
     """
     if start not in STARTS:
         raise UnknownName.among("start", start, STARTS)
@@ -64,9 +75,25 @@ def sequence(
     if count > ramp:
         steady = method.step(method.history, evaluated=method.mode != "P")
         steps.extend([steady] * (count - ramp))
-    if method.mode == "PECE" and count > first:
-        steps[-1] = method.step(known + count - 1, evaluated=count - 1 > first, last=True)
+    touched = max(1, method.history) if lower_end else 1
+    for n in range(max(first, count - touched), count):
+        left = count - 1 - n
+        degree = min(known + n, left) if lower_end else known + n
+        steps[n] = method.step(
+            degree,
+            evaluated=method.mode != "P" and n > first,
+            last=left == 0,
+            corrected=correct_end or left > 0,
+        )
+    if steps and not steps[-1].evaluations:
+        steps[-1] = showing_its_start(steps[-1])
     return steps
+
+
+@cache
+def showing_its_start(step: Step) -> Step:
+    """Return a step that asks for nothing, with the state that it begins with to be read."""
+    return replace(step, carry=(*step.carry, (BEFORE, BASE)), shown=(*step.shown, BEFORE))
 
 
 def _starting_step(method: Multistep, known: int) -> Step:

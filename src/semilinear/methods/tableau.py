@@ -128,6 +128,17 @@ def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:
     return Combine(dst, states=((BASE, phi(0, 0, c)),), inputs=inputs)
 
 
+def inner_node(name: str, value: Fraction | int) -> Fraction:
+    """Return a node of a family of methods, checked: a rational number in (0, 1]."""
+    try:
+        node = Fraction(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"{name}={value} must be a rational number") from None
+    if not 0 < node <= 1:
+        raise InvalidArgument(f"{name}={value} is outside 0 < {name} <= 1")
+    return node
+
+
 def exponential_runge_kutta(
     name: str,
     c: tuple[Fraction | int, ...],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from semilinear.output.dense_output import DenseOutput
+from semilinear.output.dense_output import DenseOutput, Interpolant
 from semilinear.output.events import parse_events
 from semilinear.output.recording import Recorder
 from semilinear.output.solution import Solution, make_solution
 
-__all__ = ["DenseOutput", "Recorder", "Solution", "make_solution", "parse_events"]
+__all__ = ["DenseOutput", "Interpolant", "Recorder", "Solution", "make_solution", "parse_events"]

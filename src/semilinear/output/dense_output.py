@@ -24,6 +24,7 @@ from semilinear.propagators import Propagator
 Function = Callable[[Any, float], Any]
 
 Norm = Callable[[Backend, Any, Any, Any], float]
+"""``norm(backend, gap, y, other)`` in units of the tolerance at states y and other."""
 
 MORE = 3
 """How many points more than its order needs an interpolant may get where N changes quickly."""
@@ -49,7 +50,9 @@ class Interior(NamedTuple):
 
 @dataclass(frozen=True)
 class Interpolant:
-    """The solution on one step.
+    """The solution on one step: its nodes; what else is needed is made when it is first evaluated.
+
+    Making that twice, in two threads, gives the same numbers: an interpolant can be shared.
 
     Parameters
     ----------
@@ -87,35 +90,92 @@ class Interpolant:
 
     @cached_property
     def gap(self) -> Any:
-        """What the polynomial misses at the end of the step, natively."""
+        """What the polynomial misses at the end of the step, natively; made once."""
         pair = self.backend.take(self.end.y), self._raw(self.end.t)
         (gap,), _ = self.backend.combine_scalar(np.array([[1.0, -1.0]]), pair, False)
         return gap
 
     def _raw(self, t: float) -> Any:
         """Return the exact solution of y' = L y + B p(t) from the start of the step, natively."""
-        backend = self.backend
+        prepared = prepared_row(self.backend, self.linear.form, self.row(t))
+        return combined(self.backend, self.linear.form, prepared, self.sources())
+
+    def row(self, t: float) -> list[Any]:
+        """Return the coefficients of the state at the start and of N at the nodes."""
         times = [node.t for node in self.nodes]
         a = self.start.t
-        unit = self.end.t - a
-        weights = weights_by_count(self.linear, a, t, times, unit=unit)[-1]
-        row = [self.linear.flow(a, t), *weights]
-        sources = tuple(backend.take(x) for x in (self.start.y, *(n.n for n in self.nodes)))
-        return combined(backend, self.linear.form, row, sources)
+        weights = weights_by_count(self.linear, a, t, times, unit=self.end.t - a)[-1]
+        return [self.linear.flow(a, t), *weights]
+
+    def sources(self) -> tuple[Any, ...]:
+        """Return what these multiply, natively."""
+        take = self.backend.take
+        return take(self.start.y), *(take(node.n) for node in self.nodes)
 
 
-def combined(backend: Backend, form: str, row: Sequence[Any], sources: Sequence[Any]) -> Any:
+Misses = Callable[[Interpolant], bool]
+
+
+def prepared_row(backend: Backend, form: str, row: Sequence[Any]) -> Any:
+    """Return the coefficients of one linear combination as `combined` takes them."""
+    if form == "scalar":
+        return np.array([[np.ravel(c)[0] for c in row]])
+    return backend.prepare([row], form)
+
+
+def combined(backend: Backend, form: str, prepared: Any, sources: Sequence[Any]) -> Any:
     """Return one linear combination, natively."""
     if form == "scalar":
-        matrix = np.array([[np.ravel(c)[0] for c in row]])
-        (out,), _ = backend.combine_scalar(matrix, sources, False)
-        return out
-    prepared = backend.prepare([row], form)
-    if form == "elementwise":
+        (out,), _ = backend.combine_scalar(prepared, sources, False)
+    elif form == "elementwise":
         (out,), _ = backend.combine_elementwise(prepared, sources, False)
     else:
         (out,), _ = backend.combine_matrix(prepared, sources, False)
     return out
+
+
+class EndCheck:
+    """Tells whether an interpolant misses the end of its step by more than the tolerance.
+
+    This is all that is computed of an interpolant before it is evaluated: the answer decides on
+    further evaluations of N. The coefficients at the end are kept for the next step: equal steps
+    with equally distant nodes share them.
+
+    Parameters
+    ----------
+    norm
+        Of adaptive steps.
+    keep
+        Whether interpolants are evaluated in any case: then their own gaps serve.
+    """
+
+    def __init__(self, norm: Norm, *, keep: bool = False) -> None:
+        self.norm, self.keep = norm, keep
+        self.lengths = np.empty(0)
+        self.prepared: Any = None
+
+    def __call__(self, made: Interpolant) -> bool:
+        backend, form = made.backend, made.linear.form
+        start, *values = made.sources()
+        end = backend.take(made.end.y)
+        if self.keep:
+            gap = made.gap
+        else:
+            gap = combined(backend, form, self._prepared(made), (end, start, *values))
+        return not self.norm(backend, gap, start, end) <= 1.0
+
+    def _prepared(self, made: Interpolant) -> Any:
+        """Return the coefficients of the gap."""
+        a, b = made.start.t, made.end.t
+        lengths = np.array([b - a, *(node.t - a for node in made.nodes)])
+        # To the rounding of times, which differences of equal steps have.
+        rounding = 4 * np.spacing(max(abs(a), abs(b)))
+        known = made.linear.constant and len(lengths) == len(self.lengths)
+        if not known or abs(lengths - self.lengths).max() > rounding:
+            row = [1.0, *(-c for c in made.row(b))]
+            self.prepared = prepared_row(made.backend, made.linear.form, row)
+            self.lengths = lengths
+        return self.prepared
 
 
 def interpolant(
@@ -123,7 +183,7 @@ def interpolant(
     nodes: Sequence[Node],
     count: int,
     nonlinear: Function,
-    norm: Norm | None = None,
+    misses: Misses | None = None,
 ) -> Interpolant:
     """Return the interpolant of the step between the last two nodes.
 
@@ -137,25 +197,18 @@ def interpolant(
         ``N(y, t)``. Where there are not enough grid points near, N is evaluated inside of the step,
         each time with the interpolant of one order less (the bootstrap of Enright, Jackson,
         Norsett and Thomsen 1986).
-    norm
-        ``norm(backend, gap, y, other)`` in units of the tolerance, of adaptive steps. Where the
-        polynomial misses the end of the step by more than that, N changes within the step, and the
-        polynomial is built up inside of it, with up to MORE further points.
+    misses
+        Of adaptive steps, an `EndCheck`. Where the polynomial misses the end of the step by more
+        than the tolerance, N changes within the step, and the polynomial is built up inside of it,
+        with up to MORE further points.
     """
     start, end = nodes[-2], nodes[-1]
     if abs(end.t - start.t) < 1e4 * np.spacing(abs(end.t)):
         # No points fit inside, nor are they needed.
         return Interpolant(linear, start, end, (end, start))
-
-    def misses(made: Interpolant) -> bool:
-        if norm is None:
-            return False
-        y, other = (made.backend.take(node.y) for node in (start, end))
-        return not norm(made.backend, made.gap, y, other) <= 1.0
-
     near = _near(nodes[-count:], abs(end.t - start.t))
     made = _built_up(Interpolant(linear, start, end, near), count, nonlinear)
-    if misses(made):
+    if misses is not None and misses(made):
         made = Interpolant(linear, start, end, (end, start))
         for points in range(count, count + MORE + 1):
             made = _built_up(made, points, nonlinear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -60,13 +61,19 @@ def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
 
 
 def _value(value: Any, number: int, t: float) -> float:
+    """Return what an event returned as a float: a real number, or an array of one entry."""
+    one = value
+    if hasattr(value, "shape") and prod(value.shape) == 1:
+        one = value[(0,) * len(value.shape)]
     try:
-        if np.iscomplexobj(value):
+        # The dtype by its name: NumPy cannot look into an array that lies on a device.
+        if isinstance(one, str | bytes) or "complex" in str(getattr(one, "dtype", "")):
             raise TypeError
-        found = float(value)
+        found = float(one)
     except (TypeError, ValueError):
         raise InvalidArgument(
-            f"events[{number}] returned {value!r} at t = {t:.9g}; it must return one real number"
+            f"events[{number}] returned {value!r} at t = {t:.9g}; it must return one real number, "
+            "or an array that holds one"
         ) from None
     if not np.isfinite(found):
         raise InvalidArgument(f"events[{number}] is {found} at t = {t:.9g}; it must be finite")

@@ -10,8 +10,10 @@ import numpy as np
 
 from semilinear.output.dense_output import (
     DenseOutput,
+    EndCheck,
     Function,
     Interpolant,
+    Misses,
     Node,
     Norm,
     interpolant,
@@ -43,8 +45,17 @@ class Recorder:
     needs_slopes
         Whether `point` is told N, which whatever lies between grid points needs.
     norm
-        See `dense_output.interpolant`.
+        Of errors in units of the tolerance, of adaptive steps; see `dense_output.EndCheck`.
+
+    Attributes
+    ----------
+    last
+        The last grid point that the run has reached, or the terminal event: (t, y).
+    misses
+        Whether an interpolant misses the end of its step; an engine may know a faster way.
     """
+
+    last: tuple[float, Any]
 
     def __init__(
         self,
@@ -62,7 +73,10 @@ class Recorder:
         self.linear, self.nonlinear, self.count = linear, nonlinear, max(2, count)
         self.wanted = wanted
         self.events, self.dense, self.callback = tuple(events), dense, callback
-        self.needs_slopes, self.norm = needs_slopes, norm
+        self.needs_slopes = needs_slopes
+        self.misses: Misses | None = None
+        if norm is not None:
+            self.misses = EndCheck(norm, keep=bool(events))
         self.times: list[float] = []
         self.states: list[Any] = []
         self.pieces: list[Interpolant] = []
@@ -87,6 +101,10 @@ class Recorder:
         chosen[nearest(self.wanted, grid)] = True
         return chosen
 
+    def reached(self, t: float, y: Any) -> None:
+        """Note the last grid point, whether it matters otherwise or not."""
+        self.last = t, y
+
     def point(self, t: float, y: Any, n: Any) -> bool:
         """Take up a grid point and say whether the run goes on.
 
@@ -96,6 +114,7 @@ class Recorder:
             N(t, y); None unless `needs_slopes`.
         """
         self.points += 1
+        self.last = t, y
         if not self._nodes:
             return self._first(Node(t, y, n))
         before = self._nodes[-1]
@@ -105,10 +124,11 @@ class Recorder:
             self.pieces.append(sol())
         if self.watch is not None:
             self.end = self.watch.step(before.t, t, y, sol)
-        last = t if self.end is None else self.end
-        self._keep(before.t, last, t, y, sol)
+        if self.end is not None and self.end != t:
+            self.last = self.end, sol()(self.end)
+        self._keep(before.t, t, y, sol)
         if self.callback is not None:
-            self.callback(last, _read_only(y if last == t else sol()(last)))
+            self.callback(self.last[0], _read_only(self.last[1]))
         return self.end is None
 
     def _first(self, node: Node) -> bool:
@@ -122,10 +142,11 @@ class Recorder:
             self._next += 1
         return True
 
-    def _keep(self, begin: float, last: float, t: float, y: Any, sol: _Once) -> None:
-        """Keep the wanted states up to `last`, on the step from `begin` to (t, y)."""
+    def _keep(self, begin: float, t: float, y: Any, sol: _Once) -> None:
+        """Keep the wanted states that were reached on the step from `begin` to (t, y)."""
+        last = self.last[0]
         if self.wanted is None:
-            self._save(last, y if last == t else sol()(last))
+            self._save(*self.last)
             return
         sign = 1.0 if t >= begin else -1.0
         while self._next < len(self.wanted):
@@ -142,7 +163,7 @@ class Recorder:
 
     def _interpolant(self) -> Interpolant:
         nodes = list(self._nodes)
-        return interpolant(self.linear, nodes, self.count, self.nonlinear, self.norm)
+        return interpolant(self.linear, nodes, self.count, self.nonlinear, self.misses)
 
     def solution(self) -> DenseOutput | None:
         """Return the continuous solution, if it was kept and there is one."""

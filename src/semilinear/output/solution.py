@@ -24,6 +24,9 @@ class Solution:
         Times, shape (n,), float64 NumPy array.
     y
         States at these times, time last: shape (*y0.shape, n), in y0's library and dtype.
+    t_last, y_last
+        The last grid point that the run reached, or the terminal event that ended it, whatever
+        times were wanted; the initial state if no step was made. y_last is like y0.
     nfev, njev
         Evaluations of N; evaluations of a Jacobian (none).
     status
@@ -43,6 +46,8 @@ class Solution:
 
     t: Any
     y: Any
+    t_last: float
+    y_last: Any
     nfev: int
     njev: int = 0
     status: int = 0
@@ -85,9 +90,12 @@ def make_solution(
         status, message = -1, failure
     watch = recorder.watch
     states = recorder.states
+    t_last, y_last = recorder.last
     return Solution(
         t=np.array(recorder.times, dtype=float),
         y=_stacked(xp, states, y0, axis=-1),
+        t_last=t_last,
+        y_last=xp.reshape(xp.stack([y_last]), y0.shape),
         nfev=evaluations,
         status=status,
         message=message,

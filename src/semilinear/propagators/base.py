@@ -59,6 +59,25 @@ class Propagator(ABC):
     def input_weight(self, t: Any) -> Coefficient:
         """Return B(t)."""
 
+    def spread(self, a: Any, b: Any) -> Coefficient:
+        """Return the standard deviation at b of the noise that enters over [a, b]."""
+        raise InvalidArgument(f"linear={self!r} brings no noise, which a stochastic method draws")
+
+    def gauge(self, a: Any, b: Any) -> Coefficient:
+        """Return g(b) / g(a), if methods are meant for the state divided by a function g(t).
+
+        Published samplers are: their state is x / alpha. It matters where a row at b reads a
+        phi-function over an interval that ends at a; 1 by default.
+        """
+        return 1.0
+
+    def of_steps(self, numbers: np.ndarray) -> Propagator:
+        """Return the linear part on some steps of a grid, for answers over these steps.
+
+        Itself, unless it is another one on each step.
+        """
+        return self
+
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         """Return phi_0 .. phi_highest of ``length * L`` for several lengths at once.
 

@@ -11,6 +11,7 @@ from typing import Any
 from semilinear.methods import Method
 from semilinear.studies import stiffness, text
 from semilinear.studies.advice import STIFF, Facts, advise
+from semilinear.studies.checks import checked_executor, checked_ladder, chosen_methods
 from semilinear.studies.fit import Window, fit_order, slopes
 from semilinear.studies.pool import gather
 from semilinear.studies.subject import (
@@ -19,8 +20,6 @@ from semilinear.studies.subject import (
     SemilinearProblem,
     Source,
     Spacing,
-    checked_ladder,
-    chosen_methods,
     final_state,
     machine_epsilon,
     name_of,
@@ -210,6 +209,7 @@ def order_study(
     """
     ladder = checked_ladder(steps)
     chosen = chosen_methods(methods)
+    executor = checked_executor(executor)
     subject = resolved(problem)
     source = subject if executor is None else problem
     target = reference_of(

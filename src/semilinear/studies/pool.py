@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from typing import TypeVar
 
 from semilinear.errors import InvalidArgument
@@ -51,33 +51,54 @@ def gather(
                 done += weight
                 bar.update(done)
             return results
-        futures = [executor.submit(function, item) for item in items]
-        shares = dict(zip(futures, weights, strict=True))
+        futures: list[Future[Result]] = []
         try:
+            futures.extend(_submitted(executor, function, item) for item in items)
+            shares = dict(zip(futures, weights, strict=True))
             for future in as_completed(futures):
                 future.result()
                 done += shares[future]
                 bar.update(done)
             return [future.result() for future in futures]
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            _refuse_unpicklable(items, error)
+        except PICKLING as error:
+            if _is_of_pickling(items, error):
+                raise _unsendable(error) from error
             raise
         finally:
             for future in futures:
                 future.cancel()
 
 
-def _refuse_unpicklable(items: Sequence[object], error: Exception) -> None:
-    """Say what to do if the error is that of pickling an item; else return."""
+PICKLING = (pickle.PicklingError, AttributeError, TypeError)
+"""What is raised where something cannot be pickled, and elsewhere too."""
+
+
+def _submitted(
+    executor: Executor, function: Callable[[Item], Result], item: Item
+) -> Future[Result]:
+    """Return the future of a call. Some executors pickle at once, and wrap what that raises."""
+    try:
+        return executor.submit(function, item)
+    except PICKLING as error:
+        raise _unsendable(error.__cause__ or error) from error
+
+
+def _is_of_pickling(items: Sequence[object], error: Exception) -> bool:
+    """Tell whether an error that a future has is that of pickling an item."""
     for item in items:
         try:
             pickle.dumps(item)
         except Exception as own:
             if (type(own), str(own)) == (type(error), str(error)):
-                raise InvalidArgument(
-                    "problem, method or spacing cannot be sent to the executor's processes "
-                    f"({error}): give the problem as a name of semilinear.problems.names() or as a "
-                    "function of a module that makes it, such as "
-                    "functools.partial(problems.hochbruck_ostermann, points=31), or take a "
-                    "ThreadPoolExecutor"
-                ) from error
+                return True
+    return False
+
+
+def _unsendable(error: BaseException) -> InvalidArgument:
+    """Return the error for what cannot be pickled, with what to do."""
+    return InvalidArgument(
+        f"problem, method or spacing cannot be sent to the executor's processes ({error}): give "
+        "the problem as a name of semilinear.problems.names() or as a function of a module that "
+        "makes it, such as functools.partial(problems.hochbruck_ostermann, points=31), or take a "
+        "ThreadPoolExecutor"
+    )

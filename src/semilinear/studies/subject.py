@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
-from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ from semilinear.plan import Plan
 from semilinear.propagators import Propagator
 from semilinear.solve import make_plan
 from semilinear.stepping import run
+from semilinear.studies.checks import check_problem, checked_end, made_by, placed
 from semilinear.studies.pool import gather
 
 REFERENCE, CHECKS, REFINEMENT = "luan_ostermann5", ("etdab6", "hochbruck_ostermann4"), 8
@@ -101,28 +101,17 @@ def resolved(source: Source) -> SemilinearProblem:
     Raises
     ------
     InvalidArgument
-        If it is neither.
+        If it is neither, or something of it is unusable.
     """
     if isinstance(source, str):
         from semilinear import problems
 
         return problems.get(source)
     # A problem may be callable, too.
-    if hasattr(source, "linear") or not callable(source):
-        made: Any = source
-    else:
-        made = source()
-    # By getattr, because isinstance would evaluate properties.
-    missing = [name for name in _NEEDED if not hasattr(made, name)]
-    if missing:
-        raise InvalidArgument(
-            f"problem={source!r} must be a name, a problem or a function without arguments that "
-            f"makes one; {type(made).__name__} has no {', '.join(missing)}"
-        )
-    return made  # type: ignore[no-any-return]
-
-
-_NEEDED = ("linear", "nonlinear", "t_span", "y0", "exact")
+    is_made = hasattr(source, "linear") or not callable(source)
+    problem: Any = source if is_made else made_by(source)
+    check_problem(problem, source)
+    return problem  # type: ignore[no-any-return]
 
 
 def name_of(problem: SemilinearProblem) -> str:
@@ -133,11 +122,7 @@ def name_of(problem: SemilinearProblem) -> str:
 def plan_of(problem: SemilinearProblem, task: Run) -> Plan:
     """Return the plan of a run."""
     t0, t1 = problem.t_span
-    places = np.linspace(0.0, 1.0, task.steps + 1)
-    if task.spacing is not None:
-        places = np.asarray(task.spacing(places), dtype=float)
-        if places.shape != (task.steps + 1,) or abs(places[0]) + abs(places[-1] - 1) > 1e-9:
-            raise InvalidArgument("spacing must map arrays from 0 to 1 to arrays from 0 to 1")
+    places = placed(task.spacing, task.steps + 1)
     grid = np.concatenate([[t0], t0 + (t1 - t0) * places[1:-1], [t1]])
     return make_plan(problem.linear, grid, method=task.method, start=task.start)
 
@@ -160,10 +145,6 @@ def relative_error(y: Any, end: Any) -> float:
         return math.inf
     xp = array_namespace(y)
     truth = xp.asarray(end, dtype=y.dtype, device=device(y))
-    if tuple(truth.shape) != tuple(y.shape):
-        raise InvalidArgument(
-            f"reference has shape {tuple(truth.shape)}; it must have that of y0, {tuple(y.shape)}"
-        )
     scale = float(xp.max(xp.abs(truth)))
     return float(xp.max(xp.abs(y - truth))) / (scale or 1.0)
 
@@ -200,12 +181,11 @@ def reference_of(
         If the given y(t1) has another shape than y0, or the methods differ by more than the square
         root of the machine epsilon, relative.
     """
-    known = given
-    if given is None and problem.exact is not None:
+    if given is not None:
+        return Reference("a given value", checked_end(problem.y0, given, "reference"))
+    if problem.exact is not None:
         known = problem.exact(problem.t_span[1])
-    if known is not None:
-        relative_error(problem.y0, known)  # refuses another shape before any work
-        return Reference("the exact solution" if given is None else "a given value", known)
+        return Reference("the exact solution", checked_end(problem.y0, known, "problem: exact(t1)"))
     finest = REFINEMENT * steps
 
     def ends(*names: str) -> list[Any]:
@@ -244,21 +224,3 @@ def _disagreement(y: Any, check: Any) -> float:
 def machine_epsilon(y: Any) -> float:
     """Return the machine epsilon of an array's dtype."""
     return float(array_namespace(y).finfo(y.dtype).eps)
-
-
-def chosen_methods(methods: str | Method | Sequence[str | Method]) -> list[Method]:
-    """Return the methods that are named, at least one."""
-    chosen = [get(m) for m in ([methods] if isinstance(methods, str | Method) else methods)]
-    if not chosen:
-        raise InvalidArgument("methods is empty; see semilinear.methods.names()")
-    return chosen
-
-
-def checked_ladder(steps: Sequence[int], *, least: int = 2) -> tuple[int, ...]:
-    """Return numbers of steps, if there are enough and they increase."""
-    ladder = tuple(int(n) for n in steps)
-    increasing = all(n < m for n, m in pairwise((0, *ladder)))
-    if not increasing or len(ladder) < least or ladder != tuple(steps):
-        number = "two or more" if least == 2 else "one or more"
-        raise InvalidArgument(f"steps={steps!r} must be {number} positive integers, increasing")
-    return ladder

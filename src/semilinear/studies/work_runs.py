@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from itertools import pairwise
 from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,18 +17,24 @@ from semilinear.methods import Method, Tableau, VariableOrder, info
 from semilinear.methods.checks import blind_moments
 from semilinear.output.solution import Solution
 from semilinear.solve import solve
+from semilinear.studies.checks import (
+    checked_executor,
+    checked_ladder,
+    checked_tolerances,
+    chosen_methods,
+)
 from semilinear.studies.pool import gather
 from semilinear.studies.subject import (
     SemilinearProblem,
     Source,
-    checked_ladder,
-    chosen_methods,
+    machine_epsilon,
     name_of,
     reference_of,
     relative_error,
     resolved,
 )
 from semilinear.studies.work import Curve, Point, WorkPrecision
+from semilinear.time_grid import whole_number
 
 STEPS: tuple[int, ...] = (20, 40, 80, 160)
 TOLERANCES: tuple[float, ...] = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
@@ -105,11 +110,11 @@ def work_precision(
     [80, 160]
     """
     chosen = chosen_methods(methods)
+    executor = checked_executor(executor)
+    timed = whole_number("repeats", repeats, least=0)
     subject = resolved(problem)
-    grids, levels = _levels(chosen, steps, tolerances)
+    grids, levels = _levels(chosen, steps, tolerances, machine_epsilon(subject.y0))
     asked = tolerances is not None
-    if repeats != int(repeats) or repeats < 0:
-        raise InvalidArgument(f"repeats={repeats!r} must be a whole number of at least 0")
     source = subject if executor is None else problem
     target = reference_of(
         subject,
@@ -122,9 +127,7 @@ def work_precision(
     )
     # Compiled here once, where that can be handed on.
     nonlinear = _nonlinear(subject, compiled) if executor is None else None
-    common = _Series(
-        source, nonlinear, chosen[0], False, grids, start, target.end, int(repeats), compiled
-    )
+    common = _Series(source, nonlinear, chosen[0], False, grids, start, target.end, timed, compiled)
     series = [common._replace(method=method) for method in chosen if grids and _takes_grids(method)]
     series += [
         common._replace(method=method, adaptive=True, levels=levels)
@@ -144,7 +147,7 @@ def work_precision(
         problem=name_of(subject),
         t_span=subject.t_span,
         start=start,
-        repeats=int(repeats),
+        repeats=timed,
         timing="alone" if executor is None else "shared",
         reference=target.source,
         disagreement=target.disagreement,
@@ -153,15 +156,16 @@ def work_precision(
 
 
 def _levels(
-    chosen: Sequence[Method], steps: Sequence[int] | None, tolerances: Sequence[float] | None
+    chosen: Sequence[Method],
+    steps: Sequence[int] | None,
+    tolerances: Sequence[float] | None,
+    eps: float,
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Return the ladder of steps and that of tolerances; one of them may be empty."""
     if steps is None and tolerances is None:
         return STEPS, TOLERANCES
     grids = () if steps is None else checked_ladder(steps, least=1)
-    levels = tuple(float(x) for x in tolerances or ())
-    if not all(math.inf > a > b for a, b in pairwise((*levels, 0.0))):
-        raise InvalidArgument(f"tolerances={tolerances!r} must be positive and decrease")
+    levels = () if tolerances is None else checked_tolerances(tolerances, eps)
     without = [method.name for method in chosen if not _estimates(method)]
     if without and not grids:
         raise InvalidArgument(

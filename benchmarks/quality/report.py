@@ -1,0 +1,234 @@
+"""Table, verdicts and picture of docs/quality.md, from the results of quality.py.
+
+    python report.py --samples 10000
+
+Distances are means over the seeds. Behind each is half a 95 % interval: 1.96 standard deviations of
+the bootstrap. Rows that began with the same noise are compared draw by draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import classifier
+import numpy as np
+from frechet import distance
+from quality import RESULTS, stored
+from rows import ABLATION, BUDGETS, THEIRS, Chosen, Own, group
+
+from semilinear.plot.figures import Line, finished, log_log
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, PICTURE = DOCS / "quality.md", DOCS / "_static" / "quality.png"
+BEST, AUTO = "best of semilinear", Chosen().name
+DDIM = Own("ddim", "quadratic", "t_end").name
+SHOWN = ("ddim quadratic t_end", "tab3 quadratic t_end", "tab3 uniform even", "unipc3 uniform even")
+"""Lines of the picture beside those of diffusers, the choice, and the best."""
+
+
+class Estimate(NamedTuple):
+    """A distance, and how it varies from draw to draw."""
+
+    value: float
+    draws: np.ndarray
+
+    @property
+    def half_width(self) -> float:
+        """Half of a 95 % interval."""
+        return 1.96 * float(self.draws.std())
+
+    def minus(self, other: Estimate) -> Estimate:
+        """Return the difference, which varies less than either if both began with one noise."""
+        return Estimate(self.value - other.value, self.draws - other.draws)
+
+
+Estimates = dict[tuple[str, int], Estimate]
+Limit = tuple[tuple[str, int], Estimate]
+"""The row with the most evaluations, more than any of the table."""
+
+
+def estimates(results: Iterable[dict[str, Any]]) -> Estimates:
+    """Return the mean over seeds of each row and budget."""
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for result in results:
+        found.setdefault((result["row"], result["nfe"]), []).append(result)
+    seeds = max(len(of_row) for of_row in found.values())
+    return {
+        key: Estimate(
+            float(np.mean([r["distance"] for r in of_row])),
+            np.mean([r["draws"] for r in of_row], axis=0),
+        )
+        for key, of_row in found.items()
+        # A mean over fewer seeds is of other noise, and one that is not finite is of no use.
+        if len(of_row) == seeds and all(r["distance"] is not None for r in of_row)
+    }
+
+
+def best(found: Estimates, nfe: int, among: Callable[[str], bool]) -> tuple[str, Estimate] | None:
+    """Return the least distance at a budget."""
+    rows = [(row, e) for (row, n), e in found.items() if n == nfe and among(row)]
+    return min(rows, key=lambda pair: pair[1].value, default=None)
+
+
+def ours(row: str) -> bool:
+    """Whether a row is a sampler of this package by its name, and not the choice."""
+    return row != AUTO and not theirs(row)
+
+
+def theirs(row: str) -> bool:
+    """Whether a row is diffusers'."""
+    return row.startswith("diffusers")
+
+
+def sections(found: Estimates) -> list[tuple[str, list[str]]]:
+    """Return the rows of the table under their headings."""
+    known = list(dict.fromkeys(row for row, nfe in found if nfe <= BUDGETS[-1]))
+    ablation = [row.name for row in ABLATION]
+    main = [row.name for row in group("main")]
+    rest = [row for row in known if ours(row) and row not in {*ablation, *main}]
+    named = (
+        ("Ingredients of DEIS, one after the other", ablation),
+        ("diffusers", [row.name for row in THEIRS]),
+        ("Chosen by `diffusion.choose`", [AUTO]),
+        ("Main samplers", main),
+        ("All other samplers", rest),
+    )
+    return [(title, [row for row in rows if row in known]) for title, rows in named]
+
+
+def table(found: Estimates) -> str:
+    """Return the table, a heading in bold above each group of rows."""
+    budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
+    least = {nfe: best(found, nfe, lambda _: True) for nfe in budgets}
+    lines = [
+        f"| | {' | '.join(map(str, budgets))} |",
+        "|".join(["", " --- ", *(" ---: " for _ in budgets), ""]),
+    ]
+    for title, rows in sections(found):
+        if rows:
+            lines.append(f"| **{title}** |{' |' * len(budgets)}")
+        for row in rows:
+            cells = [cell(found.get((row, n)), row in (least[n] or ())) for n in budgets]
+            lines.append(f"| {row} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def cell(estimate: Estimate | None, bold: bool) -> str:
+    """Return a distance with half of its interval."""
+    if estimate is None:
+        return "-"
+    text = f"{estimate.value:.3f} ± {estimate.half_width:.3f}"
+    return f"**{text}**" if bold else text
+
+
+def met(holds: bool) -> str:
+    """Say whether an aim is reached."""
+    return "met" if holds else "MISSED"
+
+
+def verdicts(found: Estimates, limit: Limit | None) -> list[str]:
+    """Return what the figures say of the aims."""
+    lines = []
+    ddim = found.get((DDIM, 10))
+    tab3 = best(found, 10, lambda row: row.startswith("tab3"))
+    if limit and ddim and tab3:
+        end = limit[1].value
+        part = (tab3[1].value - end) / (ddim.value - end)
+        lines.append(
+            f"10 evaluations: `{tab3[0]}` leaves {part:.2f} of the gap that `{DDIM}` leaves to "
+            f"the distance after many evaluations; at most 0.5: {met(part <= 0.5)}."
+        )
+    for nfe in sorted({n for _, n in found if n <= BUDGETS[-1]}):
+        own, other = best(found, nfe, ours), best(found, nfe, theirs)
+        if own and other:
+            apart = own[1].minus(other[1])
+            lines.append(
+                f"{nfe} evaluations: best `{own[0]}`, by {apart.value:+.3f} ± "
+                f"{apart.half_width:.3f} from `{other[0]}`; at most 0: "
+                f"{met(apart.value <= 0)}."
+            )
+        chosen = found.get((AUTO, nfe))
+        if own and chosen:
+            lines.append(
+                f"{nfe} evaluations: `{AUTO}` is {chosen.value / own[1].value - 1:+.1%} from the "
+                f"best; within 5 %: {met(chosen.value <= 1.05 * own[1].value)}."
+            )
+    return lines
+
+
+def picture(found: Estimates, lines: Sequence[float]) -> None:
+    """Draw distance against evaluations; `lines` are distances drawn across."""
+    budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
+    names = [*SHOWN, AUTO, *(row.name for row in THEIRS)]
+    drawn = []
+    for name in names:
+        points = [(n, found[name, n].value) for n in budgets if (name, n) in found]
+        drawn.append(Line(name, *zip(*points, strict=True), dashed=theirs(name)))
+    least = [(n, pair[1].value) for n in budgets if (pair := best(found, n, ours))]
+    drawn.insert(0, Line(BEST, *zip(*least, strict=True)))
+    figure, axes = log_log(drawn)
+    for level in lines:
+        axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set_xticks(budgets, labels=[str(n) for n in budgets])
+    axes.set_xlabel("evaluations of the network")
+    axes.set_ylabel("Frechet distance in the classifier's features")
+    PICTURE.parent.mkdir(exist_ok=True)
+    finished(figure, PICTURE)
+
+
+def written(page: str, name: str, text: str) -> str:
+    """Return a page with new text between the comments of a name."""
+    pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, count=1, flags=re.DOTALL)
+
+
+def heading(results: Sequence[dict[str, Any]], limit: Limit | None, real: float) -> str:
+    """Return the lines above the table."""
+    seeds = sorted({r["seed"] for r in results})
+    samples = results[0]["samples"]
+    lines = [
+        f"{samples} samples of each of the seeds {seeds}, the same noise for all rows"
+        + ("." if samples >= 10_000 else "; **a first table**: the full one has 10,000 and three."),
+        f"10,000 real training images: {real:.3f}.",
+    ]
+    if limit:
+        (row, nfe), estimate = limit
+        lines.append(f"`{row}` with {nfe} evaluations: {cell(estimate, False)}.")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Write the page and the picture."""
+    made = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    made.add_argument("--samples", type=int, default=10_000, help="results with so many samples")
+    made.add_argument("--results", type=Path, default=RESULTS)
+    given = made.parse_args()
+    results = [r for r in stored(given.results) if r["samples"] == given.samples]
+    if not results:
+        raise SystemExit(f"{given.results} has no results with {given.samples} samples")
+    found = estimates(results)
+    limit = max(
+        (item for item in found.items() if item[0][1] > BUDGETS[-1]),
+        key=lambda item: item[0][1],
+        default=None,
+    )
+    real = distance(classifier.real_moments("test"), classifier.real_moments("train"))
+    chosen = [f"- {r['nfe']}: {r['chosen']}." for r in results if "chosen" in r]
+    page = PAGE.read_text(encoding="utf-8")
+    parts = {
+        "table": f"{heading(results, limit, real)}\n\n{table(found)}",
+        "verdicts": "\n".join(f"- {line}" for line in verdicts(found, limit)),
+        "choices": "\n".join(dict.fromkeys(chosen)),
+    }
+    for name, text in parts.items():
+        page = written(page, name, text)
+    PAGE.write_text(page, encoding="utf-8")
+    picture(found, [real, *([limit[1].value] if limit else [])])
+
+
+if __name__ == "__main__":
+    main()

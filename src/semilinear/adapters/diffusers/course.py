@@ -1,0 +1,156 @@
+"""A plan for a pipeline: what set_timesteps makes, immutable."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from semilinear import diffusion
+from semilinear.adapters.diffusers.ladder import Ladder
+from semilinear.adapters.diffusers.settings import Settings
+from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
+from semilinear.errors import InvalidArgument
+from semilinear.methods import Multistep
+
+
+class PipelineCourse:
+    """The plan of a ladder, the same from any of its steps on, and what pipelines ask of it.
+
+    Parameters
+    ----------
+    settings
+        What the configuration says.
+    ladder
+        Where the steps lie.
+    """
+
+    def __init__(self, settings: Settings, ladder: Ladder) -> None:
+        self.settings, self.ladder = settings, ladder
+        self._refuse_noise_without_data()
+        self.plan = self._plan_from(0)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineCourse:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PipelineCourse, (self.settings, self.ladder)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.ladder.times)
+
+    @cached_property
+    def told(self) -> np.ndarray:
+        """What the network is told, for each evaluation."""
+        times = np.array(self.plan.times)
+        if self.ladder.told is not None:
+            # Evaluations inside a step lie between two of the timesteps that were given.
+            told: np.ndarray = np.interp(times, self.ladder.times[::-1], self.ladder.told[::-1])
+            return told
+        return told_at(self.settings, times)
+
+    @cached_property
+    def scales(self) -> tuple[np.ndarray, np.ndarray]:
+        """(alpha, sigma) at each evaluation and at the end."""
+        path, end = self.settings.path, self.ladder.end
+        times = np.array(self.plan.times)
+        if end is not None:
+            times = np.append(times, end)
+        alpha, sigma = np.asarray(path.alpha(times)), np.asarray(path.sigma(times))
+        if end is None:
+            alpha, sigma = np.append(alpha, 1.0), np.append(sigma, 0.0)
+        return alpha, sigma
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """The noise levels by which diffusers knows them: sigma / alpha, or sigma of a flow."""
+        alpha, sigma = self.scales
+        return sigma if self.settings.is_flow else sigma / alpha
+
+    def time_of(self, told: np.ndarray) -> np.ndarray:
+        """Return the times of the path at which the network is told these timesteps."""
+        if self.ladder.told is not None:
+            times: np.ndarray = np.interp(told, self.ladder.told[::-1], self.ladder.times[::-1])
+            return times
+        return time_of(self.settings, told)
+
+    @cached_property
+    def readouts(self) -> list[tuple[float, float]]:
+        """(p, q) with x_0 = p x + q answer, for each evaluation."""
+        alpha, sigma = (scale[:-1] for scale in self.scales)
+        read = readout(self.settings.prediction, alpha, sigma)
+        ones = np.ones_like(alpha)
+        return list(zip((read.p_x0 * ones).tolist(), (read.q_x0 * ones).tolist(), strict=True))
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Number of the first evaluation of each step, as far as a run can begin with it."""
+        # At the end of a step its last stage is evaluated, then the first stage of the next one.
+        last = {t: i for i, t in enumerate(self.plan.times)}
+        return [last[t] for t in self.ladder.times.tolist()]
+
+    def plan_from(self, evaluation: int) -> diffusion.DiffusionPlan:
+        """Return the plan of a run that begins at an evaluation of the whole one."""
+        if evaluation == self.starts[0]:
+            return self.plan
+        if evaluation not in self.starts:
+            raise InvalidArgument(
+                f"a run cannot begin at timestep {evaluation} (of {len(self.told)}), inside a step "
+                f"of {self.plan.name}; its steps begin at {self.starts}"
+            )
+        return self._plan_from(self.starts.index(evaluation))
+
+    def _plan_from(self, first: int) -> diffusion.DiffusionPlan:
+        times, end = self.ladder.times[first:], self.ladder.end
+        s = self.settings
+        prediction = "x0" if s.threshold is not None else s.prediction
+        if end is None and len(times) == 1:
+            return diffusion.plan(
+                s.path, method="ddim", steps=1, t_start=float(times[0]), final="zero",
+                prediction=prediction,
+            )  # fmt: skip
+        grid, final, lower_end = times, "denoise", False
+        if end is not None:
+            grid, final, lower_end = np.append(times, end), "t_end", s.lower_end
+        elif self._goes_to_zero:
+            final, lower_end = "zero", s.lower_end
+        return diffusion.plan(
+            s.path, method=s.sampler, grid=grid, final=final, prediction=prediction,
+            exact=s.exact, lower_end=lower_end,
+        )  # fmt: skip
+
+    @property
+    def _goes_to_zero(self) -> bool:
+        """Whether the plan's own step to sigma = 0 is of first order, as the last one is here.
+
+        Else it is written as what it is, an evaluation for x_0.
+        """
+        sampler = self.settings.sampler
+        if not isinstance(sampler.method, Multistep):
+            return False
+        if sampler.parameterisation.variable == "t" and not self.settings.is_flow:
+            return False
+        return self.settings.lower_end or self.settings.corrects
+
+    def _refuse_noise_without_data(self) -> None:
+        s = self.settings
+        at_noise = s.zero_snr and self.ladder.times[0] == s.path.t_max
+        if at_noise and s.prediction not in FINITE_AT_PURE_NOISE:
+            raise InvalidArgument(
+                "rescale_betas_zero_snr=True: the run begins at pure noise, where a prediction of "
+                "the noise tells nothing of the data; begin later, or use a network with "
+                "prediction_type 'v_prediction' or 'sample'"
+            )
+
+
+def told_at(settings: Settings, times: np.ndarray) -> np.ndarray:
+    """Return what a network is told at times of the path."""
+    return times * settings.training_steps if settings.is_flow else times
+
+
+def time_of(settings: Settings, told: np.ndarray) -> np.ndarray:
+    """Return the times of the path at which a network is told these timesteps."""
+    return told / settings.training_steps if settings.is_flow else told

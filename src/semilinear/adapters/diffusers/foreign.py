@@ -1,0 +1,75 @@
+"""Configurations of other schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from semilinear.errors import InvalidArgument
+
+OF_THE_NETWORK = {
+    "num_train_timesteps",
+    "beta_start",
+    "beta_end",
+    "beta_schedule",
+    "trained_betas",
+    "rescale_betas_zero_snr",
+    "prediction_type",
+}
+"""Keys of which a network knows but one value, whether or not it is a scheduler's default."""
+
+
+def translated(config: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return the configuration of any scheduler as one for this one, or say why there is none.
+
+    Parameters
+    ----------
+    config
+        Keys and values.
+    known
+        Keys of this scheduler.
+    """
+    made = dict(config)
+    foreign = (
+        ("use_lu_lambdas", "use_exponential_sigmas=True has the same spacing"),
+        ("invert_sigmas", "its noise runs the other way"),
+        ("stochastic_sampling", "choose a stochastic `method`"),
+        ("scale_factors", "its steps change the size of the sample"),
+    )
+    for key, advice in foreign:
+        if made.get(key):
+            raise InvalidArgument(f"config: {key}={made[key]!r} is not known here; {advice}")
+    if made.get("timestep_type") == "continuous":
+        raise InvalidArgument(
+            "config: timestep_type='continuous' belongs to networks that are told ln sigma, "
+            "not a timestep; this scheduler does not serve them"
+        )
+    if "beta_schedule" not in made:
+        _take_flow_matching(made, known)
+    # diffusers leaves out what is the other scheduler's default, which need not be the one here.
+    unset = set(made.get("_use_default_values", ())) - OF_THE_NETWORK
+    made["_use_default_values"] = sorted(unset)
+    # Left in the configuration they would keep it from being read by the schedulers that other
+    # values of these keys belong to.
+    if made.get("algorithm_type") == "deis":
+        made.pop("algorithm_type")
+    if made.get("solver_type") == "logrho":
+        made.pop("solver_type")
+    return made
+
+
+def _take_flow_matching(made: dict[str, Any], known: Collection[str]) -> None:
+    """Turn the configuration of a flow-matching scheduler, which says `shift`, into one for here.
+
+    Live configurations do not say whose they are.
+    """
+    if made.get("shift") is not None:
+        made["prediction_type"] = "flow_prediction"
+        made["_use_default_values"] = set(made.get("_use_default_values", ())) - {"shift"}
+        return
+    strange = sorted(key for key in made if key not in known and not key.startswith("_"))
+    if strange:
+        raise InvalidArgument(
+            f"config has {', '.join(strange)} but neither beta_schedule nor shift: it is of no "
+            "scheduler for VP noise nor for flow matching, and others are not served"
+        )

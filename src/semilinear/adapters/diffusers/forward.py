@@ -1,0 +1,60 @@
+"""The forward process of a scheduler: noise on data, for training, img2img and inpainting."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+
+
+class ForwardProcess:
+    """x = alpha x_0 + sigma eps at the timesteps of a scheduler."""
+
+    @abstractmethod
+    def _scales(self, timesteps: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return (alpha, sigma) at timesteps, one of each or one for all."""
+
+    def add_noise(
+        self, original_samples: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``alpha x_0 + sigma noise``.
+
+        Parameters
+        ----------
+        original_samples
+            x_0.
+        noise
+            Standard normal numbers, like x_0.
+        timesteps
+            One for each sample. Once a pipeline has set the begin index, the place of the run
+            counts in their stead: before its first step where it begins, then where it stands.
+        """
+        return self._mixed(original_samples, noise, self._scales(timesteps))
+
+    def scale_noise(
+        self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the same as `add_noise`, under the name that pipelines of flows call."""
+        return self.add_noise(sample, noise, timestep)
+
+    def get_velocity(
+        self, sample: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``v = alpha noise - sigma x_0``, what a v-prediction is trained on."""
+        alpha, sigma = self._scales(timesteps)
+        return self._mixed(sample, noise, (-sigma, alpha))
+
+    @staticmethod
+    def _mixed(
+        x_0: torch.Tensor, noise: torch.Tensor, factors: tuple[np.ndarray, np.ndarray]
+    ) -> torch.Tensor:
+        """Return a linear combination in at least float32, in the dtype of x_0."""
+        dtype = torch.promote_types(x_0.dtype, torch.float32)
+        shape = (-1, *[1] * (x_0.ndim - 1))
+        a, b = (
+            torch.from_numpy(np.ascontiguousarray(f)).to(device=x_0.device, dtype=dtype)
+            for f in factors
+        )
+        mixed: torch.Tensor = a.reshape(shape) * x_0.to(dtype) + b.reshape(shape) * noise.to(dtype)
+        return mixed.to(x_0.dtype)

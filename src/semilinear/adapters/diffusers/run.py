@@ -1,0 +1,224 @@
+"""One run through a plan, with what a pipeline does to the sample on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, TypeAlias
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+
+from semilinear import diffusion
+from semilinear.adapters.diffusers.course import PipelineCourse
+from semilinear.course import State
+from semilinear.errors import InvalidArgument
+from semilinear.methods.rows import BASE, PREDICTED
+
+Generator: TypeAlias = "torch.Generator | Sequence[torch.Generator] | None"
+
+STATES = (torch.float32, torch.float64)
+"""What states are kept in; those of other dtypes in float32."""
+
+UNKNOWN = -1
+"""Stands for the version of a tensor that counts no changes."""
+
+
+class PipelineRun:
+    """A run that goes on from whatever sample the pipeline hands in.
+
+    The sample takes the place of the state, and the history is kept; where a sample of lower
+    precision still is what was handed out last, the state is.
+
+    Parameters
+    ----------
+    course
+        What is followed.
+    evaluation
+        Number of the evaluation of the course that comes first.
+    sample
+        Where the run begins.
+    """
+
+    def __init__(self, course: PipelineCourse, evaluation: int, sample: torch.Tensor) -> None:
+        self.course, self.begin = course, evaluation
+        self.plan = course.plan_from(evaluation)
+        method, cell = self.plan.sampler.method, self.plan.sampler.parameterisation
+        # The base of a step with inner evaluations is needed again after the pipeline had it.
+        self.has_stages = method.evaluations > 1 or course.settings.corrects
+        keeps = self.has_stages or method.history > 0
+        kept = (method.history + 2) * method.evaluations
+        self.ring = Ring(kept) if keeps and cell.quantity == self.plan.prediction else None
+        self.dtype = sample.dtype if sample.dtype in STATES else torch.float32
+        x = sample.to(self.dtype)
+        self.noise = Draws(x) if self.plan.stochastic else None
+        # On other devices the check would wait for them.
+        check = sample.device.type == "cpu"
+        x = x.clone() if self.has_stages and x is sample else x
+        self.state = self.plan.start(x, check_finite=check, noise=self.noise)
+        self.returned = sample
+        self.version: int | None = None
+
+    @property
+    def index(self) -> int:
+        """Number of the evaluation of the course whose turn it is."""
+        return self.begin + self.state.evaluation
+
+    def advance(
+        self, output: torch.Tensor, sample: torch.Tensor, generator: Generator
+    ) -> torch.Tensor:
+        """Return the next sample after the network's answer at `sample`."""
+        state = self.state
+        if not self._is_own(sample):
+            state = moved(self.plan, state, self._seen(sample))
+        answer = self._answer(output, state)
+        if self.noise is not None:
+            self.noise.generator = generator
+        self.state = state = self.plan.advance(state, answer)
+        self.returned, self.version = self._handed_out(state, sample.dtype)
+        return self.returned
+
+    def _is_own(self, sample: torch.Tensor) -> bool:
+        if sample is not self.returned:
+            return False
+        return self.version is None or self.version == _version(sample) != UNKNOWN
+
+    def _seen(self, sample: torch.Tensor) -> torch.Tensor:
+        """Return what the network saw, in the precision of the run where it was left alone."""
+        x: torch.Tensor = self.state.x
+        if sample.shape != x.shape:
+            raise InvalidArgument(
+                f"sample has shape {tuple(sample.shape)}, but that of the run is {tuple(x.shape)}; "
+                "call set_timesteps before another run"
+            )
+        if sample.dtype != self.dtype:
+            return torch.where(sample == x.to(sample.dtype), x, sample.to(self.dtype))
+        x = sample.to(self.dtype)
+        return x.clone() if self.has_stages and x is sample else x
+
+    def _handed_out(self, state: State, dtype: torch.dtype) -> tuple[torch.Tensor, int | None]:
+        """Return the sample for the pipeline; no version if it shares the memory of the state.
+
+        Then what the pipeline writes into it is the state without further ado.
+        """
+        x: torch.Tensor = state.x
+        if dtype != x.dtype:
+            x = x.to(dtype)
+        elif state.code.slots[state.code.asked] == PREDICTED:
+            x = x.clone()
+        else:
+            return x, None
+        return x, _version(x)
+
+    def _answer(self, output: torch.Tensor, state: State) -> torch.Tensor:
+        threshold = self.course.settings.threshold
+        if threshold is not None:
+            p, q = self.course.readouts[self.begin + state.evaluation]
+            return thresholded(p * state.x + q * output.to(self.dtype), *threshold)
+        fits = output.shape == state.x.shape and output.device == state.x.device
+        if self.ring is not None and fits and not output.requires_grad:
+            return self.ring.kept(output, self.dtype)
+        return output.to(self.dtype)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PipelineRun:
+        made = PipelineRun.__new__(PipelineRun)
+        immutable = ("course", "plan")
+        for name, value in self.__dict__.items():
+            made.__dict__[name] = value if name in immutable else deepcopy(value, memo)
+        return made
+
+
+class Ring:
+    """Memory for answers that a plan keeps by reference, since networks write into theirs again.
+
+    Parameters
+    ----------
+    size
+        For how many answers: none is needed any more when its place is taken.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size, self.turn = size, -1
+        self.places: list[torch.Tensor] = []
+
+    def kept(self, answer: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return a copy."""
+        self.turn = (self.turn + 1) % self.size
+        if len(self.places) < self.size:
+            with torch.inference_mode(False):  # else it could not be written into outside
+                place = torch.empty(answer.shape, dtype=dtype, device=answer.device)
+            self.places.append(place)
+        return self.places[self.turn].copy_(answer)
+
+
+class Draws:
+    """Normal numbers of a run from the generators of the pipeline.
+
+    Parameters
+    ----------
+    like
+        The state.
+    """
+
+    def __init__(self, like: torch.Tensor) -> None:
+        self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
+        self.generator: Generator = None
+
+    def __call__(self, k: int, i: int) -> torch.Tensor:
+        """Return the next numbers; with one generator for each sample, its own for each."""
+        given: Any = self.generator
+        if isinstance(given, Sequence):
+            given = list(given)
+            if len(given) != self.shape[0]:
+                raise InvalidArgument(
+                    f"generator has {len(given)} entries for {self.shape[0]} samples; give one "
+                    "for each, or one for all"
+                )
+        drawn: torch.Tensor = randn_tensor(
+            self.shape, generator=given, device=self.device, dtype=self.dtype
+        )
+        return drawn
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Draws:
+        # Each step brings its generator.
+        copied = Draws.__new__(Draws)
+        copied.__dict__.update(self.__dict__, generator=None)
+        return copied
+
+
+def moved(plan: diffusion.DiffusionPlan, state: State, x: torch.Tensor) -> State:
+    """Return the state with `x` in the place of what the network saw.
+
+    The base of a step of which the network saw a prediction moves along, so that the prediction
+    from it would have been `x`.
+    """
+    after = plan.moved(state, x)
+    names = state.code.slots
+    if names[state.code.asked] != PREDICTED:
+        return after
+    slots, base, backend = list(after.slots), names.index(BASE), after.run.backend
+    shift = (x - state.x) / float(plan.transfer[state.step])
+    slots[base] = backend.take(backend.give(slots[base]) + shift)
+    return after._replace(slots=tuple(slots))
+
+
+def thresholded(x_0: torch.Tensor, ratio: float, largest: float) -> torch.Tensor:
+    """Return x_0 clipped to its own range of moduli and scaled to [-1, 1], sample by sample.
+
+    With s the quantile `ratio` of the moduli of a sample, moved into [1, `largest`]: entries are
+    clipped to [-s, s] and divided by s.
+
+    References
+    ----------
+    Saharia et al. (2022), "Photorealistic text-to-image diffusion models with deep language
+    understanding", section 2.3.
+    """
+    size = x_0.abs().reshape(x_0.shape[0], -1)
+    s = torch.quantile(size, ratio, dim=1).clamp(min=1.0, max=max(1.0, largest))
+    s = s.reshape(-1, *[1] * (x_0.ndim - 1))
+    return torch.minimum(torch.maximum(x_0, -s), s) / s
+
+
+def _version(x: torch.Tensor) -> int:
+    """Return how often a tensor was written into, if it counts that."""
+    return UNKNOWN if x.is_inference() else int(x._version)

@@ -1,0 +1,251 @@
+"""What the configuration of a scheduler says, in the terms of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from semilinear import diffusion
+from semilinear.diffusion import catalogue
+from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.methods import Multistep
+
+PREDICTIONS = {
+    "epsilon": "eps",
+    "sample": "x0",
+    "v_prediction": "v",
+    "flow_prediction": "flow",
+}
+"""Names of predictions in configurations, and here."""
+
+SPACINGS = ("linspace", "leading", "trailing")
+FINALS = ("zero", "sigma_min")
+SHIFTS = ("exponential", "linear")
+BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2")
+
+LEAST_SIGNAL = 2.0**-24
+"""alphas_cumprod at the last timestep with zero terminal SNR, by convention of diffusers.
+
+Where the timestep before has less already, as with linear betas, a quarter of that.
+"""
+
+LADDERS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration that was read and checked.
+
+    Parameters
+    ----------
+    path
+        Noise schedule: `Discrete` in training timesteps, or `Flow` in sigma.
+    training_steps
+        N, the number of training timesteps.
+    prediction
+        What the network returns.
+    sampler
+        The sampler with its noise.
+    exact, lower_end
+        As in `diffusion.plan`.
+    threshold
+        ``(ratio, largest)`` of dynamic thresholding, or None.
+    ladder
+        One of `LADDERS`, or None.
+    spacing, offset
+        Where timesteps lie without a ladder.
+    ends_at_zero
+        Whether the last step goes to sigma = 0.
+    shift
+        Of the noise levels of a flow, or None where it comes as `mu` of each run.
+    shift_type
+        How `mu` shifts.
+    shift_terminal
+        Last noise level above zero to which a flow is stretched, or None.
+    matching
+        Whether the ladder of a flow is that of flow-matching schedulers.
+    zero_snr
+        Whether the last timestep of the training was pure noise.
+    """
+
+    path: diffusion.NoiseSchedule
+    training_steps: int
+    prediction: str
+    sampler: diffusion.Sampler
+    exact: bool
+    lower_end: bool
+    threshold: tuple[float, float] | None
+    ladder: str | None
+    spacing: str
+    offset: int
+    ends_at_zero: bool
+    shift: float | None
+    shift_type: str
+    shift_terminal: float | None
+    matching: bool
+    zero_snr: bool
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether the path is alpha = 1 - sigma."""
+        return isinstance(self.path, diffusion.Flow)
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations per step."""
+        return self.sampler.method.evaluations
+
+    @property
+    def corrects(self) -> bool:
+        """Whether the method corrects a predicted state."""
+        method = self.sampler.method
+        return isinstance(method, Multistep) and method.mode != "P"
+
+
+def read(config: Mapping[str, Any]) -> Settings:
+    """Read a configuration, or say what in it cannot be followed."""
+    matching = config["shift"] is not None
+    is_flow = matching or bool(config["use_flow_sigmas"])
+    known = (
+        ("prediction_type", tuple(PREDICTIONS)),
+        ("timestep_spacing", SPACINGS),
+        ("final_sigmas_type", FINALS),
+        ("time_shift_type", SHIFTS),
+        ("beta_schedule", BETAS),
+    )
+    for key, names in known:
+        if config[key] not in names:
+            raise UnknownName.among(key, config[key], names)
+    ladder = _ladder(config, is_flow=is_flow)
+    prediction = PREDICTIONS[config["prediction_type"]]
+    if prediction == "flow" and not is_flow:
+        raise InvalidArgument(
+            "prediction_type='flow_prediction' needs the path of a flow: use_flow_sigmas=True, or "
+            "`shift` of a flow-matching scheduler"
+        )
+    at_zero = config["final_sigmas_type"] == "zero"
+    if is_flow and not at_zero:
+        raise InvalidArgument(
+            "final_sigmas_type='sigma_min': a flow has no least sigma above 0; choose 'zero'"
+        )
+    threshold = None
+    if config["thresholding"]:
+        threshold = (config["dynamic_thresholding_ratio"], config["sample_max_value"])
+    shift = config["shift"] if matching else config["flow_shift"]
+    return Settings(
+        path=diffusion.Flow() if is_flow else discrete(config),
+        training_steps=config["num_train_timesteps"],
+        prediction=prediction,
+        sampler=_sampler(config),
+        exact=bool(config["exact"]),
+        lower_end=bool(config["lower_order_final"]),
+        threshold=threshold,
+        ladder=ladder,
+        spacing=config["timestep_spacing"],
+        offset=config["steps_offset"],
+        ends_at_zero=at_zero,
+        shift=None if config["use_dynamic_shifting"] else shift,
+        shift_type=config["time_shift_type"],
+        shift_terminal=config["shift_terminal"],
+        matching=matching,
+        zero_snr=bool(config["rescale_betas_zero_snr"]) and not is_flow,
+    )
+
+
+def _ladder(config: Mapping[str, Any], *, is_flow: bool) -> str | None:
+    wanted = [key for key in LADDERS if config[key]]
+    if len(wanted) > 1:
+        raise InvalidArgument(f"{' and '.join(wanted)} exclude each other; keep one")
+    if wanted and is_flow:
+        raise InvalidArgument(
+            f"{wanted[0]} spaces sigma / alpha, which a flow (use_flow_sigmas or `shift`) does not "
+            "have at its start; keep one of the two, or pass sigmas= to set_timesteps"
+        )
+    return wanted[0] if wanted else None
+
+
+def _sampler(config: Mapping[str, Any]) -> diffusion.Sampler:
+    name = config["method"]
+    if name is None:
+        name = adams(config["solver_order"])
+    elif not isinstance(name, str):
+        raise InvalidArgument(f"method={name!r} must be a name of semilinear.diffusion.names()")
+    sampler = catalogue.get(name)
+    eta, tau = config["eta"], config["tau"]
+    if eta is None and tau is None:
+        return sampler
+    if eta is not None and tau is not None:
+        raise InvalidArgument("eta and tau both say how much noise enters; give one of them")
+    if eta is None:
+        return sampler._replace(noise=diffusion.Tau(tau))
+    if isinstance(sampler.noise, diffusion.Ancestral):
+        return sampler._replace(noise=diffusion.Ancestral(eta))
+    if sampler.name == "ddim":
+        sampler = catalogue.get("ddpm")  # the same steps with x_0 as N, where noise enters as eta
+    if sampler.parameterisation.quantity != "x0":
+        raise InvalidArgument(
+            f"eta={eta!r} says how much noise enters in samplers that take x_0 for N, such as "
+            f"'ddim' and 'dpmpp_2m'; {sampler.name} does not, so give tau instead"
+        )
+    return sampler._replace(noise=diffusion.Eta(eta))
+
+
+def adams(order: Any) -> str:
+    """Return the name of the log-rho Adams method of an order."""
+    highest = 7
+    whole = isinstance(order, int) and not isinstance(order, bool)
+    if not whole or not 1 <= order <= highest:
+        raise InvalidArgument(
+            f"solver_order={order!r} must be a whole number from 1 to {highest}; other samplers "
+            "are chosen by `method`"
+        )
+    return "ddim" if order == 1 else f"logrhoab{order - 1}"
+
+
+def discrete(config: Mapping[str, Any]) -> diffusion.Discrete:
+    """Return the path of a network trained on VP noise."""
+    trained = config["trained_betas"]
+    return _discrete(
+        config["num_train_timesteps"],
+        config["beta_start"],
+        config["beta_end"],
+        config["beta_schedule"],
+        None if trained is None else tuple(np.asarray(trained, dtype=float).tolist()),
+        bool(config["rescale_betas_zero_snr"]),
+    )
+
+
+@lru_cache(maxsize=32)
+def _discrete(
+    n: int,
+    start: float,
+    end: float,
+    name: str,
+    trained: Sequence[float] | None,
+    zero_snr: bool,
+) -> diffusion.Discrete:
+    if trained is not None:
+        if len(trained) != n:
+            raise InvalidArgument(
+                f"trained_betas has {len(trained)} entries for num_train_timesteps={n}"
+            )
+        path = diffusion.Discrete.from_betas(trained)
+    elif name == "linear":
+        path = diffusion.Discrete.linear(n, beta_start=start, beta_end=end)
+    elif name == "scaled_linear":
+        path = diffusion.Discrete.scaled_linear(n, beta_start=start, beta_end=end)
+    else:
+        path = diffusion.Discrete.cosine(n)
+    if not zero_snr:
+        return path
+    # Lin et al. (2023), algorithm 1: alpha is shifted so that it ends at 0, and scaled so that it
+    # begins where it did.
+    alphas = np.exp(np.array(path.log_alphas))
+    alphas = (alphas - alphas[-1]) * (alphas[0] / (alphas[0] - alphas[-1]))
+    squared = alphas**2
+    squared[-1] = LEAST_SIGNAL if squared[-2] > LEAST_SIGNAL else squared[-2] / 4.0
+    return diffusion.Discrete.from_alphas_cumprod(squared)

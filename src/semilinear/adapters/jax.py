@@ -1,0 +1,290 @@
+"""Plans inside JAX: a whole run as one `jax.lax.scan`, and run states as pytrees.
+
+`sample` is a pure function: it can be jitted, differentiated and mapped. It reads a plan as an
+array program (`table`), which is plain NumPy and serves any other array compiler as well. Importing
+this module registers `semilinear.course.State` with JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semilinear.answers import checked_array
+from semilinear.course import State
+from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
+from semilinear.plan import Plan
+from semilinear.propagators.base import refuse_real_state
+from semilinear.segments import Segment
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError:
+    raise MissingDependency.of("jax", "jax") from None
+
+__all__ = ["KeyNoise", "Table", "register", "sample", "table"]
+
+
+class Table(NamedTuple):
+    """A plan with scalar coefficients as an array program, zero-padded to a fixed size.
+
+    A run keeps S slots like x, of which number 0 is what the model sees next, and at the end the
+    result::
+
+        slots = opening @ (x, z_0 ... z_{D-1})
+        for k in range(nfe):
+            slots = matrices[k] @ (slots, model(slots[0], times[k]), z_0 ... z_{D-1})
+
+    with D standard normal arrays z drawn anew before each product.
+
+    Parameters
+    ----------
+    opening
+        Shape (S, 1 + D).
+    matrices
+        Shape (nfe, S, S + 1 + D), float64 or complex128.
+    times
+        The time of each evaluation, shape (nfe,).
+    """
+
+    opening: np.ndarray
+    matrices: np.ndarray
+    times: np.ndarray
+
+    @property
+    def slots(self) -> int:
+        """S."""
+        return int(self.opening.shape[0])
+
+    @property
+    def draws(self) -> int:
+        """D: 0 without noise."""
+        return int(self.opening.shape[1]) - 1
+
+
+def table(plan: Plan) -> Table:
+    """Return a plan as an array program.
+
+    Parameters
+    ----------
+    plan
+        Of scalar form: any of `semilinear.diffusion.plan`, or of a `semilinear.Scalar`.
+    """
+    if not isinstance(plan, Plan):
+        raise InvalidArgument(f"plan={plan!r} must be a plan of a fixed grid")
+    if plan.form != "scalar":
+        raise InvalidArgument(
+            f"plan={plan!r} has {plan.form} coefficients; a table holds numbers, as those of "
+            "Scalar linear parts and of diffusion samplers are"
+        )
+    opening, _ = plan.first()
+    segments = [opening, *(plan.segment(k) for k in range(plan.nfe))]
+    slots = max(len(segment.code.slots) for segment in segments)
+    draws = max(segment.code.draws for segment in segments)
+    kind = np.result_type(float, *(segment.coefficients for segment in segments))
+    places = [0]
+    first, places = _padded(opening, places, 1, slots, draws, kind)
+    matrices = np.empty((plan.nfe, slots, slots + 1 + draws), kind)
+    for k, segment in enumerate(segments[1:]):
+        matrices[k], places = _padded(segment, [*places, slots], slots + 1, slots, draws, kind)
+    return Table(first, matrices, np.array(plan.times))
+
+
+def _padded(
+    segment: Segment, places: list[int], known: int, slots: int, draws: int, kind: Any
+) -> tuple[np.ndarray, list[int]]:
+    """Return the matrix of a segment, and the places of the slots that it leaves.
+
+    Parameters
+    ----------
+    places
+        Columns of what the segment finds, draws apart.
+    known
+        Number of columns before those of the draws.
+    """
+    code, coefficients = segment
+    unit = np.eye(known + draws, dtype=kind)
+    found = [unit[place] for place in (*places, *range(known, known + code.draws))]
+    made = (
+        coefficients @ np.array([found[source] for source in code.sources]) if code.recipe else ()
+    )
+    left = code.keep((*found, *made))
+    # What the model sees next goes to place 0.
+    order = [code.asked, *(i for i in range(len(left)) if i != code.asked)]
+    matrix = np.zeros((slots, known + draws), kind)
+    matrix[: len(left)] = [left[i] for i in order]
+    return matrix, [order.index(i) for i in range(len(left))]
+
+
+class KeyNoise:
+    """Normal numbers from a key, for ``plan.start(x, noise=...)``: those of `sample`.
+
+    Draw number i after k evaluations is ``jax.random.normal(fold_in(fold_in(key, k), i))``.
+
+    Parameters
+    ----------
+    key
+        One key of `jax.random` for the whole array, or an array of keys, one for each sample along
+        the first axis: then a sample depends on its own key alone.
+    like
+        An array like the states; real.
+    """
+
+    def __init__(self, key: Any, like: Any) -> None:
+        if not jnp.issubdtype(jnp.asarray(key).dtype, jax.dtypes.prng_key):
+            key = jax.random.wrap_key_data(key)
+        shape = tuple(like.shape)
+        if not jnp.issubdtype(like.dtype, jnp.floating):
+            raise InvalidArgument(f"like has dtype {like.dtype}; noise is for real states")
+        if key.shape not in ((), shape[:1]):
+            raise InvalidArgument(
+                f"key has shape {key.shape}; give one key, or one for each of the samples along "
+                f"the first axis of shape {shape}"
+            )
+        self.key, self.shape, self.dtype = key, shape, like.dtype
+
+    def __call__(self, k: Any, i: Any) -> Any:
+        """Return draw number i after k evaluations."""
+
+        def drawn(key: Any, shape: tuple[int, ...]) -> Any:
+            own = jax.random.fold_in(jax.random.fold_in(key, k), i)
+            return jax.random.normal(own, shape, self.dtype)
+
+        if self.key.ndim:
+            return jax.vmap(lambda key: drawn(key, self.shape[1:]))(self.key)
+        return drawn(self.key, self.shape)
+
+
+def sample(model: Callable[[Any, Any], Any], x: Any, plan: Plan | Table, *, key: Any = None) -> Any:
+    """Run a model through a plan, as one `jax.lax.scan` over its evaluations.
+
+    It equals the run by ``start`` and ``advance`` up to rounding. Nothing looks for NaN.
+
+    Parameters
+    ----------
+    model
+        ``model(x, t)``, traced once; t is an array of shape () in the real dtype of x. The output
+        is like x.
+    x
+        State at the start of the plan, any shape. Its sums are made in single precision at least.
+    plan
+        Of `semilinear.diffusion.plan`, or any other that `table` takes; or its table. A table may
+        be traced: a function that has it as an argument is compiled once for all plans of the same
+        size, and can be differentiated by the weights and times of a sampler.
+    key
+        For plans with noise; see `KeyNoise`.
+
+    Returns
+    -------
+    jax.Array
+        The state at the end, like x.
+
+    Raises
+    ------
+    InvalidArgument
+        If the plan draws and there is no key, or if it has complex coefficients and x is real.
+    ModelOutputError
+        If the model's output is not like x.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from semilinear import diffusion
+    >>> from semilinear.adapters.jax import sample
+    >>> plan = diffusion.plan(diffusion.VPLinear(), steps=10)
+    >>> x = jax.random.normal(jax.random.key(0), (4, 2))
+    >>> jax.jit(lambda x: sample(lambda x, t: 0.5 * x, x, plan))(x).shape
+    (4, 2)
+    """
+    x = checked_array(jnp.asarray(x), "x")
+    program = plan if isinstance(plan, Table) else table(plan)
+    is_complex = jnp.iscomplexobj(program.matrices)
+    if is_complex and not jnp.iscomplexobj(x):
+        raise refuse_real_state("x")
+    if program.draws and key is None:
+        raise InvalidArgument("key is missing: this method is stochastic; sample(..., key=...)")
+    noise = KeyNoise(key, x) if program.draws else None
+    real = jnp.finfo(x.dtype).dtype
+    kind = jnp.promote_types(real, jnp.complex64 if is_complex else jnp.float32)
+
+    def through(matrix: Any, found: tuple[Any, ...], k: Any) -> tuple[Any, ...]:
+        drawn = (noise(k, i) for i in range(program.draws)) if noise is not None else ()
+        sources = (*found, *drawn)
+        # Not a product of matrices, which devices may round to fewer digits.
+        return tuple(
+            sum(c * source for c, source in zip(row, sources, strict=True)).astype(x.dtype)
+            for row in matrix
+        )
+
+    def evaluation(slots: tuple[Any, ...], row: tuple[Any, Any, Any]) -> tuple[Any, None]:
+        matrix, t, k = row
+        answer = _like(model(slots[0], t), x)
+        return through(matrix, (*slots, answer), k), None
+
+    rows = (
+        jnp.asarray(program.matrices, kind),
+        jnp.asarray(program.times, real),
+        jnp.arange(1, len(program.times) + 1),
+    )
+    first = through(jnp.asarray(program.opening, kind), (x,), 0)
+    slots, _ = jax.lax.scan(evaluation, first, rows)
+    return slots[0]
+
+
+def _like(answer: Any, x: Any) -> Any:
+    shape, dtype = getattr(answer, "shape", None), getattr(answer, "dtype", None)
+    if (shape, dtype) != (x.shape, x.dtype):
+        found = type(answer).__name__ if dtype is None else f"shape {shape} and dtype {dtype}"
+        raise ModelOutputError(
+            f"model returned {found}; it must return an array like x, shape {x.shape} and dtype "
+            f"{x.dtype}"
+        )
+    return answer
+
+
+class _Fixed:
+    """All of a state but its arrays; equal for equal places in runs of equal plans."""
+
+    def __init__(self, state: State) -> None:
+        run = state.run
+        self.state = state._replace(x=None, slots=())
+        self.key = (*self.state[1:6], state.code, run.backend.key, *run[1:])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Fixed) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def _flatten(state: State) -> tuple[tuple[Any, ...], _Fixed]:
+    library = state.run.backend.xp.__name__
+    if library != "jax.numpy":
+        raise InvalidArgument(
+            f"state belongs to a run on arrays of {library}, which JAX cannot go on with; start "
+            "the run from an array of jax.numpy"
+        )
+    return state.slots, _Fixed(state)
+
+
+def _unflatten(fixed: _Fixed, slots: Iterable[Any]) -> State:
+    slots = tuple(slots)
+    state = fixed.state
+    return state._replace(x=slots[state.code.asked], slots=slots)
+
+
+@cache
+def register() -> None:
+    """Register `semilinear.course.State` as a pytree; done when this module is imported.
+
+    Leaves are the arrays that a run keeps; place and plan are static. So ``jax.jit(plan.advance)``
+    compiles each place of a plan once, for all runs; start these with ``check_finite=False``.
+    """
+    jax.tree_util.register_pytree_node(State, _flatten, _unflatten)
+
+
+register()

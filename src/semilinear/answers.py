@@ -1,0 +1,76 @@
+"""What a model gave back, or was given, and what is wrong with it: checks and messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+from semilinear.kernels import Backend
+
+
+def wrong_output(where: str, output: Any, backend: Backend) -> ModelOutputError:
+    """Return the error for an output that is no array like the state."""
+    return ModelOutputError(
+        f"{where} returned {described(output, backend)}; it must return an array like the state, "
+        f"shape {backend.shape} and dtype {backend.dtype}"
+    )
+
+
+def overflowed(where: str) -> NonFiniteError:
+    """Return the error for a state that overflowed although N was finite."""
+    return NonFiniteError(
+        f"the state overflowed in the step after {where}, whose output was finite; "
+        "take smaller steps or a method of lower order"
+    )
+
+
+def bad_output(where: str, bad: str, largest: float) -> NonFiniteError:
+    """Return the error for N that is not finite at a finite state.
+
+    Parameters
+    ----------
+    where
+        The evaluation and its time.
+    bad
+        How many entries are not finite, as text.
+    largest
+        Largest modulus of an entry of the state.
+    """
+    return NonFiniteError(
+        f"{where} returned NaN or infinity in {bad} entries, at a finite state whose largest entry "
+        f"is {largest:.3g} in modulus; check the model there"
+    )
+
+
+def described(output: Any, backend: Backend) -> str:
+    """Say what an output is that is not like the state, and why that may be."""
+    shape, dtype = getattr(output, "shape", None), str(getattr(output, "dtype", ""))
+    if shape is None or not dtype:
+        return type(output).__name__
+    found = f"shape {tuple(shape)} and dtype {dtype}"
+    if tuple(shape) != backend.shape:
+        return found
+    wanted = str(backend.dtype)
+    if dtype.rpartition(".")[2] == wanted.rpartition(".")[2]:
+        kind = type(output)
+        return f"{found}, but as {kind.__module__}.{kind.__name__}, not in the library of the state"
+    if "complex" in dtype and not backend.is_complex:
+        return f"{found} (a complex problem needs a complex state from the start)"
+    if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
+        return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
+    return found
+
+
+def checked_array(x: Any, argument: str) -> Any:
+    """Return `x` if it is an array of real or complex floating numbers, or refuse it."""
+    if not hasattr(x, "dtype") or not hasattr(x, "shape"):
+        raise InvalidArgument(
+            f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
+        )
+    name = str(x.dtype).rpartition(".")[2]
+    if not name.startswith(("float", "complex", "bfloat")):
+        raise InvalidArgument(
+            f"{argument} has dtype {x.dtype}; it must be real or complex floating, for example "
+            "float32"
+        )
+    return x

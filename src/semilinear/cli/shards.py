@@ -1,0 +1,46 @@
+"""Many images in files: the options ``--shard``, ``--shard-size`` of ``semilinear sample``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from importlib import resources
+from pathlib import Path
+
+from semilinear.errors import InvalidArgument
+
+SHARD_SIZE = 1024
+"""Images in a file: a multiple of usual sizes of batches, or some would be made twice."""
+
+
+def shard_option(text: str | None) -> tuple[int, int]:
+    """Return (k, m) of ``K/M``; (1, 1) for None."""
+    if text is None:
+        return 1, 1
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    part = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= part[0] <= part[1]:
+        raise InvalidArgument(f"--shard {text} must be K/M with 1 <= K <= M, such as 3/8")
+    return part
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a directory that cannot be written to, before any work is done."""
+    if path.suffix.lower() in (".png", ".npz"):
+        raise InvalidArgument(
+            f"--out {path}: --shard and --shard-size write many files; name a directory for them"
+        )
+    if path.exists() and not path.is_dir():
+        raise InvalidArgument(f"--out {path} is there and is no directory; name another")
+    if not path.parent.is_dir():
+        raise InvalidArgument(f"--out {path}: there is no directory {path.parent}; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK | os.X_OK):
+        raise InvalidArgument(f"--out {path} cannot be written to")
+
+
+def digest(model: Path | None) -> str:
+    """Return what tells a model file from others; the one of this package for None."""
+    own = resources.files("semilinear") / "models" / "mnist_eps.onnx"
+    content = own.read_bytes() if model is None else model.read_bytes()
+    return hashlib.sha256(content).hexdigest()[:16]

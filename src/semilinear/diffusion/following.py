@@ -1,0 +1,98 @@
+"""The loop around a plan that is made already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semilinear.answers import checked_array
+from semilinear.course import Noise, State
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.noise import Seed, SeededNoise, on_host
+from semilinear.methods.rows import BEFORE
+from semilinear.progress import Progress
+from semilinear.stepping import run
+
+Model = Callable[[Any, float], Any]
+
+
+class Trajectory(NamedTuple):
+    """The states at all grid points.
+
+    Parameters
+    ----------
+    t
+        Their times, `DiffusionPlan.t_formed`: the grid times, with the last one repeated after a
+        final denoising evaluation.
+    x
+        States, one array for each time.
+    """
+
+    t: np.ndarray
+    x: tuple[Any, ...]
+    estimates: np.ndarray | None = None
+    """Root mean square of the error estimate of each step and sample, shape (len(t) - 1, samples).
+
+    Of plans made with ``estimate=True``. NaN where there is none: of a first step of order one, a
+    denoising evaluation and, with predictor-corrector pairs, the step that runs into the last.
+    """
+
+
+def follow(
+    made: DiffusionPlan,
+    model: Model,
+    x: Any,
+    *,
+    seed: Seed | Noise = None,
+    callback: Callable[[State], None] | None = None,
+    progress: bool = False,
+    trajectory: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Run a model through a plan that is made already; parameters as in `sample`."""
+    states = [x]
+    estimates: list[np.ndarray] = []
+    drawn = seed
+    if made.stochastic and not callable(seed):
+        drawn = SeededNoise(seed, checked_array(x, "x"))
+
+    def after_step(state: State) -> None:
+        if trajectory:
+            if state.step > len(states):  # two at once
+                states.append(state.slot(BEFORE))
+                estimates.append(_size(None, x))
+            states.append(state.y)
+            estimates.append(_size(state.estimate, x))
+
+    with Progress(made.nfe, label=made.name, show=progress) as bar:
+
+        def after_evaluation(state: State) -> None:
+            bar.update(state.evaluation)
+            if callback is not None:
+                callback(state)
+
+        last = run(
+            made,
+            model,
+            x,
+            after_step=after_step,
+            after_evaluation=after_evaluation,
+            check_finite=check_finite,
+            noise=drawn if made.stochastic else None,
+        )
+    if not trajectory:
+        return last.x
+    sizes = np.array(estimates) if made.estimates else None
+    return Trajectory(made.t_formed, tuple(states), sizes)
+
+
+def _size(estimate: Any, like: Any) -> np.ndarray:
+    """Return the root mean square of each sample; NaN without an estimate."""
+    count = like.shape[0] if like.ndim else 1
+    if estimate is None or 0 in like.shape:
+        return np.full(count, np.nan)
+    rows = np.abs(on_host(estimate)).reshape(count, -1)
+    sizes: np.ndarray = np.sqrt(np.mean(rows**2, axis=1))
+    return sizes

@@ -1,0 +1,168 @@
+"""Starting from known data, as a whole or in part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from semilinear.answers import checked_array
+from semilinear.diffusion.following import Model
+from semilinear.diffusion.model_calls import (
+    asked,
+    check_prediction,
+    checked_model,
+    checked_schedule,
+    combined,
+    data_readout,
+)
+from semilinear.diffusion.noise import Seed, SeededNoise
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_base import real_array
+from semilinear.errors import InvalidArgument
+
+
+def add_noise(
+    schedule: NoiseSchedule, x_0: Any, t: Any, *, seed: Seed = None, noise: Any = None
+) -> Any:
+    """Return ``x_t = alpha(t) x_0 + sigma(t) z``, z standard normal.
+
+    To vary known data, sample from it with ``t_start=t``: the larger t, the more is changed.
+
+    Parameters
+    ----------
+    schedule
+        Noise schedule.
+    x_0
+        Data, samples along the first axis; real, any array library.
+    t
+        A number, or one for each sample.
+    seed
+        Of z, as in `SeededNoise`; by default one that nobody knows.
+    noise
+        z itself, like x_0, in place of a seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from semilinear import diffusion
+    >>> x = add_noise(diffusion.Flow(), np.ones((2, 3)), 0.25, noise=np.zeros((2, 3)))
+    >>> print(x[0])
+    [0.75 0.75 0.75]
+    """
+    checked_schedule(schedule)
+    checked_array(x_0, "x_0")
+    if noise is None:
+        noise = SeededNoise(seed, x_0).initial()
+    elif seed is not None:
+        raise InvalidArgument("seed and noise: give one of them, not both")
+    elif _kind(checked_array(noise, "noise")) != _kind(x_0):
+        raise InvalidArgument(
+            f"noise has {_described(noise)}; it must be like x_0, {_described(x_0)}"
+        )
+    times = real_array(t, "t")
+    if not times.shape:
+        at = float(times)
+        return combined([schedule.alpha(at), schedule.sigma(at)], [x_0, noise])
+    if times.shape != tuple(x_0.shape[:1]):
+        raise InvalidArgument(
+            f"t has shape {times.shape}; expected a number, or one for each of {x_0.shape[0]} "
+            "samples"
+        )
+    xp, shape = array_namespace(x_0), (-1, *[1] * (len(x_0.shape) - 1))
+    alpha, sigma = (
+        xp.asarray(values.reshape(shape), dtype=x_0.dtype, device=device(x_0))
+        for values in (schedule.alpha(times), schedule.sigma(times))
+    )
+    return alpha * x_0 + sigma * noise
+
+
+def inpainted(
+    model: Model,
+    schedule: NoiseSchedule,
+    known: Any,
+    mask: Any,
+    *,
+    prediction: str = "eps",
+    seed: Seed = None,
+) -> Model:
+    """Return the model for data of which a part is known.
+
+    Where the mask is 1 the model sees ``alpha known + sigma z`` instead of x, and its x_0 is
+    replaced by what is known; where it is 0 both stay as they are, exactly; between, they are
+    mixed. Runs that end at sigma = 0 or with ``final="denoise"`` hold what is known up to rounding.
+
+    Parameters
+    ----------
+    model, schedule, prediction
+        As in `diffusion.sample`; the prediction stays what it is.
+    known
+        Data, of the shape and dtype of the states; what stands where the mask is 0 does not matter
+        if it is finite.
+    mask
+        From 0 to 1, of any shape that broadcasts to that of `known`; 1 where it is known.
+    seed
+        Of z, as in `SeededNoise`. z is the same at all times, so that the model remains a function
+        of x and t, which methods with several values of it rely on.
+
+    References
+    ----------
+    Lugmayr et al. (2022), "RePaint: inpainting using denoising diffusion probabilistic models",
+    equation 8, with fixed noise and without resampling.
+    """
+    checked_model(model, "model")
+    checked_schedule(schedule)
+    check_prediction(prediction)
+    checked_array(known, "known")
+    weight = _weight(mask, known)
+    z = SeededNoise(seed, known).initial()
+
+    def filled(x: Any, t: float) -> Any:
+        if _kind(x) != _kind(known):
+            raise InvalidArgument(
+                f"known has {_described(known)}, the state {_described(x)}; they must agree"
+            )
+        noised = combined([schedule.alpha(t), schedule.sigma(t)], [known, z])
+        seen = weight * noised + (1.0 - weight) * x
+        answer = asked(model, seen, t, "model")
+        read = data_readout(schedule, prediction, t)
+        if read is None:
+            return answer
+        p, q = read
+        # What the answer lacks so that x, not what was seen in its place, leads to the mixed x_0.
+        arrays = [known, seen, answer, noised, x]
+        lacking = combined([1.0 / q, -p / q, -1.0, p / q, -p / q], arrays)
+        return answer + weight * lacking
+
+    return filled
+
+
+def _weight(mask: Any, known: Any) -> Any:
+    """Return the mask in the kind of what is known."""
+    xp = array_namespace(known)
+    if not hasattr(mask, "shape") or array_namespace(mask) is not xp:
+        raise InvalidArgument(
+            f"mask is {type(mask).__name__}; it must be an array of the library of known"
+        )
+    try:
+        fits = np.broadcast_shapes(tuple(mask.shape), tuple(known.shape)) == tuple(known.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidArgument(
+            f"mask has shape {tuple(mask.shape)}, which does not broadcast to that of known, "
+            f"{tuple(known.shape)}"
+        )
+    weight = xp.astype(mask, known.dtype)
+    if not bool(xp.all((weight >= 0.0) & (weight <= 1.0))):
+        raise InvalidArgument("mask has entries outside [0, 1]; 1 marks what is known")
+    return weight
+
+
+def _kind(x: Any) -> tuple[Any, ...]:
+    return tuple(x.shape), x.dtype
+
+
+def _described(x: Any) -> str:
+    return f"shape {tuple(x.shape)} and dtype {x.dtype}"

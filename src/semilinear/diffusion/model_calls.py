@@ -1,0 +1,82 @@
+"""What combinators of models share: asking one model, and adding arrays up in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from semilinear.answers import checked_array, wrong_output
+from semilinear.diffusion.following import Model
+from semilinear.diffusion.predictions import PREDICTIONS, readout
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.kernels import Backend, backend_for
+
+
+def checked_model(model: Any, argument: str) -> Model:
+    """Return a model, or refuse what cannot be called."""
+    if not callable(model):
+        raise InvalidArgument(f"{argument}={model!r} must be callable as {argument}(x, t)")
+    return model  # type: ignore[no-any-return]
+
+
+def checked_schedule(schedule: Any) -> NoiseSchedule:
+    """Return a schedule, or refuse what is none."""
+    if not isinstance(schedule, NoiseSchedule):
+        raise InvalidArgument(
+            f"schedule={schedule!r} must be a NoiseSchedule such as diffusion.VPLinear()"
+        )
+    return schedule
+
+
+def checked_samples(x: Any) -> Any:
+    """Return an array whose first axis can count samples, or refuse what is none."""
+    if not checked_array(x, "x").shape:
+        raise InvalidArgument("x has no axis; its first must count the samples")
+    return x
+
+
+def check_prediction(prediction: Any) -> None:
+    """Refuse a prediction that is not known."""
+    if prediction not in tuple(PREDICTIONS):
+        raise UnknownName.among("prediction", prediction, PREDICTIONS)
+
+
+def checked_number(value: Any, argument: str) -> float:
+    """Return a finite real number as a float, or refuse it."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    if not real or isinstance(value, bool) or not isfinite(value):
+        raise InvalidArgument(f"{argument}={value!r} must be a finite number")
+    return float(value)
+
+
+def asked(model: Model, x: Any, t: float, argument: str) -> Any:
+    """Return the answer of a model, an array like x; `argument` names the model in messages."""
+    answer = model(x, t)
+    shape, dtype = getattr(answer, "shape", None), getattr(answer, "dtype", None)
+    if shape is None or tuple(shape) != tuple(x.shape) or dtype != x.dtype:
+        raise wrong_output(f"{argument} at t = {t}", answer, Backend(x))
+    return answer
+
+
+def combined(coefficients: Sequence[float], arrays: Sequence[Any]) -> Any:
+    """Return ``sum_j c_j a_j`` of arrays of one kind, in one pass over memory where compiled."""
+    backend = backend_for(arrays[0])
+    taken = tuple(backend.take(array) for array in arrays)
+    if any(array is None for array in taken):  # some record gradients, and the first does not
+        backend, taken = Backend(arrays[0]), tuple(arrays)
+    (total,), _ = backend.combine_scalar(np.array([coefficients], dtype=float), taken, False)
+    return backend.give(total)
+
+
+def data_readout(schedule: NoiseSchedule, prediction: str, t: float) -> tuple[float, float] | None:
+    """Return (p, q) with ``x_0 = p x + q answer``, or None where no answer leads to another x_0.
+
+    That is at sigma = 0, where x_0 = x / alpha, and for some predictions at alpha = 0.
+    """
+    read = readout(prediction, schedule.alpha(t), schedule.sigma(t))
+    p, q = float(read.p_x0), float(read.q_x0)
+    return (p, q) if isfinite(p) and isfinite(q) and q != 0.0 else None

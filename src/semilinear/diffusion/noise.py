@@ -1,0 +1,128 @@
+"""Normal numbers of samples: those of sample i depend on the seed and on i alone.
+
+They are taken from a counter-based generator (Philox), keyed by the seed and counted by the sample,
+the evaluation and the draw; so neither the batch around a sample nor the samples before it matter,
+and a run can be taken up anywhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from semilinear.answers import checked_array
+from semilinear.errors import InvalidArgument
+
+Seed = Any
+"""An integer, a NumPy or torch generator (one number is drawn from it), or one for each sample."""
+
+LARGEST = 2**64
+
+
+class SeededNoise:
+    """The noise of a batch, for ``plan.start(x, noise=...)``, and what it begins with.
+
+    Parameters
+    ----------
+    seed
+        An integer from 0 to 2^64 - 1; a `numpy.random.Generator` or a `torch.Generator`, from which
+        one integer is drawn; or a sequence with one of these for each sample; None for a seed that
+        nobody knows.
+    like
+        An array like the states: its first axis counts the samples; real, of any library. float64
+        states get float64 numbers, all others float32 numbers, rounded to their dtype.
+    first
+        Number of the first sample of the batch, for a seed that all samples share.
+    count
+        Number of samples, if not the length of `like`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from semilinear.diffusion import SeededNoise
+    >>> four = SeededNoise(7, np.zeros((4, 2)))
+    >>> two = SeededNoise(7, np.zeros((2, 2)), first=2)
+    >>> bool((four(3, 0)[2:] == two(3, 0)).all())
+    True
+    """
+
+    def __init__(self, seed: Seed, like: Any, *, first: int = 0, count: int | None = None) -> None:
+        checked_array(like, "like")
+        self.shape, self.like = tuple(like.shape), like[:0, ...] if like.ndim else like
+        if count is not None and self.shape:
+            self.shape = (count, *self.shape[1:])
+        name = str(like.dtype).rpartition(".")[2]
+        if "complex" in name:
+            raise InvalidArgument(f"like has dtype {name}; noise is for real states")
+        if not self.shape:
+            raise InvalidArgument("like has no axis; its first must count the samples")
+        self.double = name == "float64"
+        self.streams = _streams(seed, self.shape[0], first)
+
+    def initial(self) -> Any:
+        """Return the normal numbers that a run begins with, like `like`."""
+        return self._drawn(0, 0)
+
+    def __call__(self, k: int, i: int) -> Any:
+        """Return draw number i after k evaluations, like `like`."""
+        return self._drawn(1 + k, 1 + i)
+
+    def _drawn(self, k: int, i: int) -> Any:
+        kind = np.float64 if self.double else np.float32
+        numbers = np.empty(self.shape, kind)
+        for n, (key, index) in enumerate(self.streams):
+            generator = np.random.Generator(np.random.Philox(key=key, counter=[0, i, k, index]))
+            numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
+        return as_like(numbers, self.like)
+
+
+def as_like(numbers: np.ndarray, like: Any) -> Any:
+    """Return numbers as an array of the library, dtype and device of another."""
+    if isinstance(like, np.ndarray):
+        return numbers.astype(like.dtype, copy=False)
+    xp = array_namespace(like)
+    return xp.asarray(numbers, dtype=like.dtype, device=device(like))
+
+
+def on_host(x: Any) -> np.ndarray:
+    """Return an array of any library and device as a NumPy array of double precision."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        x = x.double() if x.is_floating_point() else x
+    array = np.asarray(x)
+    return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
+
+
+def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:
+    """Return (key, counter) of each sample."""
+    if isinstance(seed, Sequence) and not isinstance(seed, str | bytes):
+        if len(seed) != count:
+            raise InvalidArgument(
+                f"seed has {len(seed)} entries for {count} samples; give one for each, or one "
+                "number for all"
+            )
+        return [(_key(own), 0) for own in seed]
+    key = _key(seed)
+    return [(key, first + i) for i in range(count)]
+
+
+def _key(seed: Any) -> int:
+    if seed is None:
+        return secrets.randbits(64)
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(LARGEST, dtype=np.uint64, endpoint=False))
+    if type(seed).__module__.split(".")[0] == "torch":
+        torch = sys.modules["torch"]  # there is a generator of it
+        return int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < LARGEST:
+        raise InvalidArgument(
+            f"seed={seed!r} must be an integer from 0 to 2^64 - 1, a numpy.random.Generator or a "
+            "torch.Generator"
+        )
+    return int(seed)

@@ -1,0 +1,277 @@
+"""How much noise a sampler adds on each step, next to what the model does.
+
+Two ways are there. A noise level tau changes the equation that is solved, and keeps its marginals;
+on each step it is one number (`Tau`, `TauWithin`, `Eta`, `RhoPower`). Or a step is split in two: a
+part by the probability-flow ODE, and a part of the forward process, tau^2 = -1, which adds noise
+without the model (`Ancestral`, `Churn`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import expm1, inf, isfinite, log, log1p
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument
+
+FORWARD = -1.0
+"""tau^2 of the forward process."""
+
+
+class Leg(NamedTuple):
+    """Part of a step."""
+
+    lam: float
+    """Where it ends, in lambda."""
+    tau_squared: float
+    """Constant on it."""
+    t: float | None = None
+    """Where it ends in time, at a grid point; None inside of a step."""
+
+
+class NoiseLevel(ABC):
+    """A rule that says which noise enters on each step of a grid."""
+
+    scale: float
+    """Factor of all noise; 1 keeps the marginals."""
+    splits: bool = False
+    """Whether steps are split in two."""
+    quantity: str | None = None
+    """What must be treated as N for the rule to mean what it says; None if it does not matter."""
+
+    @property
+    @abstractmethod
+    def is_silent(self) -> bool:
+        """Whether no noise enters at all."""
+
+    @abstractmethod
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        """Return the parts of the step from t to t_next; sigma(t_next) is not 0.
+
+        Parameters
+        ----------
+        steps
+            Of the whole grid.
+        """
+
+    def last_legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        """Return the parts of a step that ends at sigma = 0, where no noise may be left."""
+        return [Leg(inf, 0.0, t_next)]
+
+
+@dataclass(frozen=True)
+class Tau(NoiseLevel):
+    """Noise level tau, constant or a function of t.
+
+    Parameters
+    ----------
+    tau
+        0 is the probability-flow ODE, 1 the reverse SDE. A function is asked at the start of each
+        step (Xue et al. 2023, SA-Solver).
+    scale
+        Factor of the noise; 1 keeps the marginals.
+    """
+
+    tau: float | Callable[[float], float] = 1.0
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not callable(self.tau):
+            nonnegative("tau", self.tau)
+        nonnegative("scale", self.scale)
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        tau = self.tau
+        if callable(tau):
+            tau = nonnegative(f"tau(t={t:.6g})", tau(t))
+        return [whole_step(schedule, t_next, tau * tau)]
+
+    @property
+    def is_silent(self) -> bool:
+        return not callable(self.tau) and self.tau == 0
+
+
+@dataclass(frozen=True)
+class TauWithin(NoiseLevel):
+    """Noise level tau in the middle of the path, none at its ends: the default of SA-Solver.
+
+    Parameters
+    ----------
+    tau
+        Noise level.
+    low, high
+        Where it holds, as parts of the time domain: for ``t_min + low (t_max - t_min) <= t`` and so
+        on, t being the start of a step.
+    scale
+        Factor of the noise.
+
+    References
+    ----------
+    Xue et al. (2023), "SA-Solver: stochastic Adams solver for fast sampling of diffusion models".
+    """
+
+    tau: float = 1.0
+    low: float = 0.2
+    high: float = 0.8
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        nonnegative("tau", self.tau)
+        nonnegative("scale", self.scale)
+        in_order(self.low, self.high)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.tau == 0
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        length = schedule.t_max - schedule.t_min
+        if not isfinite(length):
+            raise InvalidArgument(
+                f"noise={self!r} looks at parts of the time domain, which of {schedule!r} is "
+                "infinite; give a function of t, such as Tau(lambda t: float(0.05 < t < 1))"
+            )
+        part = (t - schedule.t_min) / length
+        return [whole_step(schedule, t_next, self.tau**2 if self.low <= part <= self.high else 0.0)]
+
+
+@dataclass(frozen=True)
+class Eta(NoiseLevel):
+    """The noise of DDIM: eta = 0 is the ODE, eta = 1 ancestral sampling of DDPM.
+
+    With x_0 as N, one step is ``y' = x_0 + rho' sqrt(1 - eta^2 (1 - r^2)) eps + eta rho'
+    sqrt(1 - r^2) z``, r = rho' / rho (Song, Meng and Ermon 2020, eq. 12), which is the noise level
+    ``r^(2 tau^2) = 1 - eta^2 (1 - r^2)``.
+
+    Parameters
+    ----------
+    eta
+        From 0 to 1.
+    scale
+        Factor of the noise.
+    """
+
+    eta: float = 1.0
+    scale: float = 1.0
+    quantity = "x0"
+
+    def __post_init__(self) -> None:
+        at_most_one("eta", self.eta)
+        nonnegative("scale", self.scale)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.eta == 0
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        h = schedule.lam(t_next) - schedule.lam(t)
+        if self.eta == 1.0 or not isfinite(h):
+            return [whole_step(schedule, t_next, 1.0 if isfinite(h) else 0.0)]
+        return [whole_step(schedule, t_next, log1p(self.eta**2 * expm1(-2 * h)) / (-2 * h))]
+
+
+@dataclass(frozen=True)
+class RhoPower(NoiseLevel):
+    """The noise of ER-SDE: a function phi(rho) by whose ratio the state shrinks towards x_0.
+
+    ``y' = (phi(rho') / phi(rho)) y + ...``: phi = rho is the ODE, rho^2 the reverse SDE, and in
+    general ``1 + tau^2 = ln(phi(rho) / phi(rho')) / ln(rho / rho')`` on a step.
+
+    Parameters
+    ----------
+    phi
+        Growing at least like rho; ``rho (exp(rho^0.3) + 10)`` by default, the fifth of the paper.
+    scale
+        Factor of the noise.
+
+    References
+    ----------
+    Cui et al. (2023), "Elucidating the solution space of extended reverse-time SDE for diffusion
+    models".
+    """
+
+    phi: Callable[[float], float] | None = None
+    scale: float = 1.0
+    quantity = "x0"
+
+    def __post_init__(self) -> None:
+        if self.phi is not None and not callable(self.phi):
+            raise InvalidArgument(f"phi={self.phi!r} must be a function of rho")
+        nonnegative("scale", self.scale)
+
+    @property
+    def is_silent(self) -> bool:
+        return False
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        rho, rho_next = schedule.rho(t), schedule.rho(t_next)
+        if not isfinite(rho):
+            return [whole_step(schedule, t_next, 0.0)]
+        before, after, length = self._log_phi(rho), self._log_phi(rho_next), log(rho / rho_next)
+        ratio = (before - after) / length
+        rounding = 2e-15 * max(1.0, abs(before), abs(log(rho))) / length
+        if not ratio >= 1 - rounding:
+            raise InvalidArgument(
+                f"phi: phi(rho) / rho must not fall, but does between rho={rho_next:.6g} and "
+                f"rho={rho:.6g}"
+            )
+        return [whole_step(schedule, t_next, ratio - 1.0 if ratio > 1 + rounding else 0.0)]
+
+    def _log_phi(self, rho: float) -> float:
+        if self.phi is None:
+            return log(rho) + float(np.logaddexp(rho**0.3, log(10.0)))
+        try:
+            value = float(self.phi(rho))
+        except OverflowError:
+            value = inf
+        if not 0 < value < inf:
+            raise InvalidArgument(f"phi({rho:.6g}) = {value} must be positive and finite")
+        return log(value)
+
+
+def noise_level(value: Any) -> NoiseLevel:
+    """Return a noise level given as such, as a number tau, or as a function tau(t)."""
+    if isinstance(value, NoiseLevel):
+        return value
+    if callable(value):
+        return Tau(value)
+    try:
+        return Tau(nonnegative("noise", value))
+    except InvalidArgument:
+        raise InvalidArgument(
+            f"noise={value!r} must be a noise level such as diffusion.Tau(1.0), a number tau >= 0 "
+            "or a function tau(t)"
+        ) from None
+
+
+def nonnegative(name: str, value: Any) -> float:
+    """Return a parameter that must be a number, at least 0 and finite."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or not 0 <= value < inf:
+        raise InvalidArgument(f"{name}={value!r} must be a number, at least 0 and finite")
+    return float(value)
+
+
+def at_most_one(name: str, value: Any) -> None:
+    """Refuse a parameter that does not lie between 0 and 1."""
+    if nonnegative(name, value) > 1:
+        raise InvalidArgument(f"{name}={value!r} must lie between 0 and 1")
+
+
+def in_order(low: Any, high: Any) -> None:
+    """Refuse ends of a range that are no numbers, or in the wrong order."""
+    nonnegative("low", low)
+    if high != inf:
+        nonnegative("high", high)
+    if not low <= high:
+        raise InvalidArgument(f"low={low!r} must not be greater than high={high!r}")
+
+
+def whole_step(schedule: NoiseSchedule, t: float, tau_squared: float) -> Leg:
+    """Return the one leg of a step that ends at t."""
+    return Leg(schedule.lam(t), tau_squared, t)

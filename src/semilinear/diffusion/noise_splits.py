@@ -1,0 +1,94 @@
+"""Samplers that split a step: a part by the ODE, a part of the forward process that adds noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import expm1, inf, isfinite, log1p, sqrt
+
+from semilinear.diffusion.noise_levels import (
+    FORWARD,
+    Leg,
+    NoiseLevel,
+    at_most_one,
+    in_order,
+    nonnegative,
+    whole_step,
+)
+from semilinear.diffusion.schedules import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Ancestral(NoiseLevel):
+    """Each step goes beyond its end by the ODE, and comes back by fresh noise.
+
+    ``rho_up = eta rho' sqrt(1 - (rho' / rho)^2)``, ``rho_down = sqrt(rho'^2 - rho_up^2)``, at most
+    rho' (k-diffusion's ancestral samplers).
+
+    Parameters
+    ----------
+    eta
+        From 0, the ODE, to 1, as much noise as DDPM adds.
+    scale
+        Factor of the noise.
+    """
+
+    eta: float = 1.0
+    scale: float = 1.0
+    splits = True
+
+    def __post_init__(self) -> None:
+        at_most_one("eta", self.eta)
+        nonnegative("scale", self.scale)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.eta == 0
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        end = schedule.lam(t_next)
+        squared = -expm1(2 * (schedule.lam(t) - end))  # 1 - (rho' / rho)^2
+        down = end - log1p(-(self.eta**2) * squared) / 2
+        if down == end or not isfinite(down):
+            return [whole_step(schedule, t_next, 0.0)]
+        return [Leg(down, 0.0), Leg(end, FORWARD, t_next)]
+
+
+@dataclass(frozen=True)
+class Churn(NoiseLevel):
+    """Each step begins with fresh noise, up to ``rho (1 + gamma)``.
+
+    ``gamma = min(churn / steps, sqrt(2) - 1)`` where rho lies between `low` and `high`, else 0
+    (Karras et al. 2022, algorithm 2).
+
+    Parameters
+    ----------
+    churn, low, high
+        S_churn, S_tmin and S_tmax of the paper; the last two are values of rho.
+    scale
+        S_noise.
+    """
+
+    churn: float = 0.0
+    low: float = 0.0
+    high: float = inf
+    scale: float = 1.0
+    splits = True
+
+    def __post_init__(self) -> None:
+        nonnegative("churn", self.churn)
+        nonnegative("scale", self.scale)
+        in_order(self.low, self.high)
+
+    @property
+    def is_silent(self) -> bool:
+        return self.churn == 0
+
+    def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        rho = schedule.rho(t)
+        end = whole_step(schedule, t_next, 0.0)
+        if self.churn == 0 or not self.low <= rho <= self.high or not isfinite(rho):
+            return [end]
+        gamma = min(self.churn / steps, sqrt(2.0) - 1.0)
+        return [Leg(schedule.lam(t) - log1p(gamma), FORWARD), end]
+
+    last_legs = legs

@@ -1,0 +1,152 @@
+"""A few samples followed closely: what grids and samplers are compared on."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.following import Model, follow
+from semilinear.diffusion.model_calls import checked_schedule
+from semilinear.diffusion.noise import SeededNoise, on_host
+from semilinear.diffusion.plan import checked_time, plan
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.progress import Progress
+from semilinear.time_grid import whole_number
+
+REFERENCE = "unipc3"
+REACH = 7.0
+"""Beyond this distance from lambda = 0 and from the path's own range, lambda counts no more."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A coordinate of time that is half uniform in t and half in lambda: 0 at t_start, 1 at t_end.
+
+    Good grids of all schedules are nearly uniform in it.
+    """
+
+    schedule: NoiseSchedule
+    t_start: float
+    t_end: float
+
+    def of_t(self, t: Any) -> Any:
+        """Return the coordinate of times."""
+        t = np.asarray(t, dtype=float)
+        in_t = (self.t_start - t) / (self.t_start - self.t_end)
+        first, last = self._ends
+        in_lam = (np.clip(self.schedule.lam(t), first, last) - first) / (last - first)
+        return (in_t + in_lam) / 2
+
+    def to_t(self, s: Any) -> Any:
+        """Return the times of coordinates."""
+        coordinates, times = self._table
+        return np.interp(s, coordinates, times)
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        # Where alpha or sigma is 0 lambda is infinite: what lies beyond these ends hardly counts.
+        low, high = self.schedule.lam(self.t_start), self.schedule.lam(self.t_end)
+        return max(low, min(high, 0.0) - REACH), min(high, max(low, 0.0) + REACH)
+
+    @cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        first, last = self._ends
+        inner = self.schedule.t_of_lam(np.linspace(first, last, 2001)[1:-1])
+        even = np.linspace(self.t_start, self.t_end, 2001)
+        times = np.unique(np.concatenate([even, inner]))[::-1]
+        times = times[(times <= self.t_start) & (times >= self.t_end)]
+        return self.of_t(times), times
+
+
+class Pilot:
+    """A few samples, and where the flow takes them, computed with many evaluations.
+
+    Parameters
+    ----------
+    model, schedule, prediction
+        As in `diffusion.sample`.
+    like
+        An array like a batch of states, of any length.
+    samples
+        Of the pilot.
+    seed
+        Of the noise that they begin with.
+    nfe
+        Evaluations of the reference, at least 20.
+    progress
+        Whether to draw a progress bar.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        schedule: NoiseSchedule,
+        like: Any,
+        *,
+        samples: int = 16,
+        prediction: str = "eps",
+        seed: Any = 0,
+        nfe: int = 200,
+        t_start: float | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.model, self.schedule, self.prediction = model, schedule, prediction
+        checked_schedule(schedule)
+        self.t_start = schedule.t_start
+        if t_start is not None:
+            self.t_start = checked_time(schedule, "t_start", t_start)
+        if self.t_start <= schedule.t_end:
+            raise InvalidArgument(
+                f"t_start={self.t_start:.6g} must be greater than t_end={schedule.t_end:.6g}"
+            )
+        self.t_end = schedule.t_end
+        self.warp = Warp(schedule, self.t_start, self.t_end)
+        count = whole_number("reference", nfe)
+        if count < 20:
+            raise InvalidArgument(f"reference={count} must be at least 20 evaluations")
+        final = "denoise" if schedule.sigma(self.t_end) else "t_end"
+        grid = self.warp.to_t(np.linspace(0.0, 1.0, count + (final == "t_end")))
+        grid[0], grid[-1] = self.t_start, self.t_end
+        made = plan(schedule, method=REFERENCE, grid=grid, prediction=prediction, final=final)
+        noise = SeededNoise(seed, like, count=whole_number("samples", samples))
+        self.x_T = noise.initial() * schedule.sigma(self.t_start)
+        self.evaluations = made.nfe
+        self.runs = 0
+        with Progress(made.nfe, label="reference", show=progress) as bar:
+            self.target = follow(
+                made, model, self.x_T, callback=lambda state: bar.update(state.evaluation)
+            )
+
+    def part(self, count: int) -> Pilot:
+        """Return the pilot with its first `count` samples only; itself if it has no more."""
+        if self.x_T.shape[0] <= count:
+            return self
+        few = copy(self)
+        few.x_T, few.target = self.x_T[:count, ...], self.target[:count, ...]
+        few.evaluations = few.runs = 0
+        return few
+
+    def errors(self, made: DiffusionPlan) -> np.ndarray:
+        """Run a plan; return each sample's root mean square distance from where the flow ends.
+
+        Noise, if the plan draws any, makes no sense here.
+        """
+        self.runs += 1
+        self.evaluations += made.nfe
+        try:
+            difference = follow(made, self.model, self.x_T) - self.target
+        except NonFiniteError:
+            return np.full(self.x_T.shape[0], np.inf)
+        rows = on_host(difference).reshape(self.x_T.shape[0], -1)
+        errors: np.ndarray = np.sqrt(np.mean(rows**2, axis=1))
+        return errors
+
+    def error(self, made: DiffusionPlan) -> float:
+        """Return the mean of `errors`: of the samples, so that no single one decides."""
+        return float(self.errors(made).mean())

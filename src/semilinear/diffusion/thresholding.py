@@ -1,0 +1,137 @@
+"""Models whose x_0 is kept in the range of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import floor
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from semilinear.diffusion.following import Model
+from semilinear.diffusion.model_calls import (
+    asked,
+    check_prediction,
+    checked_model,
+    checked_number,
+    checked_samples,
+    checked_schedule,
+    combined,
+    data_readout,
+)
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument
+
+
+def thresholded(
+    model: Model,
+    schedule: NoiseSchedule,
+    *,
+    prediction: str = "eps",
+    quantile: float = 0.995,
+    largest: float = 1.0,
+) -> Model:
+    """Return the model with dynamic thresholding of x_0.
+
+    Of each sample, with s the greater of `largest` and the quantile of |x_0| over all axes but the
+    first: ``x_0 <- clip(x_0, -s, s) largest / s``.
+
+    Parameters
+    ----------
+    model, schedule, prediction
+        As in `diffusion.sample`; the prediction stays what it is.
+    quantile
+        Between 0 and 1; 1 takes the largest entry. Between two entries it is interpolated linearly.
+    largest
+        Bound of the data.
+
+    References
+    ----------
+    Saharia et al. (2022), "Photorealistic text-to-image diffusion models with deep language
+    understanding", section 2.3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from semilinear import diffusion
+    >>> model = thresholded(
+    ...     lambda x, t: x, diffusion.EDM(), prediction="x0", quantile=1.0
+    ... )
+    >>> print(model(np.array([[4.0, -1.0], [0.5, 0.2]]), 1.0).tolist())
+    [[1.0, -0.25], [0.5, 0.2]]
+    """
+    if not 0.0 <= checked_number(quantile, "quantile") <= 1.0:
+        raise InvalidArgument(f"quantile={quantile!r} must lie between 0 and 1")
+    if not checked_number(largest, "largest") > 0.0:
+        raise InvalidArgument(f"largest={largest!r} must be positive")
+
+    def change(data: Any) -> Any:
+        xp = array_namespace(checked_samples(data))
+        flat = xp.abs(xp.reshape(data, (data.shape[0], -1)))
+        bound = _quantile(xp, flat, quantile)
+        bound = xp.where(bound > largest, bound, xp.full_like(bound, largest))
+        s = xp.reshape(bound, (-1, *[1] * (len(data.shape) - 1)))
+        return xp.minimum(xp.maximum(data, -s), s) * (largest / s)
+
+    return _with_data(model, schedule, prediction, change)
+
+
+def clipped(
+    model: Model,
+    schedule: NoiseSchedule,
+    *,
+    prediction: str = "eps",
+    low: float = -1.0,
+    high: float = 1.0,
+) -> Model:
+    """Return the model with x_0 clipped to an interval, entry by entry.
+
+    Parameters
+    ----------
+    model, schedule, prediction
+        As in `diffusion.sample`; the prediction stays what it is.
+    low, high
+        Bounds of the data.
+    """
+    if not checked_number(low, "low") < checked_number(high, "high"):
+        raise InvalidArgument(f"low={low!r} must be less than high={high!r}")
+
+    def change(data: Any) -> Any:
+        return array_namespace(data).clip(data, low, high)
+
+    return _with_data(model, schedule, prediction, change)
+
+
+def _with_data(
+    model: Model, schedule: NoiseSchedule, prediction: str, change: Callable[[Any], Any]
+) -> Model:
+    """Return the model whose x_0 is changed; entries that keep their x_0 keep their answer."""
+    checked_model(model, "model")
+    checked_schedule(schedule)
+    check_prediction(prediction)
+
+    def changed(x: Any, t: float) -> Any:
+        answer = asked(model, x, t, "model")
+        read = data_readout(schedule, prediction, t)
+        if read is None:
+            return answer
+        p, q = read
+        data = combined([p, q], [x, answer])
+        # In this order: what did not change cancels exactly, and the answer is added last.
+        return combined([1.0 / q, -1.0 / q, 1.0], [change(data), data, answer])
+
+    return changed
+
+
+def _quantile(xp: Any, rows: Any, quantile: float) -> Any:
+    """Return the quantile of each row, interpolated linearly."""
+    place = quantile * (rows.shape[1] - 1)
+    low = floor(place)
+    high = min(low + 1, rows.shape[1] - 1)
+    if isinstance(rows, np.ndarray):
+        ordered = np.partition(rows, (low, high), axis=1)
+    else:
+        ordered = xp.sort(rows, axis=1)
+    below, above = ordered[:, low], ordered[:, high]
+    return below + (place - low) * (above - below)

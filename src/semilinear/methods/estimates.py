@@ -1,0 +1,72 @@
+"""Steps that show an estimate of their own error, which costs no evaluation.
+
+It is the difference from the result of one order less: of a multistep method with one value of N
+less, of a predictor-corrector pair the predicted state, of an embedded pair its embedded value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from semilinear.methods.multistep import Multistep, slot
+from semilinear.methods.rows import (
+    BASE,
+    ERROR,
+    NEW,
+    PREDICTED,
+    Combine,
+    Instruction,
+    Lagrange,
+    Step,
+)
+from semilinear.methods.tableau import Tableau
+from semilinear.phi import phi
+
+LOWER = "y-"
+"""Name of the result of lower order."""
+
+ONE = phi(0, 0, 0)
+
+
+@lru_cache(maxsize=1024)
+def with_estimate(step: Step, method: Tableau | Multistep) -> Step:
+    """Return a step that shows its error estimate as ``"E"``, where it has one.
+
+    A first step of order one, a one-step method without embedded value and fixed weights have none:
+    they come back as they are.
+    """
+    rows = _estimate(step, method)
+    if not rows:
+        return step
+    place = step.instructions.index(_result(step)) + 1
+    instructions = (*step.instructions[:place], *rows, *step.instructions[place:])
+    carry = (*step.carry, (ERROR, ERROR))
+    return replace(step, instructions=instructions, carry=carry, shown=(*step.shown, ERROR))
+
+
+def _result(step: Step) -> Combine:
+    return next(r for r in step.instructions if isinstance(r, Combine) and r.dst == NEW)
+
+
+def _estimate(step: Step, method: Tableau | Multistep) -> list[Instruction]:
+    predicted = [r for r in step.instructions if isinstance(r, Combine) and r.dst == PREDICTED]
+    if predicted:
+        return [_difference(PREDICTED)]
+    if isinstance(method, Tableau):
+        if not method.is_pair or method.estimate_reads_end:
+            return []
+        inputs = tuple((f"N{j}", w) for j, w in enumerate(method.embedded, start=1) if w)
+        return [Combine(LOWER, ((BASE, phi(0)),), inputs), _difference(LOWER)]
+    weights = [weight for _, weight in _result(step).inputs]
+    nodes = weights[0].nodes if isinstance(weights[0], Lagrange) else ()
+    if len(nodes) < 2:
+        return []
+    moments = dict(method.simplified).get(len(nodes) - 1, ())
+    fewer = nodes[:-1]
+    lower = tuple((slot(q), Lagrange(j, fewer, moments)) for j, q in enumerate(fewer))
+    return [Combine(LOWER, ((BASE, phi(0)),), lower), _difference(LOWER)]
+
+
+def _difference(other: str) -> Combine:
+    return Combine(ERROR, states=((NEW, ONE), (other, -ONE)), inputs=())

@@ -1,0 +1,443 @@
+"""What goes wrong in schedulers elsewhere: here it is done right or refused, never otherwise."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from semilinear import InvalidArgument, UnknownName, diffusion
+
+torch = pytest.importorskip("torch")
+stock = pytest.importorskip("diffusers")
+
+from semilinear.adapters.diffusers import SemilinearScheduler  # noqa: E402
+from semilinear.adapters.diffusers.foreign import OF_THE_NETWORK  # noqa: E402
+
+# The stock schedulers' own, from their arithmetic of tensors by NumPy.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:diffusers")
+
+LATENT = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+
+def normal(count=512, dtype=torch.float64):
+    numbers = torch.randn(count, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return numbers.to(dtype)
+
+
+def mixture(x, rho):
+    """eps of data at +-0.8 with deviation 0.15."""
+    alpha = 1 / np.sqrt(1 + rho * rho)
+    sigma, mean = rho * alpha, 0.8 * alpha
+    variance = (0.15 * alpha) ** 2 + sigma**2
+    centre = mean * torch.tanh(mean * x / variance)
+    return sigma * (x - centre) / variance
+
+
+def run(scheduler, steps, x=None, **timesteps):
+    """Sample the mixture; the network is told the noise level itself."""
+    x = normal() if x is None else x
+    scheduler.set_timesteps(steps, **timesteps)
+    for t, rho in zip(scheduler.timesteps, scheduler.sigmas.double().tolist(), strict=False):
+        x = scheduler.step(mixture(x, rho), t, x).prev_sample
+    return x
+
+
+def error(config, steps, reference):
+    difference = run(SemilinearScheduler(**config, **LATENT), steps) - reference
+    return float(difference.square().mean().sqrt())
+
+
+@pytest.fixture(scope="module")
+def least_noise():
+    """Samples at the least noise of the training, as if by infinitely many steps."""
+    fine = {"method": "rho_rk4", "use_exponential_sigmas": True, "final_sigmas_type": "sigma_min"}
+    return run(SemilinearScheduler(**fine, **LATENT), 300)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+@pytest.mark.parametrize("final", ["zero", "sigma_min"])
+def test_more_steps_are_better_also_from_14_to_15(order: int, final: str, least_noise) -> None:
+    config = {"solver_order": order, "final_sigmas_type": final}
+    errors = [error(config, n, least_noise) for n in (10, 12, 14, 15, 16, 20, 30)]
+    assert (np.diff(errors) < 0).all()
+
+
+def test_order_three_keeps_its_order_and_its_digits_on_many_steps(least_noise) -> None:
+    config = {
+        "solver_order": 3,
+        "lower_order_final": False,
+        "use_exponential_sigmas": True,
+        "final_sigmas_type": "sigma_min",
+    }
+    steps = np.array([40, 80, 160, 320])
+    errors = np.array([error(config, int(n), least_noise) for n in steps])
+    orders = np.log2(errors[:-1] / errors[1:])
+    assert (orders > 2.5).all(), orders
+
+
+def test_order_three_is_stable_in_single_precision(least_noise) -> None:
+    config = {"solver_order": 3, "use_exponential_sigmas": True, "final_sigmas_type": "sigma_min"}
+    double = run(SemilinearScheduler(**config, **LATENT), 320)
+    single = run(SemilinearScheduler(**config, **LATENT), 320, normal(dtype=torch.float32))
+    # 320 roundings of the state, and of answers that the mixture may double.
+    assert float((single - double).abs().max()) < 320 * 2 * np.finfo(np.float32).eps
+
+
+def test_the_last_evaluation_removes_the_noise_that_is_left() -> None:
+    for ladder in ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"):
+        for method in ("ddim", "logrhoab2", "tab3", "unipc2", "rho_heun2", "dpmpp_2m_sde"):
+            scheduler = SemilinearScheduler(method=method, **{ladder: True}, **LATENT)
+            scheduler.set_timesteps(8)
+            assert scheduler.num_inference_steps == 8
+            assert scheduler.sigmas[-1] == 0
+            x = normal()
+            for t, rho in zip(scheduler.timesteps, scheduler.sigmas.tolist(), strict=False):
+                eps = mixture(x, rho)
+                # x as the network sees it, not what a corrector makes of it afterwards
+                x_0 = x * np.sqrt(1 + rho * rho) - rho * eps
+                x = scheduler.step(eps, t, x).prev_sample
+            assert torch.allclose(x, x_0, atol=1e-6 if method != "unipc2" else 0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("method", [None, "tab3", "unipc2", "rho_heun2", "dpmpp_2m_sde"])
+@pytest.mark.parametrize("final", ["zero", "sigma_min"])
+def test_few_steps_give_finite_samples(steps: int, method: str | None, final: str) -> None:
+    scheduler = SemilinearScheduler(method=method, final_sigmas_type=final)
+    assert torch.isfinite(run(scheduler, steps)).all()
+
+
+@pytest.mark.parametrize("ladder", ["use_karras_sigmas", "use_exponential_sigmas"])
+def test_timesteps_are_those_of_the_noise_and_not_truncated(ladder: str) -> None:
+    scheduler = SemilinearScheduler(**{ladder: True}, **LATENT)
+    scheduler.set_timesteps(100)
+    told = scheduler.timesteps.double().numpy()
+    assert scheduler.timesteps.dtype == torch.float32
+    assert (np.diff(told) < 0).all()
+    path = diffusion.Discrete.scaled_linear()
+    assert np.allclose(path.rho(told), scheduler.sigmas[:-1].numpy(), rtol=1e-5)
+
+
+def test_more_steps_than_timesteps_lie_between_them() -> None:
+    scheduler = SemilinearScheduler(**LATENT)
+    scheduler.set_timesteps(1500)
+    assert (np.diff(scheduler.timesteps.double().numpy()) < 0).all()
+    assert len(scheduler.timesteps) == 1500
+    leading = SemilinearScheduler(timestep_spacing="leading")
+    with pytest.raises(InvalidArgument, match="noise must fall on every step"):
+        leading.set_timesteps(1500)
+
+
+def test_published_timesteps_and_noise_levels_are_taken() -> None:
+    from diffusers.schedulers.scheduling_utils import AysSchedules
+
+    scheduler = SemilinearScheduler(**LATENT)
+    scheduler.set_timesteps(timesteps=AysSchedules["StableDiffusionTimesteps"])
+    assert scheduler.timesteps.tolist() == AysSchedules["StableDiffusionTimesteps"]
+    assert scheduler.num_inference_steps == 10
+    levels = AysSchedules["StableDiffusionSigmas"]
+    scheduler.set_timesteps(sigmas=levels)
+    assert np.allclose(scheduler.sigmas.numpy(), levels, rtol=1e-4)
+    told = np.array(AysSchedules["StableDiffusionTimesteps"])
+    assert abs(scheduler.timesteps.numpy() - told).max() < 20
+    with pytest.raises(InvalidArgument, match="lies outside the noise"):
+        scheduler.set_timesteps(sigmas=AysSchedules["StableDiffusionVideoSigmas"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give num_inference_steps"),
+        ({"num_inference_steps": 0}, "num_inference_steps=0"),
+        ({"timesteps": [500, 500, 3]}, "step 0 of 3 would go from time 500 to 500"),
+        ({"timesteps": [100, 200]}, "noise must fall"),
+        ({"timesteps": [1000, 3]}, "leave the path"),
+        ({"timesteps": [5, -1]}, "leave the path"),
+        ({"timesteps": []}, "not empty"),
+        ({"timesteps": ["a"]}, "sequence of numbers"),
+        ({"timesteps": [500, 3], "num_inference_steps": 3}, "timesteps has 2 entries"),
+        ({"timesteps": [500, 3], "sigmas": [2.0]}, "2 timesteps and 1 sigmas"),
+        ({"sigmas": [2.0, float("nan")]}, "finite"),
+        ({"num_inference_steps": 5, "mu": 1.0}, "mu shifts the noise levels of flows"),
+    ],
+)
+def test_timesteps_that_make_no_run_are_refused(arguments: dict, message: str) -> None:
+    scheduler = SemilinearScheduler(**LATENT)
+    with pytest.raises(InvalidArgument, match=message):
+        scheduler.set_timesteps(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({"solver_order": 8}, InvalidArgument, "solver_order=8 must be a whole number from 1 to 7"),
+        ({"solver_order": 0}, InvalidArgument, "solver_order=0"),
+        ({"solver_order": 2.5}, InvalidArgument, "solver_order=2.5"),
+        ({"method": "dies"}, UnknownName, "method='dies' is not known"),
+        ({"method": 3}, InvalidArgument, "method=3"),
+        ({"prediction_type": "eps"}, UnknownName, "prediction_type"),
+        ({"beta_schedule": "sigmoid"}, UnknownName, "beta_schedule"),
+        ({"timestep_spacing": "quadratic"}, UnknownName, "timestep_spacing"),
+        ({"final_sigmas_type": "none"}, UnknownName, "final_sigmas_type"),
+        ({"time_shift_type": "log"}, UnknownName, "time_shift_type"),
+        ({"use_karras_sigmas": True, "use_flow_sigmas": True}, InvalidArgument, "use_karras"),
+        ({"use_beta_sigmas": True, "shift": 3.0}, InvalidArgument, "use_beta_sigmas"),
+        (
+            {"use_karras_sigmas": True, "use_beta_sigmas": True},
+            InvalidArgument,
+            "exclude each other",
+        ),
+        ({"prediction_type": "flow_prediction"}, InvalidArgument, "needs the path of a flow"),
+        (
+            {"use_flow_sigmas": True, "final_sigmas_type": "sigma_min"},
+            InvalidArgument,
+            "sigma_min",
+        ),
+        ({"trained_betas": [0.1, 0.2]}, InvalidArgument, "trained_betas has 2 entries"),
+        ({"eta": 0.5, "tau": 0.5}, InvalidArgument, "give one of them"),
+        ({"eta": 2.0, "method": "ddpm"}, InvalidArgument, "eta=2.0"),
+        ({"eta": 0.5, "method": "tab3"}, InvalidArgument, "tab3 does not, so give tau instead"),
+        ({"tau": -1.0}, InvalidArgument, "tau=-1.0"),
+    ],
+)
+def test_configurations_without_a_meaning_are_refused(config, error, message: str) -> None:
+    with pytest.raises(error, match=message):
+        SemilinearScheduler(**config)
+
+
+def test_keywords_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(TypeError, match="solver_ordr"):
+        SemilinearScheduler(solver_ordr=3)
+
+
+def test_mu_counts_for_its_own_run_alone() -> None:
+    config = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    scheduler = SemilinearScheduler(use_dynamic_shifting=True, **config)
+    scheduler.set_timesteps(4, mu=0.5)
+    first = scheduler.sigmas.clone()
+    scheduler.set_timesteps(4, mu=1.5)
+    assert (scheduler.sigmas[1:-1] > first[1:-1]).all()
+    scheduler.set_timesteps(4, mu=0.5)
+    assert torch.equal(scheduler.sigmas, first)
+    assert scheduler.config.flow_shift == scheduler.config["flow_shift"] == 1.0
+    with pytest.raises(InvalidArgument, match="mu is missing"):
+        scheduler.set_timesteps(4)
+    with pytest.raises(InvalidArgument, match="use_dynamic_shifting=False"):
+        SemilinearScheduler(**config).set_timesteps(4, mu=0.5)
+
+
+def test_a_flow_begins_at_pure_noise_and_ends_in_data() -> None:
+    for steps in (1, 2, 5):
+        for method in (None, "tab3", "unipc2", "flow_ab2", "rho_heun2", "dpmpp_2m"):
+            scheduler = SemilinearScheduler(
+                method=method, use_flow_sigmas=True, prediction_type="flow_prediction"
+            )
+            scheduler.set_timesteps(steps)
+            assert scheduler.timesteps[0] == 1000
+            assert (scheduler.sigmas[0], scheduler.sigmas[-1]) == (1, 0)
+            noise, data = normal(), normal().flip(0)
+            x = noise
+            for t in scheduler.timesteps:  # the velocity of a straight path is its difference
+                x = scheduler.step(noise - data, t, x).prev_sample
+            assert torch.allclose(x, data, atol=1e-12)
+
+
+def test_zero_terminal_snr_begins_where_nothing_is_known_of_the_data() -> None:
+    config = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", **LATENT}
+    scheduler = SemilinearScheduler(prediction_type="v_prediction", **config)
+    theirs = stock.DPMSolverMultistepScheduler(prediction_type="v_prediction", **config)
+    scheduler.set_timesteps(8)
+    theirs.set_timesteps(8)
+    assert torch.allclose(scheduler.sigmas, theirs.sigmas, rtol=1e-3)
+    assert scheduler.sigmas[0] == 4096 * np.float32(np.sqrt(1 - 2.0**-24))
+    x, data = normal(), normal().flip(0)
+    for t, rho in zip(scheduler.timesteps, scheduler.sigmas.double().tolist(), strict=False):
+        alpha = 1 / np.sqrt(1 + rho * rho)
+        sigma = rho * alpha
+        eps = (x - alpha * data) / sigma
+        x = scheduler.step(alpha * eps - sigma * data, t, x).prev_sample
+    assert torch.allclose(x, data, atol=1e-6)
+    # Linear betas leave less signal before the last timestep than the convention sets there.
+    linear = SemilinearScheduler(rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    assert (linear.alphas_cumprod.diff() < 0).all()
+    blind = SemilinearScheduler(**config)
+    with pytest.raises(InvalidArgument, match="tells nothing of the data"):
+        blind.set_timesteps(8)
+    blind.set_timesteps(timesteps=[900, 500, 100])
+
+
+def test_steps_out_of_turn_are_refused() -> None:
+    scheduler = SemilinearScheduler()
+    x = normal()
+    with pytest.raises(InvalidArgument, match="call set_timesteps before step"):
+        scheduler.step(x, 999, x)
+    scheduler.set_timesteps(5)
+    t = scheduler.timesteps
+    with pytest.raises(InvalidArgument, match="timestep=123 is none of those"):
+        scheduler.step(x, 123, x)
+    y = scheduler.step(x / 2, t[0], x).prev_sample
+    for wrong in (t[0], t[2], t[2].clone(), int(t[0]), 123, torch.tensor(-1)):
+        with pytest.raises(InvalidArgument, match=r"is not the one whose turn it is, 799"):
+            scheduler.step(y / 2, wrong, y)
+    for right in (t[1].clone(), float(t[2]), t[3].expand(7), t[4].int()):
+        y = scheduler.step(y / 2, right, y).prev_sample
+    with pytest.raises(InvalidArgument, match="the run is over"):
+        scheduler.step(y / 2, t[4], y)
+
+
+def test_a_run_may_begin_anywhere_but_inside_a_step() -> None:
+    x = normal()
+    whole = SemilinearScheduler(method="rho_heun2")
+    whole.set_timesteps(5)
+    assert whole.timesteps.tolist() == [999, 799, 799, 599, 599, 400, 400, 200, 200]
+    answers = []
+    for t in whole.timesteps[4:]:  # the second 599, found by its place in memory
+        x = whole.step(x / 3, t, x).prev_sample
+        answers.append(x)
+    by_index = SemilinearScheduler(method="rho_heun2")
+    by_index.set_timesteps(5)
+    by_index.set_begin_index(4)
+    assert by_index.begin_index == 4
+    assert by_index.step_index is None
+    y = normal()
+    for t, expected in zip(by_index.timesteps[4:], answers, strict=True):
+        y = by_index.step(y / 3, t, y).prev_sample
+        assert torch.equal(y, expected)
+    by_value = SemilinearScheduler(method="rho_heun2")
+    by_value.set_timesteps(5)
+    by_value.step(y, 599, y)  # of the two the one that begins a step
+    assert by_value.step_index == 5
+    by_value.set_timesteps(5)
+    by_value.set_begin_index(3)
+    with pytest.raises(InvalidArgument, match="inside a step of rho_heun2"):
+        by_value.step(y, by_value.timesteps[3], y)
+    by_value.set_begin_index(2)
+    with pytest.raises(InvalidArgument, match="is not the one whose turn it is"):
+        by_value.step(y, by_value.timesteps[0], y)
+    by_value.set_begin_index(9)
+    with pytest.raises(InvalidArgument, match="begin_index=9 is none of the 9"):
+        by_value.step(y, by_value.timesteps[0], y)
+
+
+def test_timesteps_in_half_precision_are_recognised() -> None:
+    scheduler = SemilinearScheduler()
+    scheduler.set_timesteps(7)
+    x = normal()
+    for t in scheduler.timesteps:
+        x = scheduler.step(x / 2, t.to(torch.bfloat16), x).prev_sample
+
+
+def test_noise_on_data_is_added_in_single_precision_at_least() -> None:
+    scheduler = SemilinearScheduler(**LATENT)
+    x_0, eps = normal(8, torch.float32), normal(8, torch.float32).flip(0)
+    at = torch.tensor([0, 1, 2, 3, 10, 100, 500, 999])
+    exact = scheduler.add_noise(x_0.double(), eps.double(), at)
+    for dtype in (torch.float16, torch.bfloat16):
+        rounded = scheduler.add_noise(x_0.to(dtype), eps.to(dtype), at)
+        again = scheduler.add_noise(x_0.to(dtype).double(), eps.to(dtype).double(), at)
+        assert rounded.dtype == dtype
+        assert torch.allclose(rounded.double(), again, rtol=torch.finfo(dtype).eps, atol=1e-7)
+        assert torch.allclose(rounded.double(), exact, rtol=0.01, atol=0.02)
+    ddpm = stock.DDPMScheduler(**LATENT)
+    assert torch.allclose(scheduler.add_noise(x_0, eps, at), ddpm.add_noise(x_0, eps, at))
+    assert torch.allclose(scheduler.get_velocity(x_0, eps, at), ddpm.get_velocity(x_0, eps, at))
+    with pytest.raises(InvalidArgument, match="outside the domain"):
+        scheduler.add_noise(x_0, eps, at + 1)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2), (4, 1, 2, 3, 2)])
+def test_thresholding_takes_any_number_of_axes(shape: tuple[int, ...]) -> None:
+    scheduler = SemilinearScheduler(thresholding=True, prediction_type="sample")
+    x = torch.zeros(shape)
+    scheduler.set_timesteps(1)
+    answer = torch.full(shape, 7.0)
+    assert torch.equal(scheduler.step(answer, 999, x).prev_sample, torch.ones(shape))
+
+
+FOREIGN = (
+    stock.DDPMScheduler(clip_sample=True),
+    stock.DDIMScheduler(**LATENT, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+    stock.EulerDiscreteScheduler(**LATENT, use_karras_sigmas=True),
+    stock.DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++", solver_order=3),
+    stock.UniPCMultistepScheduler(use_flow_sigmas=True, prediction_type="flow_prediction"),
+    stock.DEISMultistepScheduler(solver_order=3),
+    stock.PNDMScheduler(skip_prk_steps=True),
+    stock.LCMScheduler(),
+    stock.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    stock.FlowMatchHeunDiscreteScheduler(shift=1.0),
+)
+
+
+@pytest.mark.parametrize("scheduler", FOREIGN, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("saved", [False, True])
+def test_configurations_go_back_and_forth_unharmed(scheduler, saved, tmp_path, caplog) -> None:
+    config = scheduler.config
+    if saved:
+        scheduler.save_pretrained(tmp_path)
+        ours = SemilinearScheduler.from_pretrained(tmp_path)
+    else:
+        ours = SemilinearScheduler.from_config(config)
+    # The stock DEIS scheduler's words for itself would make others refuse the configuration.
+    left_out = {"algorithm_type", "solver_type"} if "deis" in config.values() else set()
+    for key in set(config) - left_out - {"prediction_type"}:
+        is_default = not saved and key in config["_use_default_values"]
+        if key[0] != "_" and not (is_default and key not in OF_THE_NETWORK):
+            assert ours.config[key] == config[key], key
+    with caplog.at_level(logging.WARNING):
+        ours.save_pretrained(tmp_path)
+        back = type(scheduler).from_pretrained(tmp_path)
+    assert not caplog.records
+    lost = {k for k in config if k[0] != "_" and back.config[k] != config[k]}
+    # Defaults that are not said are not carried along, by diffusers' rule.
+    assert lost <= ({"timestep_spacing"} if not saved else set())
+    if not isinstance(scheduler, stock.FlowMatchEulerDiscreteScheduler):
+        stock.DPMSolverMultistepScheduler.from_config(ours.config)
+
+
+def test_flow_matching_configurations_make_a_flow() -> None:
+    theirs = stock.FlowMatchEulerDiscreteScheduler(
+        shift=3.0, use_dynamic_shifting=True, base_image_seq_len=300
+    )
+    ours = SemilinearScheduler.from_config(theirs.config)
+    assert ours.config.prediction_type == "flow_prediction"
+    assert ours.config.base_image_seq_len == 300  # pipelines read it
+    # Pipelines pass their own noise levels unless a scheduler says that it has some.
+    assert not ours.config.use_flow_sigmas
+    ours.set_timesteps(sigmas=[1.0, 0.75, 0.5, 0.25], mu=0.0)
+    assert ours.sigmas.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+    fixed = SemilinearScheduler.from_config(stock.FlowMatchEulerDiscreteScheduler().config)
+    fixed.set_timesteps(sigmas=[1.0, 0.5], mu=0.7)  # as its own scheduler, it does without mu
+    assert fixed.sigmas.tolist() == [1.0, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (lambda: stock.EDMEulerScheduler().config, "neither beta_schedule nor shift"),
+        (lambda: stock.FlowMatchEulerDiscreteScheduler(invert_sigmas=True).config, "invert_sigmas"),
+        (
+            lambda: stock.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True).config,
+            "stochastic_sampling",
+        ),
+        (
+            lambda: stock.EulerDiscreteScheduler(timestep_type="continuous").config,
+            "timestep_type='continuous'",
+        ),
+        (
+            lambda: stock.DPMSolverMultistepScheduler(use_lu_lambdas=True).config,
+            "use_exponential_sigmas=True",
+        ),
+    ],
+)
+def test_configurations_of_other_networks_are_refused(config, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        SemilinearScheduler.from_config(config())
+
+
+def test_keys_given_beside_a_configuration_count() -> None:
+    config = stock.DPMSolverMultistepScheduler(use_lu_lambdas=True, solver_order=3).config
+    ours = SemilinearScheduler.from_config(config, use_lu_lambdas=False, method="tab3", tau=0.3)
+    assert (ours.config.method, ours.config.tau, ours.config.solver_order) == ("tab3", 0.3, 3)
+    assert SemilinearScheduler.from_config({"solver_order": 3}).config.solver_order == 3

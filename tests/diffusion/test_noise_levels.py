@@ -1,0 +1,240 @@
+"""Noise levels: what they refuse, where noise may not be, and samplers at both ends of a path."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from diffusion_problems import (
+    SCHEDULES,
+    Draws,
+    Gaussian,
+    deterministic,
+    ends,
+    noise_at,
+)
+from semilinear import diffusion
+from semilinear.diffusion import (
+    EDM,
+    VE,
+    Ancestral,
+    Churn,
+    Discrete,
+    Eta,
+    Flow,
+    RhoPower,
+    SubVP,
+    Tau,
+    TauWithin,
+    VPLinear,
+)
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+
+VP = VPLinear()
+DATA = Gaussian()
+X = noise_at(VP, 1.0, (4, 3))
+STOCHASTIC = [name for name in diffusion.names() if name not in deterministic()]
+SPLIT = ("euler_ancestral", "dpm2_ancestral", "dpmpp_2s_ancestral")
+
+
+def refused(*parts: str, error: type[Exception] = InvalidArgument):
+    """Expect an error whose message holds these parts in this order."""
+    return pytest.raises(error, match=".*".join(re.escape(part) for part in parts))
+
+
+@pytest.mark.parametrize("value", [True, "1", np.nan, np.inf, -0.5, [1.0], 1j])
+def test_what_is_no_noise_level(value):
+    with refused(f"noise={value!r} must be a noise level such as", "a number tau >= 0"):
+        diffusion.plan(VP, method="ddpm", noise=value)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, "1", None, True, np.ones(1)])
+def test_functions_that_give_no_noise_level(value):
+    for noise in (lambda t: value, Tau(lambda t: value)):
+        with refused("tau(t=1)", "must be a number, at least 0 and finite"):
+            diffusion.plan(VP, method="ddpm", noise=noise)
+
+
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf, "1", None, True, 1j])
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        *((kind, "scale") for kind in (Tau, TauWithin, Eta, RhoPower, Ancestral, Churn)),
+        (Tau, "tau"),
+        (TauWithin, "tau"),
+        (Eta, "eta"),
+        (Ancestral, "eta"),
+        (Churn, "churn"),
+    ],
+)
+def test_parameters_of_noise_levels(kind, argument, value):
+    with refused(f"{argument}={value!r} must be"):
+        kind(**{argument: value})
+
+
+@pytest.mark.parametrize("value", [1.0000001, 2])
+@pytest.mark.parametrize("kind", [Eta, Ancestral])
+def test_at_most_the_noise_of_ddpm_is_added(kind, value):
+    with refused(f"eta={value!r} must lie between 0 and 1"):
+        kind(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        (kind, *edges)
+        for kind in (TauWithin, Churn)
+        for edges in ((np.nan, 1.0), (0.1, np.nan), ("a", 1.0), (0.8, 0.2))
+    ],
+)
+def test_where_noise_may_enter(kind, low, high):
+    with refused("high" if high != high else "low"):
+        kind(1.0, low=low, high=high)
+
+
+def test_the_middle_of_an_infinite_time_domain():
+    with refused(
+        "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "function of t"
+    ):
+        diffusion.plan(EDM(), method="sa_solver")
+    plan = diffusion.plan(
+        EDM(), method="sa_solver", noise=lambda t: float(0.05 <= t <= 1.0), steps=5
+    )
+    assert plan.nfe == 5
+
+
+@pytest.mark.parametrize("phi", [3.0, "rho", {}])
+def test_a_noise_scale_function_that_is_none(phi):
+    with refused("phi"):
+        diffusion.plan(VP, method="er_sde1", noise=RhoPower(phi))
+
+
+@pytest.mark.parametrize(
+    "phi", [lambda r: r**0.5, lambda r: 1.0, lambda r: -r, lambda r: float("nan"), lambda r: 1 / r]
+)
+def test_a_noise_scale_function_that_would_take_noise_away(phi):
+    with refused("phi"):
+        diffusion.plan(VP, method="er_sde2", noise=RhoPower(phi))
+
+
+def test_the_noise_of_er_sde_near_pure_noise():
+    plan = diffusion.plan(Flow(), method="er_sde3", prediction="v", t_start=1 - 1e-12, steps=5)
+    assert plan.nfe == 5
+
+
+@pytest.mark.parametrize("noise", [1.0, Eta(), Churn(1.0), Ancestral()])
+def test_the_velocity_takes_no_noise(noise):
+    with refused("noise", "euler"):
+        diffusion.plan(VP, method="euler", noise=noise)
+
+
+@pytest.mark.parametrize("method", STOCHASTIC)
+def test_encoding_takes_no_noise(method):
+    with refused("noise: encoding follows the ODE"):
+        diffusion.plan(VP, method=method, direction="encode")
+
+
+@pytest.mark.parametrize("noise", [0, 0.0, Tau(0.0), Eta(0.0), Ancestral(0.0), Churn(0.0)])
+def test_no_noise_is_allowed_everywhere(noise):
+    for method in ("euler", "tab3", "unipc2", "rho_rk4"):
+        plan = diffusion.plan(VP, method=method, noise=noise, steps=4)
+        plain = diffusion.plan(VP, method=method, steps=4)
+        found, expected = (diffusion.follow(p, DATA.model(VP), X) for p in (plan, plain))
+        assert (found == expected).all()
+    up = diffusion.plan(VP, method="tab3", noise=noise, direction="encode", steps=4)
+    assert up.nfe == 4
+
+
+@pytest.mark.parametrize("noise", [Ancestral(), Churn(1.0)])
+@pytest.mark.parametrize("method", ["tab3", "unipc2", "sa_solver", "dpmpp_2m_sde"])
+def test_steps_with_past_values_are_not_split(method, noise):
+    with refused("noise=", "splits steps, which", method, "choose Tau or Eta, or a one-step"):
+        diffusion.plan(VP, method=method, noise=noise)
+
+
+@pytest.mark.parametrize("schedule", [VP, VE(), Discrete.linear(), SubVP()], ids=repr)
+def test_churn_beyond_the_largest_noise_of_a_schedule(schedule):
+    options = {"method": "heun", "noise": Churn(40.0), "steps": 5}
+    with refused("noise=Churn(", "would ask the model outside the times of", "t_start"):
+        diffusion.plan(schedule, t_start=schedule.t_max, **options)
+    inside = schedule.t_of_rho(schedule.rho(schedule.t_max) / 2)
+    assert diffusion.plan(schedule, t_start=inside, **options).times[0] > inside
+    assert diffusion.plan(EDM(), **options).times[0] > 80.0
+
+
+def test_noise_is_asked_for_where_it_is_missing():
+    plan = diffusion.plan(VP, method="ddpm", steps=3)
+    state = plan.start(X)
+    with refused("noise is missing", "start(x, noise=...)"):
+        while not state.done:
+            state = plan.advance(state, X)
+
+
+@pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((4, 3), np.float32), 0.0, None])
+def test_noise_of_another_kind(bad):
+    plan = diffusion.plan(VP, method="ddpm", steps=3)
+    state = plan.start(X, noise=lambda k, i: bad)
+    with refused("noise(1, ", "array like the state", error=ModelOutputError):
+        plan.advance(state, X)
+
+
+def test_noise_that_is_not_finite():
+    plan = diffusion.plan(VP, method="ddpm", steps=3)
+    state = plan.start(X, noise=lambda k, i: np.full_like(X, np.nan))
+    with refused("noise", error=NonFiniteError):
+        plan.advance(state, X)
+
+
+@pytest.mark.parametrize("options", [{"noise": Eta(0.3)}, {"exact": True}, {"prediction": "x0"}])
+def test_a_state_belongs_to_one_kind_of_noise_and_weights(options):
+    method = "dpmpp_2m_sde" if "exact" in options else "ddpm"
+    one = diffusion.plan(VP, method=method, steps=3)
+    other = diffusion.plan(VP, method=method, steps=3, **options)
+    state = one.start(X, noise=Draws(X.shape))
+    with refused("state belongs to another run"):
+        other.advance(state, X)
+
+
+def test_draws_are_numbered_by_the_evaluations_before_them():
+    """So that a run resumed anywhere, or a seed of its own for each draw, gives the same noise."""
+    for method, asked in {
+        "ddpm": [(1, 0), (2, 0), (3, 0)],
+        "seeds2": [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0)],
+        "dpmpp_2s_ancestral": [(2, 0), (4, 0), (6, 0)],
+        "sa_solver_pece": [(1, 0), (3, 0), (5, 0)],
+    }.items():
+        draws = Draws(X.shape)
+        noise = 1.0 if method.startswith("sa_") else None
+        plan = diffusion.plan(VP, method=method, steps=3, noise=noise)
+        diffusion.follow(plan, DATA.model(VP), X, seed=draws)
+        assert draws.asked == asked, method
+    draws = Draws(X.shape)
+    plan = diffusion.plan(EDM(), method="heun", steps=3, noise=Churn(40.0))
+    diffusion.follow(plan, DATA.model(EDM()), X, seed=draws)
+    assert draws.asked == [(0, 0), (2, 0), (4, 0)]
+
+
+@pytest.mark.parametrize("final", ["t_end", "zero", "denoise"])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_samplers_with_noise_run_on_every_schedule_to_every_end(name, final):
+    schedule = SCHEDULES[name]
+    t_start, t_end = ends(schedule)
+    x = noise_at(schedule, t_start, (4, 3))
+    # The middle of an infinite time domain is nowhere.
+    anywhere = [n for n in STOCHASTIC if np.isfinite(schedule.t_max) or n[:3] != "sa_"]
+    for method in anywhere:
+        # The stage in the middle lies below the least noise of these.
+        if method in SPLIT[1:] and schedule.rho(schedule.t_min) > 0:
+            continue
+        for steps in (1, 2, 5):
+            plan = diffusion.plan(
+                schedule, method=method, steps=steps, t_start=t_start, t_end=t_end, final=final
+            )
+            asked: list[float] = []
+            model = DATA.model(schedule, asked=asked)
+            y = diffusion.follow(plan, model, x, seed=Draws(x.shape))
+            assert np.isfinite(y).all()
+            assert asked == list(plan.times)
+            assert min(schedule.sigma(t) for t in asked) > 0.0

@@ -1,0 +1,61 @@
+"""Samples encoded and sampled again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffusion_problems import Gaussian
+from semilinear import InvalidArgument, diffusion
+from semilinear.diffusion import VPLinear
+from semilinear.diffusion.round_trip import round_trip
+
+VP, GAUSSIAN = VPLinear(), Gaussian()
+
+
+def test_it_is_an_encoding_and_a_sampling():
+    x = np.array([[0.2, -0.7, 2.0], [0.5, 0.1, 0.4]])
+    options = {"method": "tab2", "grid": "karras", "nfe": 12, "t_start": 0.9, "t_end": 0.01}
+    found = round_trip(GAUSSIAN.model(VP, "v"), x, VP, prediction="v", **options)
+    latent = diffusion.encode(GAUSSIAN.model(VP, "v"), x, VP, prediction="v", **options)
+    back = diffusion.sample(GAUSSIAN.model(VP, "v"), latent, VP, prediction="v", **options)
+    np.testing.assert_array_equal(found.latent, latent)
+    np.testing.assert_array_equal(found.x, back)
+    np.testing.assert_allclose(found.rms, np.sqrt(((back - x) ** 2).mean(1)))
+    assert found.nfe == 24
+
+
+def test_the_distance_falls_with_the_steps():
+    x = np.array([[0.2, -0.7, 2.0], [0.5, 0.1, 0.4]])
+    options = {"method": "logrhoab3", "grid": "lambda"}
+    rms = [round_trip(GAUSSIAN.model(VP), x, VP, steps=n, **options).rms.max() for n in (50, 100)]
+    assert rms[1] < rms[0] / 4 < 1e-3
+
+
+def test_every_array_library(xp):
+    x = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    found = round_trip(lambda x, t: x / 2, xp.asarray(x), VP, steps=5)
+    expected = round_trip(lambda x, t: x / 2, x, VP, steps=5)
+    assert type(found.rms) is type(found.x) is type(xp.asarray(x))
+    assert found.rms.dtype == xp.float64
+    assert found.rms.shape == (3,)
+    assert np.allclose(np.asarray(found.rms), expected.rms, atol=1e-6)
+
+
+def test_trained_digits_come_back():
+    pytest.importorskip("onnxruntime")
+    from semilinear.adapters.onnx import mnist_eps
+
+    model = mnist_eps()
+    noise = np.random.default_rng(0).standard_normal((2, 1, 28, 28), dtype=np.float32)
+    digits = diffusion.sample(model, noise, VP, nfe=20)
+    found = round_trip(model, digits, VP)
+    assert found.nfe == 100
+    assert found.rms.shape == (2,)
+    assert found.rms.max() < 1e-3
+
+
+@pytest.mark.parametrize("x", [np.ones(()), [1.0]])
+def test_what_is_no_batch_is_refused(x):
+    with pytest.raises(InvalidArgument, match=r"x (has no axis|must be an array)"):
+        round_trip(GAUSSIAN.model(VP), x, VP)

@@ -1,0 +1,52 @@
+"""Runs in the manner of k-diffusion: a ladder of sigmas, noise, a model, a noise sampler."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import torch
+
+from semilinear.adapters import k_diffusion
+
+SHAPE = (3, 4, 5)
+STEPS = 8
+EPS = float(np.finfo(np.float64).eps)
+
+
+def karras(last: bool = True, n: int = STEPS):
+    grid = np.linspace(14.6 ** (1 / 7), 0.03 ** (1 / 7), n if last else n + 1) ** 7
+    return torch.tensor(np.append(grid, 0.0) if last else grid)
+
+
+def noise(dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    return 14.6 * torch.randn(SHAPE, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def model(x, sigma):
+    """Denoise, with all that a network can depend on."""
+    s = sigma.reshape(-1, *[1] * (x.ndim - 1))
+    near = x / (1 + s * s)
+    return near * torch.tanh(near + 0.3 * s) / (1 + s) + 0.5 * torch.sin(near) + 0.2
+
+
+def function(name: str):
+    return getattr(k_diffusion, f"sample_{name}")
+
+
+class Recorded:
+    """A noise sampler with a memory."""
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(3)
+        self.calls: list[tuple[float, float]] = []
+
+    def __call__(self, sigma, sigma_next):
+        self.calls.append((float(sigma), float(sigma_next)))
+        return torch.randn(SHAPE, generator=self.generator, dtype=torch.float64)
+
+
+def options(name: str):
+    parameters = inspect.signature(function(name)).parameters
+    return {"noise_sampler": Recorded()} if "noise_sampler" in parameters else {}
