@@ -182,8 +182,8 @@ def picture(found: Estimates, lines: Sequence[float]) -> None:
 
 def written(page: str, name: str, text: str) -> str:
     """Return a page with new text between the comments of a name."""
-    pattern = rf"(<!-- generated: {name} -->\n).*?(\n<!-- end -->)"
-    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n{m[2]}", page, count=1, flags=re.DOTALL)
+    pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page, count=1, flags=re.DOTALL)
 
 
 def heading(results: Sequence[dict[str, Any]], limit: Limit | None, real: float) -> str:

@@ -226,8 +226,14 @@ class Course(ABC):
     def moved(self, state: State, x: Any) -> State:
         """Return a state in which the model sees `x` next, with the same past.
 
-        For loops that change the state between evaluations: a mask, a callback of a pipeline.
+        For loops that change the state between evaluations. Where the model sees the state at a
+        grid point, the step goes on from `x`; where it sees a stage or a predicted state, `x`
+        counts through the model's answer alone.
         """
+        if state.done:
+            raise InvalidArgument("state is done: its run is over; nothing is asked any more")
+        if state.run.identity != self.identity:
+            raise InvalidArgument(f"state belongs to another run than that of {self!r}")
         backend, native = state.run.backend, state.run.backend.take(x)
         run, slots = state.run, state.slots
         plain = backend.plain()
@@ -239,6 +245,8 @@ class Course(ABC):
                 f"x is {described(x, backend)}; it must be an array like the state, "
                 f"shape {backend.shape} and dtype {backend.dtype}"
             )
+        if run.check and not run.backend.is_finite(native):
+            raise NonFiniteError("x has NaN or infinite entries; go on from finite numbers")
         asked = state.code.asked
         slots = (*slots[:asked], native, *slots[asked + 1 :])
         return state._replace(x=run.backend.give(native), slots=slots, run=run)

@@ -84,8 +84,8 @@ def solve(
         L and B: `Scalar`, `Diagonal` or `Dense`. A bare array is refused, since it could mean
         either of the last two.
     nonlinear
-        ``N(t, y, *args)``: an array like y. Each call must return an array of its own and leave y
-        as it is: values are kept by reference, so a buffer that is overwritten spoils them. Or a
+        ``N(t, y, *args)``: an array like y. With NumPy states N may reuse its result and write to
+        y; with other libraries each call must return an array of its own and leave y as it is. Or a
         function ``N(t, u, out)`` compiled by Numba that writes to `out`: with a NumPy state the
         whole loop then runs compiled.
     t_span
@@ -189,7 +189,7 @@ def solve(
     between = dense_output or bool(watched) or not on_grid
     engine = make_engine(
         operator, nonlinear, span, y, args=args, method=chosen, times=times, controller=control,
-        start=start, between=between,
+        start=start,
     )  # fmt: skip
     bar = Progress(1000, label=chosen.name, show=progress)
     recorder = Recorder(

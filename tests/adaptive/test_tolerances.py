@@ -157,9 +157,10 @@ def near_zero(atol: Any, size: int = 2) -> Solution:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("atol", [0.0, [1e-6, 0.0]], ids=str)
-def test_without_atol_the_cause_of_short_steps_is_named(atol: Any) -> None:
-    s = near_zero(atol)
+@pytest.mark.parametrize("size", [2, 80])
+@pytest.mark.parametrize("part", [False, True])
+def test_without_atol_the_cause_of_short_steps_is_named(part: bool, size: int) -> None:
+    s = near_zero(np.repeat([1e-6, 0.0], size // 2) if part else 0.0, size)
     assert s.status == -1
     assert s.t[-1] == pytest.approx(2.0, abs=1e-5)
     assert "for which atol is 0 comes near 0" in s.message

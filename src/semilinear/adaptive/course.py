@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.adaptive.controllers import UNDERFLOW as UNDERFLOW
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.place import (
     CHANGE,

@@ -7,18 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.answers import checked_array
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import checked_schedule
-from semilinear.diffusion.parameterisations import VELOCITY, Parameterisation
+from semilinear.diffusion.model_calls import asked, checked_schedule
+from semilinear.diffusion.noise import on_host
+from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.diffusion.variables import VARIABLES
+from semilinear.diffusion.variables import VARIABLES, Variable
 from semilinear.errors import InvalidArgument, NonFiniteError, UnknownName
 from semilinear.methods import Method
 from semilinear.solve import solve
 
 ENDINGS = ("t_end", "denoise")
+ADAPTIVE = ("eps", "v", "flow", "score")
+"""Quantities whose error estimates can be trusted."""
 
 
 class AdaptiveSample(NamedTuple):
@@ -75,7 +79,8 @@ def sample_adaptive(
         A method of the core with an estimate of its error: ``"etdpec"`` (orders 2 to 6, one
         evaluation a step), ``"etdpece"``, or an embedded pair.
     quantity, variable
-        The parameterisation: what is N, and in which variable it is a polynomial.
+        The parameterisation: what is N (not x_0: near sigma = 0 its estimate sees nothing), and in
+        which variable it is a polynomial.
     final
         ``"t_end"`` or ``"denoise"``, as in `diffusion.plan`.
     callback
@@ -98,46 +103,86 @@ def sample_adaptive(
     """
     if final not in ENDINGS:
         raise UnknownName.among("final", final, ENDINGS)
-    cell = Parameterisation(quantity, variable)
-    if quantity == VELOCITY:
-        raise InvalidArgument("quantity='velocity' leaves nothing linear; use scipy's solve_ivp")
-    checked_schedule(schedule)
-    first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
-    last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
-    clock = VARIABLES[variable]
-    span = float(clock.of_t(schedule, first)), float(clock.of_t(schedule, last))
-    if not np.isfinite(span).all():
-        raise InvalidArgument(
-            f"t_start={first:.6g}, t_end={last:.6g}: {variable} runs from {span[0]} to {span[1]}; "
-            "choose ends inside the path, or variable='t'"
-        )
+    if callback is not None and not callable(callback):
+        raise InvalidArgument(f"callback={callback!r} must be a function callback(t, x)")
+    cell, first, last = _checked(schedule, x_T, quantity, variable, t_start, t_end)
+    clock = _Clock(schedule, VARIABLES[variable], first, last)
     tell = cell.tell(schedule, prediction)
 
     def nonlinear(u: float, x: Any) -> Any:
-        answer = model(x, float(clock.to_t(schedule, u)))
+        answer = asked(model, x, clock.time(u), "model")
         if tell is None:
             return answer
         p, q = (float(value) for value in tell(np.asarray(u)))
         return p * x + q * answer
 
-    after = None if callback is None else _in_time(callback, schedule, variable)
+    after = None if callback is None else lambda u, x: callback(clock.time(u), x)
     found = solve(
-        cell.propagator(schedule), nonlinear, span, x_T, method=method, rtol=rtol, atol=atol,
+        cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol, atol=atol,
         callback=after, progress=progress,
     )  # fmt: skip
     if not found.success:
-        raise NonFiniteError(f"sampling with rtol={rtol}, atol={atol}: {found.message}")
-    times = np.asarray(clock.to_t(schedule, found.t))
-    times[0], times[-1] = first, last
+        raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {found.message}")
+    times = np.array([clock.time(float(u)) for u in found.t])
     x, nfe = found.y_last, found.nfev
     if final == "denoise":
         p, q = denoise_coefficients(schedule, prediction, last)
-        x, nfe = p * x + q * model(x, last), nfe + 1
+        x, nfe = p * x + q * asked(model, x, last, "model"), nfe + 1
+        if not np.isfinite(on_host(x)).all():
+            raise NonFiniteError(f"the last evaluation (t = {last:.9g}) returned NaN or infinity")
     return AdaptiveSample(x, times, nfe, found.stats["rejected"])
 
 
-def _in_time(
-    callback: Callable[[float, Any], None], schedule: NoiseSchedule, variable: str
-) -> Callable[[float, Any], None]:
-    clock = VARIABLES[variable]
-    return lambda u, x: callback(float(clock.to_t(schedule, u)), x)
+class _Clock(NamedTuple):
+    """The variable of a run, and its ends in time."""
+
+    schedule: NoiseSchedule
+    variable: Variable
+    first: float
+    last: float
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The ends in the variable."""
+        of_t = self.variable.of_t
+        return float(of_t(self.schedule, self.first)), float(of_t(self.schedule, self.last))
+
+    def time(self, u: float) -> float:
+        """Return the time of a value of the variable; the ends exactly."""
+        begin, end = self.span
+        if u in (begin, end):
+            return self.first if u == begin else self.last
+        return float(self.variable.to_t(self.schedule, u))
+
+
+def _checked(
+    schedule: NoiseSchedule,
+    x_T: Any,
+    quantity: str,
+    variable: str,
+    t_start: float | None,
+    t_end: float | None,
+) -> tuple[Parameterisation, float, float]:
+    """Return parameterisation and ends, or refuse them."""
+    cell = Parameterisation(quantity, variable)
+    if quantity not in ADAPTIVE:
+        raise InvalidArgument(
+            f"quantity={quantity!r} must be one of {ADAPTIVE}: near sigma = 0 the estimate does "
+            "not see an error of x0, and the velocity leaves nothing linear"
+        )
+    checked_schedule(schedule)
+    dtype = str(checked_array(x_T, "x_T").dtype)
+    if dtype.endswith("float16"):
+        raise InvalidArgument(
+            f"x_T has dtype {dtype}, too coarse for an error estimate: use float32"
+        )
+    first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
+    last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
+    if not first > last:
+        raise InvalidArgument(f"t_start={first:.6g} must be greater than t_end={last:.6g}")
+    if schedule.alpha(first) == 0 or (schedule.sigma(last) == 0 and variable == "lambda"):
+        raise InvalidArgument(
+            f"t_start={first:.6g}, t_end={last:.6g}: alpha or sigma is 0 there, where no step can "
+            "be measured; choose ends inside the path"
+        )
+    return cell, first, last

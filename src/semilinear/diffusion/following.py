@@ -11,6 +11,7 @@ from semilinear.answers import checked_array
 from semilinear.course import Noise, State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise import Seed, SeededNoise, on_host
+from semilinear.errors import InvalidArgument
 from semilinear.methods.rows import BEFORE
 from semilinear.progress import Progress
 from semilinear.stepping import run
@@ -56,7 +57,9 @@ def follow(
     estimates: list[np.ndarray] = []
     drawn = seed
     if made.stochastic and not callable(seed):
-        drawn = SeededNoise(seed, checked_array(x, "x"))
+        if not checked_array(x, "x").shape:
+            raise InvalidArgument("x has no axis; its first must count the samples")
+        drawn = SeededNoise(seed, x)
 
     def after_step(state: State) -> None:
         if trajectory:

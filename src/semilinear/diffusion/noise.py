@@ -17,6 +17,7 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
 from semilinear.errors import InvalidArgument
+from semilinear.time_grid import whole_number
 
 Seed = Any
 """An integer, a NumPy or torch generator (one number is drawn from it), or one for each sample."""
@@ -53,16 +54,20 @@ class SeededNoise:
 
     def __init__(self, seed: Seed, like: Any, *, first: int = 0, count: int | None = None) -> None:
         checked_array(like, "like")
-        self.shape, self.like = tuple(like.shape), like[:0, ...] if like.ndim else like
+        self.shape = tuple(like.shape)
+        self.like = like[:0, ...] * 1 if self.shape else like  # no view, which would keep all of it
         if count is not None and self.shape:
-            self.shape = (count, *self.shape[1:])
+            self.shape = (whole_number("count", count), *self.shape[1:])
         name = str(like.dtype).rpartition(".")[2]
         if "complex" in name:
             raise InvalidArgument(f"like has dtype {name}; noise is for real states")
         if not self.shape:
             raise InvalidArgument("like has no axis; its first must count the samples")
         self.double = name == "float64"
-        self.streams = _streams(seed, self.shape[0], first)
+        begin = whole_number("first", first, least=0)
+        if begin + self.shape[0] > LARGEST:
+            raise InvalidArgument(f"first={first!r} must be less than 2^64 - {self.shape[0]}")
+        self.streams = _streams(seed, self.shape[0], begin)
 
     def initial(self) -> Any:
         """Return the normal numbers that a run begins with, like `like`."""
@@ -76,7 +81,8 @@ class SeededNoise:
         kind = np.float64 if self.double else np.float32
         numbers = np.empty(self.shape, kind)
         for n, (key, index) in enumerate(self.streams):
-            generator = np.random.Generator(np.random.Philox(key=key, counter=[0, i, k, index]))
+            counter = np.array([0, i, k, index], dtype=np.uint64)
+            generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
             numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
         return as_like(numbers, self.like)
 
@@ -100,6 +106,8 @@ def on_host(x: Any) -> np.ndarray:
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:
     """Return (key, counter) of each sample."""
+    if isinstance(seed, np.ndarray):
+        seed = seed.tolist()
     if isinstance(seed, Sequence) and not isinstance(seed, str | bytes):
         if len(seed) != count:
             raise InvalidArgument(
@@ -116,13 +124,13 @@ def _key(seed: Any) -> int:
         return secrets.randbits(64)
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(LARGEST, dtype=np.uint64, endpoint=False))
-    if type(seed).__module__.split(".")[0] == "torch":
+    if type(seed).__name__ == "Generator" and type(seed).__module__.startswith("torch"):
         torch = sys.modules["torch"]  # there is a generator of it
         return int(torch.randint(2**62, (), generator=seed, device=seed.device))
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not whole or not 0 <= seed < LARGEST:
         raise InvalidArgument(
-            f"seed={seed!r} must be an integer from 0 to 2^64 - 1, a numpy.random.Generator or a "
-            "torch.Generator"
+            f"seed={seed!r} must be an integer from 0 to 2^64 - 1, a numpy.random.Generator, a "
+            "torch.Generator, or a sequence with one of these for each sample"
         )
     return int(seed)

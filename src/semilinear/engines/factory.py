@@ -36,14 +36,8 @@ def make_engine(
     times: np.ndarray | None,
     controller: Controller | None,
     start: str,
-    between: bool,
 ) -> Engine:
     """Return the engine of a problem, for `times` or with a controller.
-
-    Parameters
-    ----------
-    between
-        Whether anything between grid points is wanted.
 
     Raises
     ------

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from semilinear.adaptive import AdaptiveCourse
-from semilinear.adaptive.course import UNDERFLOW
 from semilinear.answers import bad_output, overflowed
 from semilinear.engines.base import Engine, check_sees_time
 from semilinear.engines.calls import PythonCalls
@@ -218,7 +217,7 @@ class AdaptiveLoopEngine(LoopEngine):
             if outcome == layout.SHORT:
                 bad = self.explain_attempt()
                 t = float(self.numbers[layout.T])
-                self.failure = UNDERFLOW.format(t=t) if bad is None else str(bad)
+                self.failure = self.course.controller.underflow(t) if bad is None else str(bad)
                 break
             if outcome == layout.BAD:
                 raise self.explain_attempt() or overflowed(f"t = {self.numbers[layout.T]:.9g}")

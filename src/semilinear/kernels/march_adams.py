@@ -45,7 +45,7 @@ from semilinear.kernels.march_passes import (
     times,
     weighted,
 )
-from semilinear.kernels.march_weights import phi_pass
+from semilinear.kernels.phi_numba import phi_pass
 
 next_order = compiled(control.next_order)
 

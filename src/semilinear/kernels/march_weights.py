@@ -21,7 +21,6 @@ from numba.extending import overload
 
 from semilinear.kernels._jit import compiled, contracted
 from semilinear.kernels.phi_numba import block_length, phi_block, space
-from semilinear.kernels.phi_numba import phi_pass as phi_pass
 
 
 def is_real(values: Any) -> bool:
