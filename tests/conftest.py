@@ -1,10 +1,13 @@
-"""What every test gets: Hypothesis profiles, array libraries, and the markers' conditions."""
+"""What every test gets: Hypothesis profiles, array libraries, executors, and the markers."""
 
 from __future__ import annotations
 
 import functools
 import importlib
+import multiprocessing
 import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -52,3 +55,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked ``gpu``, saying why, where it cannot run."""
     if item.get_closest_marker("gpu") and (reason := missing_for_gpu()):
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Executor]:
+    # Spawned workers know nothing but what is sent to them.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
+    """Return the executor of a Dask cluster of two processes on this machine."""
+    distributed = pytest.importorskip("distributed")
+    scratch = str(tmp_path_factory.mktemp("dask"))
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", local_directory=scratch
+        ) as cluster,
+        distributed.Client(cluster) as client,
+        client.get_executor(pure=False) as executor,
+    ):
+        yield executor
+
+
+@pytest.fixture(params=["threads", "processes", "dask"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    if request.param == "threads":
+        with ThreadPoolExecutor(3) as threads:
+            yield threads
+    else:
+        yield request.getfixturevalue(request.param)

@@ -27,6 +27,7 @@ SOLVE = PLAN | {
     "arguments",
     "choice",
     "engines",
+    "executors",
     "output",
     "progress",
     "solve",
@@ -53,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "lazy_segments": PLAN - {"lazy_segments", "plan", "course"},
     "plan": PLAN - {"plan"},
     "progress": set(),
+    "executors": {"errors"},
     "time_grid": {"errors"},
     "stepping": PLAN,
     # Adaptive steps; what a run leaves behind; what runs a problem, and what solves it.

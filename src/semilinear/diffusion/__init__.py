@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from semilinear.diffusion import grids
 from semilinear.diffusion.adaptive import AdaptiveSample, sample_adaptive
+from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.catalogue import Sampler, info, names
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fitting import Fit, choose, fit_grid
@@ -12,6 +13,7 @@ from semilinear.diffusion.grids import PowerRho, PowerT, UniformLambda
 from semilinear.diffusion.guidance import guided, guided_batch
 from semilinear.diffusion.inpainting import add_noise, inpainted
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
+from semilinear.diffusion.many import sample_many
 from semilinear.diffusion.noise import SeededNoise
 from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
 from semilinear.diffusion.noise_splits import Ancestral, Churn
@@ -31,6 +33,7 @@ from semilinear.diffusion.schedules import (
     VPCosine,
     VPLinear,
 )
+from semilinear.diffusion.shards import read_shards, write_shards
 from semilinear.diffusion.thresholding import clipped, thresholded
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "VE",
     "AdaptiveSample",
     "Ancestral",
+    "Batches",
     "Churn",
     "DiffusionPlan",
     "Discrete",
@@ -77,8 +81,11 @@ __all__ = [
     "log_likelihood",
     "names",
     "plan",
+    "read_shards",
     "round_trip",
     "sample",
     "sample_adaptive",
+    "sample_many",
     "thresholded",
+    "write_shards",
 ]

@@ -15,10 +15,11 @@ import numpy as np
 
 from semilinear.course import State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.executors import WINDOW, checked_executor, in_order, workers_of
+from semilinear.diffusion.executors import WINDOW, in_order, workers_of
 from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.noise import LARGEST, SeededNoise, as_like, on_host
+from semilinear.diffusion.noise import LARGEST, SeededNoise, as_like
 from semilinear.errors import InvalidArgument
+from semilinear.executors import checked_executor
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
 
@@ -176,7 +177,7 @@ class Batches:
         scale = self.plan.schedule.sigma(self.plan.t[0])
         x = as_like(scale * SeededNoise(self.seed, host, first=first).initial(), self.like)
         noise = SeededNoise(self.seed, x, first=first) if self.plan.stochastic else None
-        result = on_host(follow(self.plan, self.model(), x, seed=noise, callback=callback))
+        result = _on_host(follow(self.plan, self.model(), x, seed=noise, callback=callback))
         return result[piece.first - first : piece.stop - first]
 
     def model(self) -> Model:
@@ -248,6 +249,14 @@ def _noted(piece: Piece) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"in the batch of samples {piece.first} to {piece.stop - 1}")
         raise
+
+
+def _on_host(x: Any) -> np.ndarray:
+    """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
+    return np.asarray(x.get() if hasattr(x, "get") else x)
 
 
 def _checked_factory(factory: Any) -> Factory:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
 from semilinear.errors import InvalidArgument
+from semilinear.executors import PICKLING, is_of_pickling, submitted
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,26 +16,10 @@ Result = TypeVar("Result")
 WINDOW = 4
 """Calls in flight at least, and where an executor does not say how many workers it has."""
 
-PICKLING = (pickle.PicklingError, AttributeError, TypeError)
-"""What is raised where something cannot be pickled, and elsewhere too."""
-
 REMEDY = (
     "give a factory that is a function of a module, such as functools.partial(OnnxModel, "
     "'file.onnx'), or take a ThreadPoolExecutor"
 )
-
-
-def checked_executor(executor: Any) -> Executor | None:
-    """Return an executor or None, or refuse what is neither."""
-    if executor is None or isinstance(executor, Executor):
-        return executor
-    remedy = "such as concurrent.futures.ThreadPoolExecutor()"
-    if hasattr(executor, "get_executor"):
-        remedy = "here executor.get_executor(pure=False)"
-    raise InvalidArgument(
-        f"executor={executor!r} must be an object of type concurrent.futures.Executor, {remedy}, "
-        "or None"
-    )
 
 
 def workers_of(executor: Executor) -> int:
@@ -74,7 +58,7 @@ def in_order(
     try:
         for number in range(len(items)):
             for item in items[number + len(pending) : number + window]:
-                pending.append(_submitted(executor, function, shared, item))
+                pending.append(submitted(executor, function, shared, item, unsendable=_unsendable))
             result = _result(pending[0], shared)
             pending.popleft()
             yield result
@@ -83,32 +67,13 @@ def in_order(
             future.cancel()
 
 
-def _submitted(
-    executor: Executor, function: Callable[[Any, Item], Result], shared: Any, item: Item
-) -> Future[Result]:
-    """Return the future of a call. Some executors pickle at once, and wrap what that raises."""
-    try:
-        return executor.submit(function, shared, item)
-    except PICKLING as error:
-        raise _unsendable(error.__cause__ or error) from error
-
-
 def _result(future: Future[Result], shared: Any) -> Result:
     try:
         return future.result()
     except PICKLING as error:
-        if _is_of_pickling(shared, error):
+        if is_of_pickling((shared,), error):
             raise _unsendable(error) from error
         raise
-
-
-def _is_of_pickling(shared: Any, error: Exception) -> bool:
-    """Tell whether what a call raised is that its arguments cannot be pickled."""
-    try:
-        pickle.dumps(shared)
-    except Exception as own:
-        return (type(own), str(own)) == (type(error), str(error))
-    return False
 
 
 def _unsendable(error: BaseException) -> InvalidArgument:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable
-from concurrent.futures import Executor
 from itertools import pairwise
 from typing import Any
 
@@ -60,19 +59,6 @@ def _numbers(values: Any) -> tuple[float, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         return (math.nan,)
     return tuple(number(value) for value in values)
-
-
-def checked_executor(executor: Any) -> Executor | None:
-    """Return an executor or None, or refuse what is neither."""
-    if executor is None or isinstance(executor, Executor):
-        return executor
-    remedy = "such as concurrent.futures.ProcessPoolExecutor()"
-    if hasattr(executor, "get_executor"):
-        remedy = "here executor.get_executor()"
-    raise InvalidArgument(
-        f"executor={executor!r} must be an object of type concurrent.futures.Executor, {remedy}, "
-        "or None"
-    )
 
 
 def made_by(source: Any) -> Any:

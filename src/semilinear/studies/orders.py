@@ -8,10 +8,11 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from semilinear.executors import checked_executor
 from semilinear.methods import Method
 from semilinear.studies import stiffness, text
 from semilinear.studies.advice import STIFF, Facts, advise
-from semilinear.studies.checks import checked_executor, checked_ladder, chosen_methods
+from semilinear.studies.checks import checked_ladder, chosen_methods
 from semilinear.studies.fit import Window, fit_order, slopes
 from semilinear.studies.pool import gather
 from semilinear.studies.subject import (

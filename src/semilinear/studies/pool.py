@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from typing import TypeVar
 
 from semilinear.errors import InvalidArgument
+from semilinear.executors import PICKLING, is_of_pickling, submitted
 from semilinear.progress import Progress
 
 Item = TypeVar("Item")
@@ -53,7 +53,9 @@ def gather(
             return results
         futures: list[Future[Result]] = []
         try:
-            futures.extend(_submitted(executor, function, item) for item in items)
+            futures.extend(
+                submitted(executor, function, item, unsendable=_unsendable) for item in items
+            )
             shares = dict(zip(futures, weights, strict=True))
             for future in as_completed(futures):
                 future.result()
@@ -61,37 +63,12 @@ def gather(
                 bar.update(done)
             return [future.result() for future in futures]
         except PICKLING as error:
-            if _is_of_pickling(items, error):
+            if is_of_pickling(items, error):
                 raise _unsendable(error) from error
             raise
         finally:
             for future in futures:
                 future.cancel()
-
-
-PICKLING = (pickle.PicklingError, AttributeError, TypeError)
-"""What is raised where something cannot be pickled, and elsewhere too."""
-
-
-def _submitted(
-    executor: Executor, function: Callable[[Item], Result], item: Item
-) -> Future[Result]:
-    """Return the future of a call. Some executors pickle at once, and wrap what that raises."""
-    try:
-        return executor.submit(function, item)
-    except PICKLING as error:
-        raise _unsendable(error.__cause__ or error) from error
-
-
-def _is_of_pickling(items: Sequence[object], error: Exception) -> bool:
-    """Tell whether an error that a future has is that of pickling an item."""
-    for item in items:
-        try:
-            pickle.dumps(item)
-        except Exception as own:
-            if (type(own), str(own)) == (type(error), str(error)):
-                return True
-    return False
 
 
 def _unsendable(error: BaseException) -> InvalidArgument:

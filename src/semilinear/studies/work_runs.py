@@ -13,16 +13,12 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.executors import checked_executor
 from semilinear.methods import Method, Tableau, VariableOrder, info
 from semilinear.methods.checks import blind_moments
 from semilinear.output.solution import Solution
 from semilinear.solve import solve
-from semilinear.studies.checks import (
-    checked_executor,
-    checked_ladder,
-    checked_tolerances,
-    chosen_methods,
-)
+from semilinear.studies.checks import checked_ladder, checked_tolerances, chosen_methods
 from semilinear.studies.pool import gather
 from semilinear.studies.subject import (
     SemilinearProblem,
