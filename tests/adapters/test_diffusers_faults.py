@@ -198,7 +198,7 @@ def test_timesteps_that_make_no_run_are_refused(arguments: dict, message: str) -
         ({"trained_betas": [0.1, 0.2]}, InvalidArgument, "trained_betas has 2 entries"),
         ({"eta": 0.5, "tau": 0.5}, InvalidArgument, "give one of them"),
         ({"eta": 2.0, "method": "ddpm"}, InvalidArgument, "eta=2.0"),
-        ({"eta": 0.5, "method": "tab3"}, InvalidArgument, "tab3 does not, so give tau instead"),
+        ({"eta": 0.5, "method": "tab3"}, InvalidArgument, "tab3 does not"),
         ({"tau": -1.0}, InvalidArgument, "tau=-1.0"),
     ],
 )
@@ -415,7 +415,9 @@ def test_flow_matching_configurations_make_a_flow() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (lambda: stock.EDMEulerScheduler().config, "neither beta_schedule nor shift"),
+        (lambda: stock.IPNDMScheduler().config, "neither beta_schedule nor trained_betas nor shift"),
+        (lambda: stock.CogVideoXDDIMScheduler().config, "snr_shift_scale=3.0"),
+        (lambda: stock.EDMEulerScheduler().config, "neither beta_schedule nor trained_betas nor shift"),
         (lambda: stock.FlowMatchEulerDiscreteScheduler(invert_sigmas=True).config, "invert_sigmas"),
         (
             lambda: stock.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True).config,

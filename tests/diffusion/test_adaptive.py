@@ -1,4 +1,4 @@
-"""Adaptive sampling: tolerances are kept, evaluations counted, grids serve plans, bad ends refused."""
+"""Adaptive sampling: tolerances are kept, evaluations counted, and its grids serve plans."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ def error_of(schedule, data, x, exact, tolerance, **options):
 @pytest.mark.parametrize(("quantity", "variable", "method"), CELLS)
 @pytest.mark.parametrize("schedule", [VPLinear(), EDM(), Flow()], ids=lambda s: type(s).__name__)
 def test_error_follows_the_tolerance_on_a_mixture(schedule, quantity, variable, method):
-    """The largest measured was 8 tolerances."""
+    """The largest measured was 7.2 tolerances."""
     x, exact = flowed(schedule)
     cell = {"quantity": quantity, "variable": variable, "method": method}
     errors, counts = [], []
-    for tolerance in (1e-2, 1e-4, 1e-6):
+    for tolerance in (1e-2, 1e-5):
         error, found = error_of(schedule, DATA, x, exact, tolerance, **cell)
         assert error < 20 * tolerance
         errors.append(error)
         counts.append(found.nfe)
-    assert errors[0] > 100 * errors[-1]
-    assert counts == sorted(set(counts))
+    assert errors[0] > 100 * errors[1]
+    assert counts[0] < counts[1]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -78,8 +78,7 @@ def test_all_schedules(name):
     first, last = ends(schedule)
     x = noise_at(schedule, first, (5, 3))
     exact = data.flow(schedule, x, first, last)
-    for tolerance in (1e-3, 1e-5):
-        assert error_of(schedule, data, x, exact, tolerance)[0] < 30 * tolerance
+    assert error_of(schedule, data, x, exact, 1e-4)[0] < 30e-4
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -96,7 +95,8 @@ def test_relative_and_absolute_tolerances():
         sample_adaptive(DATA.model(VP), X, VP, rtol=rtol, atol=atol).nfe
         for rtol, atol in ((1e-2, 1e-2), (0.0, 1e-4), (1e-4, 0.0), (1e-6, 1e-6))
     ]
-    assert counts[0] < min(counts[1:3]) and max(counts[1:3]) < counts[3]
+    assert counts[0] < min(counts[1:3])
+    assert max(counts[1:3]) < counts[3]
     one = sample_adaptive(DATA.model(VP), X, VP, rtol=0.0, atol=1e-4)
     other = sample_adaptive(DATA.model(VP), X, VP, rtol=0.0, atol=np.full(2, 1e-4))
     assert np.array_equal(one.x, other.x)
@@ -107,7 +107,9 @@ def test_relative_and_absolute_tolerances():
 
 @pytest.mark.parametrize("final", ["t_end", "denoise"])
 @pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
-@pytest.mark.parametrize("schedule", [VPLinear(), Discrete.linear()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize(
+    "schedule", [VPLinear(), Discrete.linear()], ids=lambda s: type(s).__name__
+)
 def test_evaluations_are_counted_and_lie_inside(schedule, variable, final):
     asked: list[float] = []
     x = noise_at(schedule, schedule.t_start, (4, 2))
@@ -142,7 +144,7 @@ def test_times_are_a_grid_for_a_plan(variable):
     made = diffusion.plan(VP, method="logrhoab3", grid=found.t, final="denoise")
     assert made.steps == len(found.t) - 1
     once_more = diffusion.follow(made, DATA.model(VP), X)
-    # A grid of 12 to 25 steps: an even one of as many has errors beyond it.
+    # The largest measured was 0.016; on uniform grids of as many steps 0.05 to 0.15.
     assert np.abs(once_more - found.x).max() < 0.02
 
 
@@ -172,20 +174,6 @@ def test_other_ends():
     assert np.abs(found.x - data.flow(VP, x, 0.8, 0.2)).max() < 1e-4
 
 
-@pytest.mark.parametrize("variable", ["t", "rho"])
-@pytest.mark.parametrize("schedule", [VPLinear(), EDM(), Flow()], ids=lambda s: type(s).__name__)
-def test_to_the_data_itself(schedule, variable):
-    """sigma = 0 is a point like others for t and rho."""
-    data, first = Gaussian(), ends(schedule)[0]
-    x = noise_at(schedule, first, (4, 3))
-    found = sample_adaptive(
-        data.model(schedule), x, schedule, quantity="v", variable=variable, t_start=first,
-        t_end=0.0, rtol=1e-5, atol=1e-5,
-    )  # fmt: skip
-    exact = data.moved(x, (schedule.alpha(first), schedule.sigma(first)), (1.0, 0.0))
-    assert np.abs(found.x - exact).max() < 1e-3
-
-
 # --- arrays ---------------------------------------------------------------------------------------
 
 
@@ -198,7 +186,8 @@ def linear(x, t):
 def test_library_and_dtype_are_kept(xp, name, prediction):
     x = xp.asarray(X.astype(name))
     found = sample_adaptive(linear, x, VP, prediction=prediction)
-    assert type(found.x) is type(x) and found.x.dtype == x.dtype
+    assert type(found.x) is type(x)
+    assert found.x.dtype == x.dtype
     reference = sample_adaptive(linear, X, VP, prediction=prediction)
     assert found.nfe == reference.nfe
     assert_close(to_numpy(found.x), reference.x.astype(name), operations=1e4)
@@ -263,9 +252,10 @@ def test_no_beginning_at_pure_noise(quantity, variable):
         )
 
 
-def test_no_end_at_the_data_in_lambda():
+@pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
+def test_no_end_at_the_data(variable):
     with refused("t_start=0.9, t_end=0: ", "choose ends inside the path"):
-        sample_adaptive(linear, X, Flow(), t_start=0.9)
+        sample_adaptive(linear, X, Flow(), variable=variable, t_start=0.9)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +320,7 @@ def test_tolerances_out_of_reach():
     noise = np.random.default_rng(0)
 
     def model(x, t):
-        return 0.5 * x + 0.1 * noise.standard_normal(x.shape)
+        return 0.5 * x + 1e4 * noise.standard_normal(x.shape)
 
-    with refused("rtol=1e-09, atol=1e-09", "lambda", error=NonFiniteError):
-        sample_adaptive(model, X, VP, rtol=1e-9, atol=1e-9)
+    with refused("rtol=1e-13, atol=1e-14", "lambda", error=NonFiniteError):
+        sample_adaptive(model, X, VP, rtol=1e-13, atol=1e-14)

@@ -150,7 +150,7 @@ def test_no_noise_is_allowed_everywhere(noise):
 @pytest.mark.parametrize("noise", [Ancestral(), Churn(1.0)])
 @pytest.mark.parametrize("method", ["tab3", "unipc2", "sa_solver", "dpmpp_2m_sde"])
 def test_steps_with_past_values_are_not_split(method, noise):
-    with refused("noise=", "splits steps, which", method, "choose Tau or Eta, or a one-step"):
+    with refused("noise=", "splits steps, which", method, "choose a one-step method"):
         diffusion.plan(VP, method=method, noise=noise)
 
 
@@ -238,3 +238,9 @@ def test_samplers_with_noise_run_on_every_schedule_to_every_end(name, final):
             assert np.isfinite(y).all()
             assert asked == list(plan.times)
             assert min(schedule.sigma(t) for t in asked) > 0.0
+
+
+@pytest.mark.parametrize("method", ["tab3", "logrhoab1", "dpm_solver_2m", "ipndm4"])
+def test_noise_spoils_what_extrapolates_eps(method):
+    with refused("noise=Tau", f"{method} extrapolates eps", "'dpmpp_2m'", "'ddim'"):
+        diffusion.plan(VP, method=method, steps=8, noise=1.0)

@@ -57,7 +57,7 @@ def test_ddpm():
 @pytest.mark.parametrize("tau", [0.4, 1.0, 1.3])
 def test_noise_beside_frozen_eps(tau):
     """Zhang and Chen (2022), appendix: ``y' = y + (1 + tau^2) drho eps + ...``."""
-    found, draws = sampled("rhoab1", prediction="eps", noise=tau, grid=T[:2])
+    found, draws = sampled("ddim", prediction="eps", noise=tau, grid=T[:2])
     rho = np.exp(-LAM)
     y = X / alpha(LAM[0])
     y = y + (1 + tau**2) * (rho[1] - rho[0]) * DATA.noise(X, alpha(LAM[0]), sigma(LAM[0]))

@@ -78,7 +78,7 @@ def test_what_dask_cannot_pickle_is_named_too(dask: Executor) -> None:
 
 def test_a_dask_client_is_no_executor_and_has_one(dask: Any) -> None:
     with pytest.raises(
-        InvalidArgument, match=r"^executor=<Client.* here executor\.get_executor\(\)"
+        InvalidArgument, match=r"^executor=<Client.* here executor\.get_executor\(pure=False\)"
     ):
         order_study("coupled", "etd1", steps=STEPS, executor=dask._client)
 

@@ -180,7 +180,7 @@ def _checked(
     last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
     if not first > last:
         raise InvalidArgument(f"t_start={first:.6g} must be greater than t_end={last:.6g}")
-    if schedule.alpha(first) == 0 or (schedule.sigma(last) == 0 and variable == "lambda"):
+    if schedule.alpha(first) == 0 or schedule.sigma(last) == 0:
         raise InvalidArgument(
             f"t_start={first:.6g}, t_end={last:.6g}: alpha or sigma is 0 there, where no step can "
             "be measured; choose ends inside the path"

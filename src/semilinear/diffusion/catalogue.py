@@ -82,7 +82,8 @@ def _deis() -> Iterator[Sampler]:
         reference = f"{_DEIS}, rhoRK; {tableau.reference}"
         yield Sampler(f"rho_{tableau.name}", EPS_RHO, lawson(tableau), reference)
     for k in range(1, 5):
-        yield Sampler(f"ipndm{k}", EPS_RHO, ipndm(k), f"{_DEIS}, iPNDM")
+        true = None if k == 1 else etdab(k)
+        yield Sampler(f"ipndm{k}", EPS_RHO, ipndm(k), f"{_DEIS}, iPNDM", exact=true)
 
 
 def _dpm_solver() -> Iterator[Sampler]:
@@ -92,12 +93,13 @@ def _dpm_solver() -> Iterator[Sampler]:
         for past in (2, 3):
             yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
     yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
+    yield Sampler("dpmpp_3s_sde", X0_LAMBDA, dpm3(), f"{_SEEDS}, c = 1/3, 2/3", Tau(1.0))
     for past in (2, 3):
         yield _published(f"dpmpp_{past}m_sde", X0_LAMBDA, dpm_multistep(past), Tau(1.0))
 
 
 def _predictor_corrector() -> Iterator[Sampler]:
-    for order in range(1, 6):
+    for order in range(1, 7):
         yield _published(f"unipc{order}", X0_LAMBDA, unipc(order))
         yield _published(f"unipc{order}_bh1", X0_LAMBDA, unipc(order, "bh1"))
     yield _published("sa_solver", X0_LAMBDA, sa_solver(), TauWithin())
@@ -152,6 +154,12 @@ ALIASES = {
     "unipc": "unipc2",
     "unipc_bh1": "unipc2_bh1",
     "er_sde": "er_sde3",
+    "ipndm": "ipndm4",
+    "ipndm_v": "rhoab3",
+    "dpm_solver_1s": "ddim",
+    "seeds_2": "seeds2",
+    "seeds_3": "seeds3",
+    "res_multistep": "res_2m",
     "euler_a": "euler_ancestral",
     **{f"lms{k + 1}": f"rhoab{k}" for k in range(1, 5)},
     **{f"ipndm_v{k + 1}": f"rhoab{k}" for k in range(1, 4)},

@@ -131,7 +131,8 @@ def choose(
     nfe
         Budget of evaluations of a run.
     samples
-        Of the pilot.
+        Of the pilot. The model is asked for so many at once, and for four: it must take batches of
+        any size, so bind no labels or masks of another batch to it.
     methods
         Samplers without noise.
     seed

@@ -23,6 +23,9 @@ from semilinear.methods.noise import TRANSITION, with_noise
 from semilinear.methods.rows import Step
 from semilinear.methods.sequence import showing_its_start
 
+SPOILT = ("eps", "score")
+"""Quantities that change with the noise of a state, and so from step to step where noise enters."""
+
 REGULAR = ("x0", "v", "flow")
 """Quantities whose flow is finite from alpha = 0 on."""
 
@@ -211,11 +214,19 @@ class Layout:
         if self.sampler.parameterisation.quantity == VELOCITY:
             raise InvalidArgument(f"noise: {name} integrates dx/dt of the ODE and takes none")
         method = self.sampler.method
+        extrapolates = method.history > 0 and self.sampler.parameterisation.quantity in SPOILT
+        if extrapolates and not noise.splits:
+            quantity = self.sampler.parameterisation.quantity
+            raise InvalidArgument(
+                f"noise={noise!r}: {name} extrapolates {quantity} from past steps, which fresh "
+                "noise spoils at once; choose a sampler in x0 such as 'dpmpp_2m' or 'res_3m', or "
+                "one without past values such as 'ddim'"
+            )
         carries = isinstance(method, Multistep) and (method.history > 0 or method.mode != "P")
         if noise.splits and carries:
             raise InvalidArgument(
                 f"noise={noise!r} splits steps, which {name} with past values does not bear; "
-                "choose Tau or Eta, or a one-step method"
+                "choose a one-step method, or Tau with a sampler in x0"
             )
 
     def check(self, times: np.ndarray, prediction: str) -> None:

@@ -24,6 +24,7 @@ from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import STARTS
+from semilinear.methods.estimates import has_estimate
 from semilinear.program import Program
 from semilinear.time_grid import whole_number
 
@@ -74,14 +75,15 @@ def plan(
         or a function of t, the noise level tau (0: the ODE, 1: the reverse SDE). By default what
         the sampler's name says, none for most.
     exact
-        Whether weights that are simplified where a sampler was published are replaced by the exact
-        ones.
+        Whether weights that are simplified where a sampler was published (DPM-Solver, UniPC,
+        SA-Solver, iPNDM) are replaced by the exact ones; others are exact anyway.
     lower_end
         Whether the order of a multistep method falls to one towards the end, as DPM-Solver++ and
         UniPC do on few steps.
     estimate
         Whether every step also gives an estimate of its local error, `State.estimate`: the
-        difference from the result of one order less. It costs no evaluation.
+        difference from the result of one order less. It costs no evaluation. Of multistep samplers
+        of order two and more, predictor-corrector pairs and embedded pairs.
     direction
         ``"sample"``: noise to data; ``"encode"``: data to noise on the reversed grid.
 
@@ -116,6 +118,11 @@ def plan(
         checked_time(schedule, "grid[-1]", t_end)
     first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
     last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
+    if estimate and not has_estimate(sampler.method):
+        raise InvalidArgument(
+            f"estimate: {sampler.name} has no estimate of its error; multistep samplers of order "
+            "two and more, predictor-corrector pairs and embedded pairs have one"
+        )
     layout = Layout(
         schedule, sampler, first, last, final=final, start=start, direction=direction,
         noise=level, lower_end=lower_end, estimate=estimate,
@@ -176,7 +183,7 @@ def _with_noise(sampler: Sampler, level: NoiseLevel | None) -> tuple[Sampler, No
     if sampler.order > 1 or cell.quantity != "eps":
         raise InvalidArgument(
             f"noise={level!r} is defined with {wanted} as N, but {sampler.name} treats "
-            f"{cell.quantity} so; choose Tau, or a sampler in {wanted}"
+            f"{cell.quantity} so; choose a sampler in {wanted}, such as 'dpmpp_2m'"
         )
     # Without noise a step of order one is the same in both.
     return sampler._replace(parameterisation=Parameterisation(wanted, cell.variable)), level

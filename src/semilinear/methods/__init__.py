@@ -1,7 +1,9 @@
 """Methods as data. Adding one is a constant in one of these files; everything else follows.
 
 ``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
-``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``.
+``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``; those of
+diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``, ``dpm_multistep(past)``,
+``unipc(order)``, ``sa_solver(predictor, corrector)``.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from semilinear.methods.info import MethodInfo, MethodTable
 from semilinear.methods.lawson import lawson
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.sequence import STARTS, GridMethod, Method, sequence
+from semilinear.methods.simplified import dpm_multistep, sa_solver, unipc
+from semilinear.methods.singlestep import dpm2, dpm3, res3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
 from semilinear.methods.variable_order import VariableOrder
 
@@ -31,6 +35,9 @@ __all__ = [
     "Tableau",
     "VariableOrder",
     "butcher",
+    "dpm2",
+    "dpm3",
+    "dpm_multistep",
     "etd2rk",
     "etdab",
     "etdpec",
@@ -40,7 +47,10 @@ __all__ = [
     "ipndm",
     "lawson",
     "names",
+    "res3",
+    "sa_solver",
     "sequence",
+    "unipc",
 ]
 
 _REGISTRY: dict[str, Method] = {

@@ -45,6 +45,13 @@ def with_estimate(step: Step, method: Tableau | Multistep) -> Step:
     return replace(step, instructions=instructions, carry=carry, shown=(*step.shown, ERROR))
 
 
+def has_estimate(method: Tableau | Multistep) -> bool:
+    """Tell whether steps of a method, once started, have an estimate."""
+    if isinstance(method, Tableau):
+        return method.is_pair and not method.estimate_reads_end
+    return method.mode != "P" or (method.past > 1 and not method.fixed)
+
+
 def _result(step: Step) -> Combine:
     return next(r for r in step.instructions if isinstance(r, Combine) and r.dst == NEW)
 

@@ -44,7 +44,12 @@ def translated(config: Mapping[str, Any], known: Collection[str]) -> dict[str, A
             "config: timestep_type='continuous' belongs to networks that are told ln sigma, "
             "not a timestep; this scheduler does not serve them"
         )
-    if "beta_schedule" not in made:
+    if made.get("snr_shift_scale") not in (None, 1, 1.0):
+        raise InvalidArgument(
+            f"config: snr_shift_scale={made['snr_shift_scale']!r} shifts the noise of the network "
+            "(CogVideoX), which this scheduler does not do"
+        )
+    if "beta_schedule" not in made and made.get("trained_betas") is None:
         _take_flow_matching(made, known)
     # diffusers leaves out what is the other scheduler's default, which need not be the one here.
     unset = set(made.get("_use_default_values", ())) - OF_THE_NETWORK
@@ -68,8 +73,10 @@ def _take_flow_matching(made: dict[str, Any], known: Collection[str]) -> None:
         made["_use_default_values"] = set(made.get("_use_default_values", ())) - {"shift"}
         return
     strange = sorted(key for key in made if key not in known and not key.startswith("_"))
-    if strange:
+    # Betas that may be given and are not, beside no schedule of them: IPNDM's own path.
+    if strange or "trained_betas" in made:
+        has = f"has {', '.join(strange)} but " if strange else "has "
         raise InvalidArgument(
-            f"config has {', '.join(strange)} but neither beta_schedule nor shift: it is of no "
-            "scheduler for VP noise nor for flow matching, and others are not served"
+            f"config {has}neither beta_schedule nor trained_betas nor shift: it is of no scheduler "
+            "for VP noise nor for flow matching, and others are not served"
         )

@@ -189,7 +189,7 @@ def _sampler(config: Mapping[str, Any]) -> diffusion.Sampler:
     if sampler.parameterisation.quantity != "x0":
         raise InvalidArgument(
             f"eta={eta!r} says how much noise enters in samplers that take x_0 for N, such as "
-            f"'ddim' and 'dpmpp_2m'; {sampler.name} does not, so give tau instead"
+            f"'ddim' and 'dpmpp_2m'; {sampler.name} does not"
         )
     return sampler._replace(noise=diffusion.Eta(eta))
 

@@ -1,0 +1,162 @@
+"""The loop around a plan: the same as by hand, its trajectory, its callback, its seeds."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from diffusion_problems import Draws, Gaussian, noise_at
+from semilinear import diffusion
+from semilinear.diffusion import Churn, SeededNoise, VPLinear, follow
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+
+VP = VPLinear()
+MODEL = Gaussian().model(VP)
+X = noise_at(VP, 1.0, (4, 3))
+NAMES = list(diffusion.names())
+EXTRAPOLATING = ["tab3", "logrhoab2", "dpmpp_3m", "res_2m", "ipndm3", "rho_heun2", "dpm_solver_3s"]
+
+
+def refused(*parts: str, error: type[Exception] = InvalidArgument):
+    """Expect an error whose message holds these parts in this order."""
+    return pytest.raises(error, match=".*".join(re.escape(part) for part in parts))
+
+
+def by_hand(made, model, x, noise=None):
+    """All states of a run."""
+    states = [made.start(x, noise=noise)]
+    while not states[-1].done:
+        state = states[-1]
+        states.append(made.advance(state, model(state.x, state.t)))
+    return states
+
+
+@pytest.mark.parametrize("final", ["t_end", "zero", "denoise"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_as_by_hand(name, final):
+    made = diffusion.plan(VP, method=name, steps=5, final=final)
+    seen = []
+    found = follow(made, MODEL, X, seed=2, callback=seen.append, trajectory=True)
+    noise = SeededNoise(2, X) if made.stochastic else None
+    states = by_hand(made, MODEL, X, noise)
+    assert np.array_equal(found.x[-1], states[-1].x)
+    assert [state.evaluation for state in seen] == list(range(1, made.nfe + 1))
+    assert [state.t for state in seen] == [state.t for state in states[1:]]
+    assert len(found.t) == len(found.x) == made.steps + 1 + (final == "denoise")
+    assert np.array_equal(found.t, made.t_formed)
+    assert np.array_equal(found.x[0], X)
+    assert found.estimates is None
+    assert np.array_equal(follow(made, MODEL, X, seed=2), found.x[-1])
+
+
+@pytest.mark.parametrize("name", EXTRAPOLATING)
+def test_states_of_a_trajectory_are_ends_of_shorter_runs(name):
+    """Methods whose steps ask nothing at their end do not see where the grid stops."""
+    made = diffusion.plan(VP, method=name, steps=5)
+    found = follow(made, MODEL, X, trajectory=True)
+    for n in range(1, 6):
+        part = diffusion.plan(VP, method=name, grid=made.t[: n + 1])
+        assert np.array_equal(follow(part, MODEL, X), found.x[n])
+
+
+def test_a_trajectory_of_a_predictor_corrector_holds_corrected_states():
+    made = diffusion.plan(VP, method="unipc3", steps=6)
+    found = follow(made, MODEL, X, trajectory=True)
+    asked = [state.x for state in by_hand(made, MODEL, X)[1:-1]]
+    exact = [Gaussian().flow(VP, X, 1.0, t) for t in made.t[1:-1]]
+    predicted, corrected = (
+        [np.abs(x - y).max() for x, y in zip(states, exact, strict=True)]
+        for states in (asked, found.x[1:-1])
+    )
+    assert all(one > other for one, other in zip(predicted[1:], corrected[1:], strict=True))
+
+
+def test_churned_trajectories_have_one_state_for_each_step():
+    noise = Churn(1.0, 0.05, 50.0, 1.0)
+    made = diffusion.plan(VP, method="edm_heun", steps=6, noise=noise)
+    found = follow(made, MODEL, X, seed=1, trajectory=True)
+    assert len(found.x) == len(found.t) == 7
+    assert (found.t[0], found.t[-1]) == (made.t[0], made.t[-1])
+
+
+# --- seeds ----------------------------------------------------------------------------------------
+
+
+def test_seeds_of_all_kinds():
+    made = diffusion.plan(VP, method="seeds2", steps=4)
+    reference = follow(made, MODEL, X, seed=5)
+    assert np.array_equal(follow(made, MODEL, X, seed=SeededNoise(5, X)), reference)
+    assert not np.array_equal(follow(made, MODEL, X, seed=6), reference)
+    assert not np.array_equal(follow(made, MODEL, X), follow(made, MODEL, X))
+    one, other = (follow(made, MODEL, X, seed=np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one, other)
+    draws = Draws(X.shape)
+    follow(made, MODEL, X, seed=draws)
+    assert len(draws.made) >= 4
+
+
+def test_without_noise_seeds_draw_nothing():
+    generator = np.random.default_rng(0)
+    before = generator.bit_generator.state
+    follow(diffusion.plan(VP, steps=3), MODEL, X, seed=generator)
+    assert generator.bit_generator.state == before
+
+
+def test_bad_seeds_and_states_of_stochastic_samplers():
+    made = diffusion.plan(VP, method="ddpm", steps=3)
+    with refused("seed has 2 entries for 4 samples"):
+        follow(made, MODEL, X, seed=[1, 2])
+    with refused("x has no axis; its first must count the samples"):
+        follow(made, MODEL, np.array(1.0), seed=1)
+    with refused("x must be an array, got list"):
+        follow(made, MODEL, X.tolist(), seed=1)
+    with refused("noise(", "must return an array like the state", error=ModelOutputError):
+        follow(made, MODEL, X, seed=SeededNoise(1, X[:2]))
+
+
+# --- what ends a run ------------------------------------------------------------------------------
+
+
+class Enough(Exception):
+    """Of a callback that has seen enough."""
+
+
+def test_an_exception_of_the_callback_ends_the_run():
+    asked = []
+
+    def model(x, t):
+        asked.append(t)
+        return MODEL(x, t)
+
+    def callback(state):
+        if state.evaluation == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        follow(diffusion.plan(VP, steps=6), model, X, callback=callback)
+    assert len(asked) == 2
+
+
+def test_answers_that_are_not_finite():
+    made = diffusion.plan(VP, steps=4)
+
+    def model(x, t):
+        return MODEL(x, t) * (np.nan if t < 0.5 else 1.0)
+
+    with refused("evaluation 3 of 4", "NaN or infinity in 12 of 12", error=NonFiniteError):
+        follow(made, model, X)
+    assert np.isnan(follow(made, model, X, check_finite=False)).all()
+
+
+def test_answers_of_another_shape():
+    with refused("evaluation 1 of 3", "shape (1, 3)", error=ModelOutputError):
+        follow(diffusion.plan(VP, steps=3), lambda x, t: x[:1], X)
+
+
+def test_the_noise_is_left_alone():
+    for name in ("tab3", "unipc3", "seeds3"):
+        x = X.copy()
+        follow(diffusion.plan(VP, method=name, steps=3), MODEL, x, seed=1, trajectory=True)
+        assert np.array_equal(x, X)
