@@ -15,7 +15,7 @@ from diffusion_problems import (
     ends,
     noise_at,
 )
-from semilinear import diffusion
+from semilinear import diffusion, methods
 from semilinear.diffusion import (
     EDM,
     VE,
@@ -244,3 +244,17 @@ def test_samplers_with_noise_run_on_every_schedule_to_every_end(name, final):
 def test_noise_spoils_what_extrapolates_eps(method):
     with refused("noise=Tau", f"{method} extrapolates eps", "'dpmpp_2m'", "'ddim'"):
         diffusion.plan(VP, method=method, steps=8, noise=1.0)
+
+
+def test_the_middle_of_discrete_times_counts_them_all():
+    grid = [999, 900, 800, 500, 200, 100, 0]
+    plan = diffusion.plan(diffusion.Discrete.linear(), method="sa_solver", grid=grid)
+    inside = [0.0, 0.0, 1.0, 1.0, 1.0, 0.0]
+    assert plan.program.propagator.tau_squared.tolist() == inside
+
+
+def test_the_noise_of_a_sampler_may_be_a_number():
+    cell = diffusion.Parameterisation("x0", "lambda")
+    own = diffusion.Sampler("own", cell, methods.get("etdab1"), "this test", noise=1.0)
+    given = diffusion.plan(VP, method=own, steps=4)
+    assert np.array_equal(given.weights, diffusion.plan(VP, method="seeds1", steps=4).weights)

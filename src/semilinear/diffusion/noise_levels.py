@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules import Discrete, NoiseSchedule
 from semilinear.errors import InvalidArgument
 
 FORWARD = -1.0
@@ -136,7 +136,8 @@ class TauWithin(NoiseLevel):
                 f"noise={self!r} looks at parts of the time domain, which of {schedule!r} is "
                 "infinite; give a function of t, such as Tau(lambda t: float(0.05 < t < 1))"
             )
-        part = (t - schedule.t_min) / length
+        # Timesteps 0 .. N - 1 are parts of N: 800 of 1000 is inside, as where it was published.
+        part = (t - schedule.t_min) / (length + isinstance(schedule, Discrete))
         return [whole_step(schedule, t_next, self.tau**2 if self.low <= part <= self.high else 0.0)]
 
 

@@ -107,7 +107,8 @@ def plan(
     sampler = catalogue.get(method)
     if exact and sampler.exact is not None:
         sampler = sampler._replace(method=sampler.exact, exact=None)
-    sampler, level = _with_noise(sampler, sampler.noise if noise is None else noise_level(noise))
+    given = sampler.noise if noise is None else noise
+    sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
     _check_words(schedule, prediction, final, start, direction)
     points: np.ndarray | None = None
     if not isinstance(grid, str) and not callable(grid):
