@@ -55,7 +55,7 @@ class Generator:
         """Return what `diffusion.choose` chooses, on noise of seed 0, which no run begins with."""
         if nfe not in self.choices:
             like = torch.empty((1, *IMAGE), device=self.device)
-            self.choices[nfe] = diffusion.choose(self.model, SCHEDULE, like, nfe=nfe, seed=0)
+            self.choices[nfe] = diffusion.choose(self.model, like, SCHEDULE, nfe=nfe, seed=0)
         return self.choices[nfe]
 
     @torch.inference_mode()

@@ -88,7 +88,7 @@ def sections(found: Estimates) -> list[tuple[str, list[str]]]:
     """Return the rows of the table under their headings."""
     known = list(dict.fromkeys(row for row, nfe in found if nfe <= BUDGETS[-1]))
     ablation = [row.name for row in ABLATION]
-    main = [row.name for row in group("main")]
+    main = [row.name for row in group("main") if row.name not in ablation]
     rest = [row for row in known if ours(row) and row not in {*ablation, *main}]
     named = (
         ("Ingredients of DEIS, one after the other", ablation),
@@ -160,8 +160,8 @@ def verdicts(found: Estimates, limit: Limit | None) -> list[str]:
     return lines
 
 
-def picture(found: Estimates, lines: Sequence[float]) -> None:
-    """Draw distance against evaluations; `lines` are distances drawn across."""
+def picture(found: Estimates, limit: Limit | None) -> None:
+    """Draw distance against evaluations, and across it the distance after many."""
     budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
     names = [*SHOWN, AUTO, *(row.name for row in THEIRS)]
     drawn = []
@@ -171,8 +171,11 @@ def picture(found: Estimates, lines: Sequence[float]) -> None:
     least = [(n, pair[1].value) for n in budgets if (pair := best(found, n, ours))]
     drawn.insert(0, Line(BEST, *zip(*least, strict=True)))
     figure, axes = log_log(drawn)
-    for level in lines:
-        axes.axhline(level, color="0.5", linewidth=0.8, linestyle=":")
+    if limit:
+        (row, nfe), estimate = limit
+        axes.axhline(estimate.value, color="0.4", linewidth=0.8, linestyle=":")
+        place = (budgets[0], 1.02 * estimate.value)
+        axes.annotate(f"{row}, {nfe} evaluations", place, fontsize="x-small", color="0.4")
     axes.set_xticks(budgets, labels=[str(n) for n in budgets])
     axes.set_xlabel("evaluations of the network")
     axes.set_ylabel("Frechet distance in the classifier's features")
@@ -190,11 +193,13 @@ def heading(results: Sequence[dict[str, Any]], limit: Limit | None, real: float)
     """Return the lines above the table."""
     seeds = sorted({r["seed"] for r in results})
     samples = results[0]["samples"]
-    lines = [
-        f"{samples} samples of each of the seeds {seeds}, the same noise for all rows"
-        + ("." if samples >= 10_000 else "; **a first table**: the full one has 10,000 and three."),
-        f"10,000 real training images: {real:.3f}.",
-    ]
+    lines = [f"{samples} samples, seeds {', '.join(map(str, seeds))}, the same noise for all rows."]
+    if samples < 10_000:
+        lines += [
+            "**A first table**: the full one has 10,000 samples and three seeds. Few samples make",
+            "all distances too large, by about the same.",
+        ]
+    lines += [f"10,000 real training images: {real:.3f}."]
     if limit:
         (row, nfe), estimate = limit
         lines.append(f"`{row}` with {nfe} evaluations: {cell(estimate, False)}.")
@@ -217,7 +222,8 @@ def main() -> None:
         default=None,
     )
     real = distance(classifier.real_moments("test"), classifier.real_moments("train"))
-    chosen = [f"- {r['nfe']}: {r['chosen']}." for r in results if "chosen" in r]
+    by_budget = sorted((r for r in results if "chosen" in r), key=lambda r: r["nfe"])
+    chosen = [f"- {r['nfe']}: {r['chosen']}." for r in by_budget]
     page = PAGE.read_text(encoding="utf-8")
     parts = {
         "table": f"{heading(results, limit, real)}\n\n{table(found)}",
@@ -227,7 +233,7 @@ def main() -> None:
     for name, text in parts.items():
         page = written(page, name, text)
     PAGE.write_text(page, encoding="utf-8")
-    picture(found, [real, *([limit[1].value] if limit else [])])
+    picture(found, limit)
 
 
 if __name__ == "__main__":

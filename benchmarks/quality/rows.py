@@ -124,7 +124,6 @@ MAIN = (
 PLACES = (
     ("uniform", "even"),
     ("quadratic", "t_end"),
-    ("uniform", "zero"),
     ("t^1.5", "rho"),
     ("uniform", "rho"),
     ("quadratic", "rho"),
@@ -134,7 +133,10 @@ PLACES = (
 )
 """Grids and endings of the main samplers; all others have the first two and their own."""
 
-LOWER = ("tab3", "dpmpp_2m", "unipc2", "unipc3", "res_3m")
+EPS = ("tab3", "tab2", "ipndm4")
+"""Samplers for which the endings "even" and "zero" differ: those in x_0 read it off in both."""
+
+LOWER = ("tab3", "ipndm4", "dpmpp_2m", "unipc3", "res_3m")
 NOISY = (
     *("sa_solver", "sa_solver3", "dpmpp_2m_sde", "dpmpp_3m_sde", "seeds1"),
     *("er_sde1", "er_sde2", "er_sde3", "ddpm", "euler_ancestral"),
@@ -161,13 +163,14 @@ def group(name: str) -> tuple[Row, ...]:
         "ablation": ABLATION,
         "main": (
             *(Own(method, *place) for place in PLACES for method in MAIN),
+            *(Own(method, "uniform", "zero") for method in EPS),
             *(Own(method, "uniform", "zero", lower=True) for method in LOWER),
         ),
         "noisy": (
             *(Own(method, "uniform", "even") for method in NOISY),
             *(Own("res_2m", "uniform", "even", tau=tau) for tau in TAUS),
-            *(Own("tab2", "uniform", "even", tau=tau) for tau in TAUS),
-            Own("sa_solver", "uniform", "zero", lower=True),
+            Own("tab2", "uniform", "even", tau=1.0),
+            *(Own("sa_solver", *place, tau=0.0) for place in PLACES[:4]),
         ),
     }[name]
 

@@ -415,9 +415,15 @@ def test_flow_matching_configurations_make_a_flow() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (lambda: stock.IPNDMScheduler().config, "neither beta_schedule nor trained_betas nor shift"),
+        (
+            lambda: stock.IPNDMScheduler().config,
+            "neither beta_schedule nor trained_betas nor shift",
+        ),
         (lambda: stock.CogVideoXDDIMScheduler().config, "snr_shift_scale=3.0"),
-        (lambda: stock.EDMEulerScheduler().config, "neither beta_schedule nor trained_betas nor shift"),
+        (
+            lambda: stock.EDMEulerScheduler().config,
+            "neither beta_schedule nor trained_betas nor shift",
+        ),
         (lambda: stock.FlowMatchEulerDiscreteScheduler(invert_sigmas=True).config, "invert_sigmas"),
         (
             lambda: stock.FlowMatchEulerDiscreteScheduler(stochastic_sampling=True).config,

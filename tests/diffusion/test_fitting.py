@@ -37,7 +37,7 @@ def refused(*parts: str, error: type[Exception] = InvalidArgument):
 
 @pytest.fixture(scope="module")
 def fit():
-    return choose(MODEL, VP, LIKE, **FEW)
+    return choose(MODEL, LIKE, VP, **FEW)
 
 
 def same(one, other):
@@ -66,12 +66,14 @@ def test_warp_is_monotone_and_its_own_inverse(name, ends):
     t = warp.to_t(s)
     assert (t[0], t[-1]) == (first, last)
     assert (np.diff(t) < 0).all()
-    assert np.abs(warp.of_t(t) - s).max() < 1e-5
+    # No cell of its table is longer, and between its points it is linear: exact but for kinks.
+    assert np.abs(warp.of_t(t) - s).max() < 1 / 2000
+    assert np.median(np.abs(warp.of_t(t) - s)) < 1e-6
     times = np.linspace(first, last, 201)
     coordinates = warp.of_t(times)
     assert (coordinates[0], coordinates[-1]) == (0.0, 1.0)
     assert (np.diff(coordinates) > 0).all()
-    assert np.abs(warp.to_t(coordinates) - times).max() < 1e-5 * span
+    assert np.abs(warp.to_t(coordinates) - times).max() < span / 2000
 
 
 def test_warp_where_lambda_is_infinite():
@@ -153,7 +155,7 @@ def test_the_least_error_of_all(name):
     schedule = SCHEDULES[name]
     prediction = "flow" if name == "flow" else "eps"
     model = DATA.model(schedule, prediction)
-    fit = choose(model, schedule, LIKE, prediction=prediction, **FEW)
+    fit = choose(model, LIKE, schedule, prediction=prediction, **FEW)
     errors = sorted(all_errors(schedule, 3, 5, TWO, 40, prediction), key=lambda row: row[0])
     assert [error for *_, error in fit.candidates] == [error for error, _ in errors]
     assert fit.error == errors[0][0]
@@ -163,7 +165,7 @@ def test_the_least_error_of_all(name):
 
 def test_many_samples_are_tried_on_a_few_first():
     samples = FIRST + 4
-    fit = choose(MODEL, VP, LIKE, **{**FEW, "samples": samples})
+    fit = choose(MODEL, LIKE, VP, **{**FEW, "samples": samples})
     first = sorted(all_errors(VP, FIRST, 5, TWO, 40), key=lambda row: row[0])[:SECOND]
     pilot = Pilot(MODEL, VP, LIKE, samples=samples, nfe=40)
     errors = sorted(pilot.error(made) for _, made in first)
@@ -185,20 +187,20 @@ def test_evaluations_are_counted(samples):
         asked.append(len(x))
         return MODEL(x, t)
 
-    fit = choose(model, VP, LIKE, **{**FEW, "samples": samples})
+    fit = choose(model, LIKE, VP, **{**FEW, "samples": samples})
     assert fit.evaluations == sum(asked) // samples
 
 
 @pytest.mark.parametrize("nfe", [2, 3, 8])
 def test_budgets(nfe):
-    fit = choose(MODEL, VP, LIKE, **{**FEW, "nfe": nfe, "methods": ("tab2", "rho_heun2")})
+    fit = choose(MODEL, LIKE, VP, **{**FEW, "nfe": nfe, "methods": ("tab2", "rho_heun2")})
     assert 0 < fit.plan().nfe <= nfe
     assert np.isfinite(fit.error)
     assert f"{fit.plan().nfe} evaluations" in fit.reason
 
 
 def test_more_evaluations_are_nearer():
-    errors = [choose(MODEL, VP, LIKE, **{**FEW, "nfe": nfe}).error for nfe in (3, 6, 12)]
+    errors = [choose(MODEL, LIKE, VP, **{**FEW, "nfe": nfe}).error for nfe in (3, 6, 12)]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
@@ -207,7 +209,7 @@ def test_more_evaluations_are_nearer():
 def test_all_schedules(name, prediction):
     schedule = SCHEDULES[name]
     options = {**FEW, "methods": ("tab1",), "samples": 2, "prediction": prediction}
-    fit = choose(DATA.model(schedule, prediction), schedule, LIKE, **options)
+    fit = choose(DATA.model(schedule, prediction), LIKE, schedule, **options)
     made = fit.plan()
     assert made.nfe <= 5
     assert made.prediction == prediction
@@ -220,23 +222,23 @@ def test_all_schedules(name, prediction):
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_prediction_does_not_matter(fit, prediction):
-    found = choose(DATA.model(VP, prediction), VP, LIKE, prediction=prediction, **FEW)
+    found = choose(DATA.model(VP, prediction), LIKE, VP, prediction=prediction, **FEW)
     assert found.reason == fit.reason
     assert found.error == pytest.approx(fit.error, rel=1e-6)
 
 
 def test_other_beginnings():
-    fit = choose(MODEL, VP, LIKE, t_start=0.7, **FEW)
+    fit = choose(MODEL, LIKE, VP, t_start=0.7, **FEW)
     assert fit.times[0] == fit.plan().t[0] == 0.7
 
 
 def test_samplers_of_ones_own():
     own = Sampler("mine", Parameterisation("v", "lambda"), etdab(3), "own")
     for methods in (own, [own], (own, "ddim")):
-        fit = choose(MODEL, VP, LIKE, **{**FEW, "methods": methods})
+        fit = choose(MODEL, LIKE, VP, **{**FEW, "methods": methods})
         assert fit.sampler is own
         assert fit.reason.startswith("mine (v over lambda, order 3)")
-    alone = choose(MODEL, VP, LIKE, **{**FEW, "methods": "ddim"})
+    alone = choose(MODEL, LIKE, VP, **{**FEW, "methods": "ddim"})
     assert {name for name, *_ in alone.candidates} == {"ddim"}
 
 
@@ -244,24 +246,24 @@ def test_samplers_of_ones_own():
 
 
 def test_the_seed_decides(fit):
-    assert same(fit, choose(MODEL, VP, LIKE, **FEW))
-    other = choose(MODEL, VP, LIKE, seed=1, **FEW)
+    assert same(fit, choose(MODEL, LIKE, VP, **FEW))
+    other = choose(MODEL, LIKE, VP, seed=1, **FEW)
     assert other.error != fit.error
-    assert same(other, choose(MODEL, VP, LIKE, seed=np.random.default_rng(1).integers(1, 2), **FEW))
+    assert same(other, choose(MODEL, LIKE, VP, seed=np.random.default_rng(1).integers(1, 2), **FEW))
 
 
 @pytest.mark.parametrize(
     "like", [np.full((7, 2), np.nan), np.zeros((0, 2)), np.asfortranarray(np.ones((5, 2)))]
 )
 def test_like_tells_shape_and_kind_alone(fit, like):
-    assert same(fit, choose(MODEL, VP, like, **FEW))
+    assert same(fit, choose(MODEL, like, VP, **FEW))
 
 
 def test_array_libraries_agree(fit, xp):
     def model(x, t):
         return xp.asarray(MODEL(to_numpy(x), t))
 
-    found = choose(model, VP, xp.zeros((1, 2), dtype=xp.float64), **FEW)
+    found = choose(model, xp.zeros((1, 2), dtype=xp.float64), VP, **FEW)
     assert found.reason == fit.reason
     assert found.error == pytest.approx(fit.error, rel=1e-9)
 
@@ -275,7 +277,7 @@ def test_networks_of_low_precision(name):
         assert x.dtype == dtype
         return torch.from_numpy(MODEL(x.double().numpy(), t)).to(dtype)
 
-    found = choose(model, VP, torch.zeros(1, 2, dtype=dtype), **FEW)
+    found = choose(model, torch.zeros(1, 2, dtype=dtype), VP, **FEW)
     assert 1e-3 < found.error < 0.2
 
 
@@ -297,7 +299,7 @@ def test_the_reason(fit):
 
 
 def test_a_reason_without_rivals():
-    alone = choose(MODEL, VP, LIKE, **{**FEW, "methods": "tab1"})
+    alone = choose(MODEL, LIKE, VP, **{**FEW, "methods": "tab1"})
     assert "next" not in alone.reason
     assert alone.reason.endswith("tried")
 
@@ -334,7 +336,7 @@ def test_plans_that_end_in_nan_are_left_out():
         calls.append(t)
         return MODEL(x, t) * (np.nan if len(calls) > 40 and t < 0.02 else 1.0)
 
-    fit = choose(model, VP, LIKE, **FEW)
+    fit = choose(model, LIKE, VP, **FEW)
     assert len(calls) > 40
     assert min(fit.plan().times) >= 0.02
     assert 0 < len(fit.candidates) < 115
@@ -349,7 +351,7 @@ def test_no_plan_that_works():
         return MODEL(x, t) * (np.nan if len(calls) > 40 else 1.0)
 
     with refused("no plan has a finite error"):
-        choose(model, VP, LIKE, **FEW)
+        choose(model, LIKE, VP, **FEW)
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -374,13 +376,13 @@ def test_no_plan_that_works():
 )
 def test_bad_arguments(options, parts):
     with refused(*parts):
-        choose(MODEL, VP, LIKE, **{**FEW, **options})
+        choose(MODEL, LIKE, VP, **{**FEW, **options})
 
 
 def test_unknown_names():
     for options in ({"methods": ("nosuch",)}, {"prediction": "noise"}):
         with refused("is not known", error=UnknownName):
-            choose(MODEL, VP, LIKE, **{**FEW, **options})
+            choose(MODEL, LIKE, VP, **{**FEW, **options})
 
 
 @pytest.mark.parametrize(
@@ -393,12 +395,12 @@ def test_unknown_names():
 )
 def test_what_states_are_not_like(like, message):
     with refused(message):
-        choose(MODEL, VP, like, **FEW)
+        choose(MODEL, like, VP, **FEW)
 
 
 def test_what_is_no_schedule():
     with refused("schedule='vp' must be a NoiseSchedule"):
-        choose(MODEL, "vp", LIKE, **FEW)
+        choose(MODEL, LIKE, "vp", **FEW)
 
 
 # --- fitted grids ---------------------------------------------------------------------------------
@@ -408,8 +410,8 @@ SMALL = {"nfe": 4, "samples": 4, "reference": 40, "sweeps": 1}
 
 @pytest.mark.parametrize("method", ["tab3", "unipc2", "ddim", "rho_heun2", "dpmpp_2m"])
 def test_fitted_grids_are_judged_on_other_samples(method):
-    first = choose(MODEL, VP, LIKE, nfe=4, samples=4, reference=40, methods=method)
-    fit = fit_grid(MODEL, VP, LIKE, method=method, **SMALL)
+    first = choose(MODEL, LIKE, VP, nfe=4, samples=4, reference=40, methods=method)
+    fit = fit_grid(MODEL, LIKE, VP, method=method, **SMALL)
     pilot, other = (Pilot(MODEL, VP, LIKE, samples=4, nfe=40, seed=seed) for seed in (0, 1))
     before = other.error(first.plan())
     assert fit.error == other.error(fit.plan()) <= before
@@ -428,7 +430,7 @@ def test_fitted_grids_are_judged_on_other_samples(method):
 
 def test_a_fitted_grid_is_nearer():
     """Euler's even grid is far from the best: some of its points move."""
-    fit = fit_grid(MODEL, VP, LIKE, method="ddim", **SMALL)
+    fit = fit_grid(MODEL, LIKE, VP, method="ddim", **SMALL)
     assert fit.family.startswith("fitted from")
     (_, _, after), (_, _, before) = fit.candidates
     assert after < before
@@ -439,7 +441,7 @@ def test_a_fitted_grid_is_nearer():
 def test_grids_of_other_schedules(name):
     schedule = SCHEDULES[name]
     model = DATA.model(schedule, "flow")
-    fit = fit_grid(model, schedule, LIKE, method="tab1", prediction="flow", **SMALL)
+    fit = fit_grid(model, LIKE, schedule, method="tab1", prediction="flow", **SMALL)
     assert fit.times[0] == schedule.t_start
     assert fit.times[-1] >= schedule.t_end
     assert (np.diff(fit.times) < 0).all()
@@ -452,8 +454,8 @@ def test_grids_of_other_schedules(name):
 @given(seed=st.integers(0, 2**63 - 1))
 def test_never_worse_on_the_second_pilot(seed):
     options = {"nfe": 3, "samples": 2, "reference": 20}
-    fit = fit_grid(MODEL, VP, LIKE, method="tab1", seed=seed, sweeps=1, **options)
-    first = choose(MODEL, VP, LIKE, methods="tab1", seed=seed, **options)
+    fit = fit_grid(MODEL, LIKE, VP, method="tab1", seed=seed, sweeps=1, **options)
+    first = choose(MODEL, LIKE, VP, methods="tab1", seed=seed, **options)
     other = Pilot(MODEL, VP, LIKE, samples=2, nfe=20, seed=seed + 1)
     assert fit.error <= other.error(first.plan())
 
@@ -465,7 +467,7 @@ def test_evaluations_of_a_fit_are_counted():
         asked.append(t)
         return MODEL(x, t)
 
-    fit = fit_grid(model, VP, LIKE, method="tab1", **SMALL)
+    fit = fit_grid(model, LIKE, VP, method="tab1", **SMALL)
     assert fit.evaluations == len(asked)
 
 
@@ -483,7 +485,7 @@ def test_evaluations_of_a_fit_are_counted():
 )
 def test_bad_arguments_of_a_fit(options, parts):
     with refused(*parts):
-        fit_grid(MODEL, VP, LIKE, **{**SMALL, **options})
+        fit_grid(MODEL, LIKE, VP, **{**SMALL, **options})
 
 
 # --- method="auto" --------------------------------------------------------------------------------
@@ -494,7 +496,7 @@ def test_auto_samples_as_chosen_and_says_so(caplog):
     with caplog.at_level(logging.INFO, logger="semilinear"):
         found = diffusion.sample(MODEL, x, VP, method="auto", nfe=3)
         part = diffusion.sample(MODEL, x[1:2], VP, method="auto", nfe=3)
-    fit = choose(MODEL, VP, x, nfe=3)
+    fit = choose(MODEL, x, VP, nfe=3)
     assert np.array_equal(found, diffusion.follow(fit.plan(), MODEL, x))
     assert np.array_equal(part, found[1:2])
     assert [record.getMessage() for record in caplog.records] == [fit.reason] * 2

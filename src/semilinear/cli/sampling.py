@@ -197,7 +197,7 @@ def _diffusion_plan(
         nfe = 10
     if options.method == AUTO:
         fit = choose(
-            model, schedule, np.empty((PILOT, *shape), dtype), nfe=nfe,
+            model, np.empty((PILOT, *shape), dtype), schedule, nfe=nfe,
             prediction=options.prediction, t_start=options.t_start, progress=True,
         )  # fmt: skip
         print(fit.reason)

@@ -103,8 +103,8 @@ class Fit:
 
 def choose(
     model: Model,
+    x: Any,
     schedule: NoiseSchedule,
-    like: Any,
     *,
     nfe: int = 10,
     samples: int = 16,
@@ -125,7 +125,7 @@ def choose(
     ----------
     model, schedule, prediction, t_start
         As in `diffusion.sample`.
-    like
+    x
         An array like a batch of states, such as the noise to begin with; what is in it, and its
         length, do not matter.
     nfe
@@ -148,7 +148,7 @@ def choose(
     if not samplers:
         raise InvalidArgument("methods is empty; name at least one sampler")
     pilot = Pilot(
-        model, schedule, like, samples=samples, prediction=prediction, t_start=t_start,
+        model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
         seed=seed, nfe=_reference(nfe, reference), progress=progress,
     )  # fmt: skip
     return _chosen(pilot, samplers, budget, progress)
@@ -166,8 +166,8 @@ def _chosen(pilot: Pilot, samplers: Sequence[Sampler], nfe: int, progress: bool)
 
 def fit_grid(
     model: Model,
+    x: Any,
     schedule: NoiseSchedule,
-    like: Any,
     *,
     nfe: int = 10,
     samples: int = 16,
@@ -188,7 +188,7 @@ def fit_grid(
 
     Parameters
     ----------
-    model, schedule, like, nfe, samples, prediction, t_start, reference, progress
+    model, x, schedule, nfe, samples, prediction, t_start, reference, progress
         As in `choose`.
     method
         A sampler without noise.
@@ -203,7 +203,7 @@ def fit_grid(
         raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^63 - 1")
     pilot, other = (
         Pilot(
-            model, schedule, like, samples=samples, prediction=prediction, t_start=t_start,
+            model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
             seed=own, nfe=_reference(nfe, reference), progress=progress,
         )
         for own in (int(seed), int(seed) + 1)

@@ -101,7 +101,7 @@ def sample(
             exact=exact or None, lower_end=lower_end or None,
         )  # fmt: skip
         chosen = choose(
-            model, schedule, x_T, nfe=10 if nfe is None else nfe, prediction=prediction,
+            model, x_T, schedule, nfe=10 if nfe is None else nfe, prediction=prediction,
             t_start=t_start, progress=progress,
         )  # fmt: skip
         log.info("%s", chosen.reason)
