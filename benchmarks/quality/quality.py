@@ -64,7 +64,7 @@ class Measurement:
             np.save(self.folder / name, images.cpu().numpy().astype(np.float16))
         values = classifier.all_features(self.weights, classifier.as_saved(images))
         finite = bool(np.isfinite(values).all())
-        drawn = self.reference.bootstrap(values, draws=DRAWS, seed=DRAWS_SEED) if finite else []
+        drawn = self.reference.bootstrap(values, draws=DRAWS, seed=DRAWS_SEED) if finite else ()
         result: dict[str, Any] = {
             "row": row.name,
             "nfe": nfe,

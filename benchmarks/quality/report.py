@@ -163,13 +163,15 @@ def verdicts(found: Estimates, limit: Limit | None) -> list[str]:
 def picture(found: Estimates, limit: Limit | None) -> None:
     """Draw distance against evaluations, and across it the distance after many."""
     budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
-    names = [*SHOWN, AUTO, *(row.name for row in THEIRS)]
-    drawn = []
-    for name in names:
-        points = [(n, found[name, n].value) for n in budgets if (name, n) in found]
-        drawn.append(Line(name, *zip(*points, strict=True), dashed=theirs(name)))
-    least = [(n, pair[1].value) for n in budgets if (pair := best(found, n, ours))]
-    drawn.insert(0, Line(BEST, *zip(*least, strict=True)))
+    least = {n: pair[1].value for n in budgets if (pair := best(found, n, ours))}
+    shown = {BEST: least}
+    for name in (*SHOWN, AUTO, *(row.name for row in THEIRS)):
+        shown[name] = {n: found[name, n].value for n in budgets if (name, n) in found}
+    drawn = [
+        Line(name, list(points), list(points.values()), dashed=theirs(name))
+        for name, points in shown.items()
+        if points
+    ]
     figure, axes = log_log(drawn)
     if limit:
         (row, nfe), estimate = limit

@@ -156,7 +156,7 @@ def group(name: str) -> tuple[Row, ...]:
         return tuple(
             Own(method, *place) for method in diffusion.names() for place in _places(method)
         )
-    return {
+    named: dict[str, tuple[Row, ...]] = {
         "reference": (REFERENCE,),
         "theirs": THEIRS,
         "auto": (Chosen(),),
@@ -169,10 +169,10 @@ def group(name: str) -> tuple[Row, ...]:
         "noisy": (
             *(Own(method, "uniform", "even") for method in NOISY),
             *(Own("res_2m", "uniform", "even", tau=tau) for tau in TAUS),
-            Own("tab2", "uniform", "even", tau=1.0),
             *(Own("sa_solver", *place, tau=0.0) for place in PLACES[:4]),
         ),
-    }[name]
+    }
+    return named[name]
 
 
 def runs(

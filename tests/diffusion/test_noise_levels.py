@@ -258,3 +258,10 @@ def test_the_noise_of_a_sampler_may_be_a_number():
     own = diffusion.Sampler("own", cell, methods.get("etdab1"), "this test", noise=1.0)
     given = diffusion.plan(VP, method=own, steps=4)
     assert np.array_equal(given.weights, diffusion.plan(VP, method="seeds1", steps=4).weights)
+
+
+def test_the_middle_of_the_path_begins_where_it_says_but_for_rounding():
+    grid = np.linspace(1.0, 0.1, 10)  # 0.2 and 0.8 are off by an ulp
+    plan = diffusion.plan(VP, method="sa_solver", grid=grid)
+    inside = [0.0, 0.0, *[1.0] * 7]
+    assert plan.program.propagator.tau_squared.tolist() == inside

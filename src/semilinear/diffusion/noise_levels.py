@@ -19,6 +19,9 @@ import numpy as np
 from semilinear.diffusion.schedules import Discrete, NoiseSchedule
 from semilinear.errors import InvalidArgument
 
+ROUNDING = 1e-9
+"""Of parts of the time domain."""
+
 FORWARD = -1.0
 """tau^2 of the forward process."""
 
@@ -138,7 +141,9 @@ class TauWithin(NoiseLevel):
             )
         # Timesteps 0 .. N - 1 are parts of N: 800 of 1000 is inside, as where it was published.
         part = (t - schedule.t_min) / (length + isinstance(schedule, Discrete))
-        return [whole_step(schedule, t_next, self.tau**2 if self.low <= part <= self.high else 0.0)]
+        # Grids hit the ends but for rounding.
+        inside = self.low - ROUNDING <= part <= self.high + ROUNDING
+        return [whole_step(schedule, t_next, self.tau**2 if inside else 0.0)]
 
 
 @dataclass(frozen=True)
