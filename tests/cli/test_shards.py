@@ -98,7 +98,6 @@ def test_a_run_says_what_it_did_and_a_rerun_what_was_done(
         (("--seed", "1"), "belongs to another run: seed is 0 there, 1 here"),
         (("--nfe", "4"), "nfe is 3 there, 4 here"),
         (("--grid", "quadratic"), "another time grid, ending, noise or weights"),
-        (("--noise", "0.5"), "another time grid, ending, noise or weights"),
         (("--batch-size", "2"), "batch_size is 4 there, 2 here"),
         (("--shard-size", "3"), "shard_size is 4 there, 3 here"),
     ],
