@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import pickle
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -242,11 +240,9 @@ def continued(packed):
     return finished(made, state)
 
 
-def test_runs_go_on_in_another_process():
+def test_runs_go_on_in_another_process(processes):
     runs = {name: half_way(name) for name in PLANS}
-    context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
-    with context.Pool(1) as pool:
-        found = pool.map(continued, [pickle.dumps(run) for run in runs.values()])
+    found = list(processes.map(continued, [pickle.dumps(run) for run in runs.values()]))
     for one, run in zip(found, runs.values(), strict=True):
         assert np.array_equal(one, finished(*run))
 
