@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import semilinear as sl
-from diffusion_problems import Gaussian, noise_at
+from diffusion_problems import Gaussian, continued, noise_at
 from semilinear import diffusion
 from semilinear.diffusion import Churn, SeededNoise, VPLinear
 from semilinear.errors import InvalidArgument, NonFiniteError
@@ -232,12 +232,6 @@ def half_way(name):
     made = diffusion.plan(VP, steps=6, **PLANS[name])
     noise = SeededNoise(1, X) if made.stochastic else None
     return made, advanced(made, made.start(X, noise=noise), 3)
-
-
-def continued(packed):
-    """Go on with a run that another process began."""
-    made, state = pickle.loads(packed)
-    return finished(made, state)
 
 
 def test_runs_go_on_in_another_process(processes):
