@@ -74,3 +74,10 @@ def checked_array(x: Any, argument: str) -> Any:
             "float32"
         )
     return x
+
+
+def checked_samples(x: Any, argument: str) -> Any:
+    """Return an array whose first axis can count samples, or refuse what is none."""
+    if not checked_array(x, argument).shape:
+        raise InvalidArgument(f"{argument} has no axis; its first must count the samples")
+    return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
@@ -53,3 +54,13 @@ def is_of_pickling(values: Iterable[Any], error: Exception) -> bool:
             if (type(own), str(own)) == (type(error), str(error)):
                 return True
     return False
+
+
+def check_bare(maker: Any, said: Callable[[TypeError], str]) -> None:
+    """Refuse what cannot be called without arguments; `said` makes the message."""
+    try:
+        inspect.signature(maker).bind()
+    except TypeError as error:
+        raise InvalidArgument(said(error)) from None
+    except ValueError:
+        pass  # some compiled functions do not say what they take

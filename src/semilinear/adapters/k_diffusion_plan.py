@@ -71,9 +71,11 @@ def family(found: Sampler) -> str:
     s_tmin, s_tmax, s_noise. ``"fixed"``: s_noise. ``"none"``: none.
     """
     if found.noise is None:
-        method = found.method
-        carries = isinstance(method, Multistep) and (method.history > 0 or method.mode != "P")
-        return "none" if carries or found.parameterisation.quantity == VELOCITY else "churn"
+        return (
+            "none"
+            if found.method.carries or found.parameterisation.quantity == VELOCITY
+            else "churn"
+        )
     kinds = {TauWithin: "interval", RhoPower: "fixed"}
     return kinds.get(type(found.noise), "eta")
 

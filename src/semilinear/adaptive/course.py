@@ -15,23 +15,13 @@ from typing import Any
 import numpy as np
 
 from semilinear.adaptive.controllers import Controller
-from semilinear.adaptive.place import (
-    CHANGE,
-    ERROR,
-    Carry,
-    Kind,
-    Place,
-    Verdict,
-    asking,
-    same,
-    trial,
-)
+from semilinear.adaptive.place import CHANGE, Carry, Kind, Place, Verdict, asking, same, trial
 from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next, Run
 from semilinear.kernels import control
 from semilinear.lazy_segments import ByteCache, Operators
 from semilinear.lowering import lower
-from semilinear.methods.rows import BASE, NEW, Step
+from semilinear.methods.rows import BASE, ERROR, NEW, Step
 from semilinear.propagators import Propagator
 from semilinear.segments import Code, Segment, between, closing, numbers, opening, settling
 

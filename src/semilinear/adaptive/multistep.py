@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.course import AdaptiveCourse
-from semilinear.adaptive.place import ERROR, Carry, Kind, Place, Verdict
+from semilinear.adaptive.place import Carry, Kind, Place, Verdict
 from semilinear.kernels import control
 from semilinear.methods.multistep import slot
-from semilinear.methods.rows import BASE, NEW, Step
+from semilinear.methods.rows import BASE, ERROR, NEW, Step
 from semilinear.methods.variable_order import HIGHER, LOWER, VariableOrder
 from semilinear.propagators import Propagator
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.course import AdaptiveCourse
-from semilinear.adaptive.place import AT_END, ERROR, Carry, Kind, Place, Verdict
+from semilinear.adaptive.place import AT_END, Carry, Kind, Place, Verdict
 from semilinear.kernels import control
 from semilinear.methods.checks import blind_moments
-from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step
+from semilinear.methods.rows import BASE, ERROR, NEW, Combine, Evaluate, Step
 from semilinear.methods.tableau import FIRST, Tableau
 from semilinear.propagators import Propagator
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step
 from semilinear.phi import phi
 
-AT_END, ERROR, CHANGE = "N+", "E", "D"
-"""Slots: N at the new state, the error estimate, the change of N over a trial step."""
+AT_END, CHANGE = "N+", "D"
+"""Slots: N at the new state, the change of N over a trial step."""
 
 Carry = tuple[tuple[str, str], ...]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from semilinear.cli.shards import SHARD_SIZE, check_folder, digest, shard_option
 from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fitting import choose
+from semilinear.diffusion.many import gathered
 from semilinear.diffusion.predictions import PREDICTIONS
+from semilinear.diffusion.sampler import AUTO
 from semilinear.diffusion.shards import write_shards
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import COMPILED_FROM
-
-AUTO = "auto"
-"""The method that stands for the one that suits the model best."""
 
 PILOT = 16
 """Images on which it is chosen."""
@@ -111,7 +109,7 @@ def _sample(options: argparse.Namespace) -> int:
             there = f" ({len(done.present)} were there already)" if done.present else ""
             print(f"-> {len(done.written)} files in {options.out}{there}")
             return 0
-        images = _images(batches, options.n, executor)
+        images = gathered(batches, 0, options.n, executor=executor, progress=True)
     print(f"{options.n} {clock.said(plan, model)}")
     _write(options.out, images, plan)
     return 0
@@ -241,14 +239,6 @@ def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> t
             "three channels; write a .npz"
         )
     return shape
-
-
-def _images(batches: Batches, count: int, executor: Executor | None) -> np.ndarray:
-    images = np.empty((count, *batches.shape), batches.like.dtype)
-    pieces = batches.pieces(0, count)
-    for (first, stop), part in batches.run(pieces, executor=executor, progress=True):
-        images[first:stop] = part
-    return images
 
 
 def _write(out: Path, images: np.ndarray, plan: diffusion.DiffusionPlan) -> None:

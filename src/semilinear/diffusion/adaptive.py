@@ -10,11 +10,12 @@ import numpy as np
 from semilinear.answers import checked_array
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import asked, checked_schedule
+from semilinear.diffusion.model_calls import asked
 from semilinear.diffusion.noise import on_host
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.variables import VARIABLES, Variable
 from semilinear.errors import InvalidArgument, NonFiniteError, UnknownName
 from semilinear.methods import Method

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import secrets
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -17,9 +16,9 @@ from semilinear.course import State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.executors import WINDOW, in_order, workers_of
 from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.noise import LARGEST, SeededNoise, as_like
+from semilinear.diffusion.noise import SeededNoise, as_like, on_host, whole_seed
 from semilinear.errors import InvalidArgument
-from semilinear.executors import checked_executor
+from semilinear.executors import check_bare, checked_executor
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
 
@@ -101,7 +100,7 @@ class Batches:
         self.factory = _checked_factory(factory)
         self.plan = _checked_plan(plan)
         self.shape = _checked_shape(shape)
-        self.seed = _checked_seed(seed)
+        self.seed = whole_seed(seed, "which all batches share")
         self.batch_size = whole_number("batch_size", batch_size)
         self.like = np.empty(0, np.float32) if like is None else like
         self.pad = pad
@@ -177,7 +176,7 @@ class Batches:
         scale = self.plan.schedule.sigma(self.plan.t[0])
         x = as_like(scale * SeededNoise(self.seed, host, first=first).initial(), self.like)
         noise = SeededNoise(self.seed, x, first=first) if self.plan.stochastic else None
-        result = _on_host(follow(self.plan, self.model(), x, seed=noise, callback=callback))
+        result = on_host(follow(self.plan, self.model(), x, seed=noise, callback=callback))
         return result[piece.first - first : piece.stop - first]
 
     def model(self) -> Model:
@@ -251,24 +250,14 @@ def _noted(piece: Piece) -> Iterator[None]:
         raise
 
 
-def _on_host(x: Any) -> np.ndarray:
-    """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
-    return np.asarray(x.get() if hasattr(x, "get") else x)
-
-
 def _checked_factory(factory: Any) -> Factory:
-    try:
-        inspect.signature(factory).bind()
-    except TypeError as error:
-        raise InvalidArgument(
-            f"factory={factory!r} must make a model without arguments ({error}); for a model "
-            "itself give lambda: model, and bind arguments with functools.partial"
-        ) from None
-    except ValueError:
-        pass  # some compiled functions do not say what they take
+    check_bare(
+        factory,
+        lambda error: (
+            f"factory={factory!r} must make a model without arguments ({error}); for a "
+            "model itself give lambda: model, and bind arguments with functools.partial"
+        ),
+    )
     made: Factory = factory
     return made
 
@@ -285,12 +274,3 @@ def _checked_shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, Sequence) or isinstance(shape, str):
         raise InvalidArgument(f"shape={shape!r} must be that of one sample, such as (3, 32, 32)")
     return tuple(whole_number("shape", size) for size in shape)
-
-
-def _checked_seed(seed: Any) -> int:
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < LARGEST:
-        raise InvalidArgument(
-            f"seed={seed!r} must be an integer from 0 to 2^64 - 1, which all batches share"
-        )
-    return int(seed)

@@ -131,10 +131,10 @@ class DiffusionPlan(Plan):
             if row.dst == NEW and row.step in numbers:
                 n = numbers[row.step]
                 transfer[n] = row.coefficients[0]
-                values = [
-                    c for s, c in zip(row.sources[1:], row.coefficients[1:], strict=True)
-                    if not s.startswith("z")
-                ]  # fmt: skip
+                step = self.program.steps[row.step]
+                drawn = {each.slot for each in step.instructions if isinstance(each, Draw)}
+                inputs = zip(row.sources[1:], row.coefficients[1:], strict=True)
+                values = [value for name, value in inputs if name not in drawn]
                 weights[n, : min(width, len(values))] = values[:width]
         for array in (transfer, weights):
             array.flags.writeable = False

@@ -320,15 +320,15 @@ def _move(pilot: Pilot, warp: Warp, fit: Fit, s: np.ndarray, k: int) -> tuple[Fi
     low, high = s[k - 1], s[k + 1] if k + 1 < len(s) else 1.0
     room = high - low
 
-    def at(value: float) -> Fit:
-        moved = s.copy()
-        moved[k] = value
-        times = warp.to_t(moved)
+    def moved(value: float) -> tuple[Fit, np.ndarray]:
+        points = s.copy()
+        points[k] = value
+        times = warp.to_t(points)
         times[0] = fit.times[0]
-        return replace(fit, times=times)
+        return replace(fit, times=times), points
 
     def error(value: float) -> float:
-        return pilot.error(at(value).plan())
+        return pilot.error(moved(value)[0].plan())
 
     bounds = (
         max(low + 0.05 * room, s[k] - 0.25 * room),
@@ -337,6 +337,5 @@ def _move(pilot: Pilot, warp: Warp, fit: Fit, s: np.ndarray, k: int) -> tuple[Fi
     found = minimize_scalar(error, bounds=bounds, method="bounded", options={"maxiter": 5})
     if not found.fun < fit.error:
         return fit, s
-    moved = s.copy()
-    moved[k] = found.x
-    return replace(at(found.x), error=float(found.fun)), moved
+    better, points = moved(found.x)
+    return replace(better, error=float(found.fun)), points

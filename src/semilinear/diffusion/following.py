@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.answers import checked_array
+from semilinear.answers import checked_samples
 from semilinear.course import Noise, State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.noise import Seed, SeededNoise, on_host
-from semilinear.errors import InvalidArgument
+from semilinear.diffusion.noise import Seed, SeededNoise, on_host, rms_of_samples
 from semilinear.methods.rows import BEFORE
 from semilinear.progress import Progress
 from semilinear.stepping import run
@@ -57,9 +56,7 @@ def follow(
     estimates: list[np.ndarray] = []
     drawn = seed
     if made.stochastic and not callable(seed):
-        if not checked_array(x, "x").shape:
-            raise InvalidArgument("x has no axis; its first must count the samples")
-        drawn = SeededNoise(seed, x)
+        drawn = SeededNoise(seed, checked_samples(x, "x"))
 
     def after_step(state: State) -> None:
         if trajectory:
@@ -96,6 +93,4 @@ def _size(estimate: Any, like: Any) -> np.ndarray:
     count = like.shape[0] if like.ndim else 1
     if estimate is None or 0 in like.shape:
         return np.full(count, np.nan)
-    rows = np.abs(on_host(estimate)).reshape(count, -1)
-    sizes: np.ndarray = np.sqrt(np.mean(rows**2, axis=1))
-    return sizes
+    return rms_of_samples(estimate) if like.ndim else np.abs(on_host(estimate)).astype(float)[None]

@@ -98,6 +98,11 @@ def times(
     return points
 
 
+def is_rule(grid: Any) -> bool:
+    """Tell whether a grid is a name or a rule, for any number of steps, and not times."""
+    return isinstance(grid, str) or callable(grid)
+
+
 def explicit(grid: Any) -> np.ndarray:
     """Return explicit grid points as float64, or refuse them."""
     try:

@@ -7,14 +7,9 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from semilinear.answers import checked_samples
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import (
-    asked,
-    checked_model,
-    checked_number,
-    checked_samples,
-    combined,
-)
+from semilinear.diffusion.model_calls import asked, checked_model, checked_number, combined
 from semilinear.errors import InvalidArgument
 
 Scale = float | Callable[[float], float]
@@ -95,7 +90,7 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
     _check(scale, rescale)
 
     def both(x: Any, t: float) -> Any:
-        count = checked_samples(x).shape[0]
+        count = checked_samples(x, "x").shape[0]
         answer = asked(model, array_namespace(x).concat([x, x], axis=0), t, "model")
         return _guided(answer[count:, ...], answer[:count, ...], _at(scale, t), rescale)
 

@@ -9,17 +9,11 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import (
-    asked,
-    check_prediction,
-    checked_model,
-    checked_schedule,
-    combined,
-    data_readout,
-)
+from semilinear.diffusion.model_calls import asked, checked_model, combined, data_readout
 from semilinear.diffusion.noise import Seed, SeededNoise
+from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.diffusion.schedules_base import real_array
+from semilinear.diffusion.schedules_base import checked_schedule, real_array
 from semilinear.errors import InvalidArgument
 
 

@@ -222,8 +222,7 @@ class Layout:
                 "noise spoils at once; choose a sampler in x0 such as 'dpmpp_2m' or 'res_3m', or "
                 "one without past values such as 'ddim'"
             )
-        carries = isinstance(method, Multistep) and (method.history > 0 or method.mode != "P")
-        if noise.splits and carries:
+        if noise.splits and method.carries:
             raise InvalidArgument(
                 f"noise={noise!r} splits steps, which {name} with past values does not bear; "
                 "choose a one-step method, or Tau with a sampler in x0"

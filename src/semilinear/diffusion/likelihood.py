@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.divergence import Product, Trace, accumulator
-from semilinear.diffusion.model_calls import checked_samples
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.predictions import readout
@@ -159,10 +159,10 @@ def log_likelihood(
     >>> bool(abs(found.log_p[0] + np.log(2 * np.pi / 4)) < 1e-2)
     True
     """
-    if "complex" in str(checked_samples(x).dtype):
+    if "complex" in str(checked_samples(x, "x").dtype):
         raise InvalidArgument(f"x has dtype {x.dtype}; densities are of real samples")
     _check_method(method)
-    if steps is None and nfe is None and (isinstance(grid, str) or callable(grid)):
+    if steps is None and nfe is None and grids.is_rule(grid):
         steps = STEPS
     options: dict[str, Any] = {"method": method, "start": start, "direction": "encode"}
     made = plan(

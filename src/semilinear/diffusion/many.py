@@ -61,12 +61,26 @@ def sample_many(
         factory, plan, shape, seed=seed, batch_size=batch_size, like=like, pad=pad,
         model_per=model_per,
     )  # fmt: skip
-    count, first = whole_number("count", count), whole_number("first", first, least=0)
-    pieces = batches.pieces(first, first + count)
-    samples: np.ndarray | None = None
+    first, count = whole_number("first", first, least=0), whole_number("count", count)
+    return gathered(
+        batches, first, first + count, executor=executor, window=window, progress=progress
+    )
+
+
+def gathered(
+    batches: Batches,
+    first: int,
+    stop: int,
+    *,
+    executor: Executor | None = None,
+    window: int | None = None,
+    progress: bool = False,
+) -> np.ndarray:
+    """Return the samples from number `first` to ``stop - 1``, at least one, as one array."""
+    pieces = batches.pieces(first, stop)
+    samples = np.empty(0)
     for piece, part in batches.run(pieces, executor=executor, window=window, progress=progress):
-        if samples is None:
-            samples = np.empty((count, *batches.shape), part.dtype)
+        if piece.first == first:
+            samples = np.empty((stop - first, *batches.shape), part.dtype)
         samples[piece.first - first : piece.stop - first] = part
-    assert samples is not None
     return samples

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.answers import checked_array, wrong_output
+from semilinear.answers import wrong_output
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.predictions import PREDICTIONS, readout
+from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend, backend_for
 
 
@@ -21,28 +21,6 @@ def checked_model(model: Any, argument: str) -> Model:
     if not callable(model):
         raise InvalidArgument(f"{argument}={model!r} must be callable as {argument}(x, t)")
     return model  # type: ignore[no-any-return]
-
-
-def checked_schedule(schedule: Any) -> NoiseSchedule:
-    """Return a schedule, or refuse what is none."""
-    if not isinstance(schedule, NoiseSchedule):
-        raise InvalidArgument(
-            f"schedule={schedule!r} must be a NoiseSchedule such as diffusion.VPLinear()"
-        )
-    return schedule
-
-
-def checked_samples(x: Any) -> Any:
-    """Return an array whose first axis can count samples, or refuse what is none."""
-    if not checked_array(x, "x").shape:
-        raise InvalidArgument("x has no axis; its first must count the samples")
-    return x
-
-
-def check_prediction(prediction: Any) -> None:
-    """Refuse a prediction that is not known."""
-    if prediction not in tuple(PREDICTIONS):
-        raise UnknownName.among("prediction", prediction, PREDICTIONS)
 
 
 def checked_number(value: Any, argument: str) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from semilinear.answers import checked_array
+from semilinear.answers import checked_array, checked_samples
 from semilinear.errors import InvalidArgument
 from semilinear.time_grid import whole_number
 
@@ -61,8 +61,7 @@ class SeededNoise:
         name = str(like.dtype).rpartition(".")[2]
         if "complex" in name:
             raise InvalidArgument(f"like has dtype {name}; noise is for real states")
-        if not self.shape:
-            raise InvalidArgument("like has no axis; its first must count the samples")
+        checked_samples(like, "like")
         self.double = name == "float64"
         begin = whole_number("first", first, least=0)
         if begin + self.shape[0] > LARGEST:
@@ -96,12 +95,18 @@ def as_like(numbers: np.ndarray, like: Any) -> Any:
 
 
 def on_host(x: Any) -> np.ndarray:
-    """Return an array of any library and device as a NumPy array of double precision."""
+    """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
-        x = x.double() if x.is_floating_point() else x
-    array = np.asarray(x)
-    return array.astype(complex if array.dtype.kind == "c" else float, copy=False)
+        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
+    return np.asarray(x.get() if hasattr(x, "get") else x)
+
+
+def rms_of_samples(x: Any) -> np.ndarray:
+    """Return the root mean square of each sample, in double precision on the host."""
+    moduli = np.abs(on_host(x)).astype(float).reshape(x.shape[0], -1)
+    sizes: np.ndarray = np.sqrt(np.mean(moduli**2, axis=1))
+    return sizes
 
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:
@@ -127,10 +132,16 @@ def _key(seed: Any) -> int:
     if type(seed).__name__ == "Generator" and type(seed).__module__.startswith("torch"):
         torch = sys.modules["torch"]  # there is a generator of it
         return int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    return whole_seed(
+        seed,
+        "a numpy.random.Generator, a torch.Generator, or a sequence with one of these for each "
+        "sample",
+    )
+
+
+def whole_seed(seed: Any, more: str) -> int:
+    """Return a seed that is an integer, or refuse it; `more` ends the sentence that says why."""
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not whole or not 0 <= seed < LARGEST:
-        raise InvalidArgument(
-            f"seed={seed!r} must be an integer from 0 to 2^64 - 1, a numpy.random.Generator, a "
-            "torch.Generator, or a sequence with one of these for each sample"
-        )
+        raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^64 - 1, {more}")
     return int(seed)

@@ -11,10 +11,10 @@ import numpy as np
 
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.model_calls import checked_schedule
-from semilinear.diffusion.noise import SeededNoise, on_host
+from semilinear.diffusion.noise import SeededNoise, rms_of_samples
 from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
@@ -117,7 +117,6 @@ class Pilot:
         noise = SeededNoise(seed, like, count=whole_number("samples", samples))
         self.x_T = noise.initial() * schedule.sigma(self.t_start)
         self.evaluations = made.nfe
-        self.runs = 0
         with Progress(made.nfe, label="reference", show=progress) as bar:
             self.target = follow(
                 made, model, self.x_T, callback=lambda state: bar.update(state.evaluation)
@@ -129,7 +128,7 @@ class Pilot:
             return self
         few = copy(self)
         few.x_T, few.target = self.x_T[:count, ...], self.target[:count, ...]
-        few.evaluations = few.runs = 0
+        few.evaluations = 0
         return few
 
     def errors(self, made: DiffusionPlan) -> np.ndarray:
@@ -137,15 +136,12 @@ class Pilot:
 
         Noise, if the plan draws any, makes no sense here.
         """
-        self.runs += 1
         self.evaluations += made.nfe
         try:
             difference = follow(made, self.model, self.x_T) - self.target
         except NonFiniteError:
             return np.full(self.x_T.shape[0], np.inf)
-        rows = on_host(difference).reshape(self.x_T.shape[0], -1)
-        errors: np.ndarray = np.sqrt(np.mean(rows**2, axis=1))
-        return errors
+        return rms_of_samples(difference)
 
     def error(self, made: DiffusionPlan) -> float:
         """Return the mean of `errors`: of the samples, so that no single one decides."""

@@ -19,9 +19,10 @@ from semilinear.diffusion.endings import (
 from semilinear.diffusion.layout import Layout
 from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
 from semilinear.diffusion.parameterisations import Parameterisation
-from semilinear.diffusion.predictions import PREDICTIONS
+from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import STARTS
 from semilinear.methods.estimates import has_estimate
@@ -111,7 +112,7 @@ def plan(
     sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
     _check_words(schedule, prediction, final, start, direction)
     points: np.ndarray | None = None
-    if not isinstance(grid, str) and not callable(grid):
+    if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
         grid = points = grids.explicit(grid)
         t_start, t_end = float(points[0]), float(points[-1])
@@ -245,12 +246,9 @@ def _refuse_beside_grid(**arguments: Any) -> None:
 
 
 def _check_words(schedule: Any, prediction: str, final: str, start: str, direction: str) -> None:
-    if not isinstance(schedule, NoiseSchedule):
-        raise InvalidArgument(
-            f"schedule={schedule!r} must be a NoiseSchedule such as diffusion.VPLinear()"
-        )
+    checked_schedule(schedule)
+    check_prediction(prediction)
     known = (
-        ("prediction", prediction, tuple(PREDICTIONS)),
         ("final", final, FINALS),
         ("start", start, STARTS),
         ("direction", direction, ("sample", "encode")),

@@ -63,6 +63,12 @@ FINITE_AT_PURE_NOISE = ("x0", "v", "flow")
 """Predictions from which x_0 can be read where alpha = 0."""
 
 
+def check_prediction(prediction: Any) -> None:
+    """Refuse a prediction that is not known."""
+    if prediction not in tuple(PREDICTIONS):
+        raise UnknownName.among("prediction", prediction, PREDICTIONS)
+
+
 def readout(prediction: str, alpha: Any, sigma: Any) -> Readout:
     """Return the coefficients that read x_0 and eps out of an answer.
 
@@ -73,7 +79,6 @@ def readout(prediction: str, alpha: Any, sigma: Any) -> Readout:
     alpha, sigma
         Of the schedule at the time of the answer; floats or arrays of one shape.
     """
-    if prediction not in PREDICTIONS:
-        raise UnknownName.among("prediction", prediction, PREDICTIONS)
+    check_prediction(prediction)
     with np.errstate(divide="ignore", invalid="ignore"):
         return PREDICTIONS[prediction](np.asarray(alpha, float), np.asarray(sigma, float))

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
+from semilinear.answers import checked_samples
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.divergence import accumulator
 from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.model_calls import checked_samples
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
 
@@ -79,8 +79,8 @@ def round_trip(
     >>> found.nfe, bool(found.rms.max() < 1e-4)
     (100, True)
     """
-    checked_samples(x)
-    if steps is None and nfe is None and (isinstance(grid, str) or callable(grid)):
+    checked_samples(x, "x")
+    if steps is None and nfe is None and grids.is_rule(grid):
         steps = STEPS
     up, down = (
         plan(

@@ -105,30 +105,23 @@ def sample(
             t_start=t_start, progress=progress,
         )  # fmt: skip
         log.info("%s", chosen.reason)
-        return follow(
-            chosen.plan(),
-            model,
-            x_T,
-            callback=callback,
-            progress=progress,
-            trajectory=trajectory,
-            check_finite=check_finite,
+        made = chosen.plan()
+    else:
+        made = plan(
+            schedule,
+            method=method,
+            steps=steps,
+            nfe=nfe,
+            grid=grid,
+            prediction=prediction,
+            t_start=t_start,
+            t_end=t_end,
+            final=final,
+            start=start,
+            noise=noise,
+            exact=exact,
+            lower_end=lower_end,
         )
-    made = plan(
-        schedule,
-        method=method,
-        steps=steps,
-        nfe=nfe,
-        grid=grid,
-        prediction=prediction,
-        t_start=t_start,
-        t_end=t_end,
-        final=final,
-        start=start,
-        noise=noise,
-        exact=exact,
-        lower_end=lower_end,
-    )
     return follow(
         made,
         model,

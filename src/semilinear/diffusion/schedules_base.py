@@ -298,3 +298,12 @@ class NoiseSchedule(ABC):
                 f"[{low!r}, {high!r}] of {argument} for {self!r}; pass values inside it."
             )
         return np.minimum(np.maximum(x, low), high)
+
+
+def checked_schedule(schedule: Any) -> NoiseSchedule:
+    """Return a schedule, or refuse what is none."""
+    if not isinstance(schedule, NoiseSchedule):
+        raise InvalidArgument(
+            f"schedule={schedule!r} must be a NoiseSchedule such as diffusion.VPLinear()"
+        )
+    return schedule

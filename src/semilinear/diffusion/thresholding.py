@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from semilinear.answers import checked_samples
 from semilinear.diffusion.following import Model
 from semilinear.diffusion.model_calls import (
     asked,
-    check_prediction,
     checked_model,
     checked_number,
-    checked_samples,
-    checked_schedule,
     combined,
     data_readout,
 )
+from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.errors import InvalidArgument
 
 
@@ -67,7 +67,7 @@ def thresholded(
         raise InvalidArgument(f"largest={largest!r} must be positive")
 
     def change(data: Any) -> Any:
-        xp = array_namespace(checked_samples(data))
+        xp = array_namespace(checked_samples(data, "x"))
         flat = xp.abs(xp.reshape(data, (data.shape[0], -1)))
         bound = _quantile(xp, flat, quantile)
         bound = xp.where(bound > largest, bound, xp.full_like(bound, largest))

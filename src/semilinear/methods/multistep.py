@@ -78,6 +78,11 @@ class Multistep:
         return self.past - 1
 
     @property
+    def carries(self) -> bool:
+        """Whether values of N pass from one step to the next."""
+        return self.history > 0 or self.mode != "P"
+
+    @property
     def stiff_order(self) -> int:
         """Order kept on stiff parabolic problems: all (Hochbruck and Ostermann 2010)."""
         return self.order

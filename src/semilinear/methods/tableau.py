@@ -83,6 +83,11 @@ class Tableau:
         return 0
 
     @property
+    def carries(self) -> bool:
+        """Whether values of N pass from one step to the next: none."""
+        return False
+
+    @property
     def evaluations(self) -> int:
         """Evaluations of N per step."""
         return len(self.c)

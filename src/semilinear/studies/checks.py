@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable
 from itertools import pairwise
@@ -13,6 +12,7 @@ from array_api_compat import array_namespace, device
 
 from semilinear.arguments import checked_linear, initial_state
 from semilinear.errors import InvalidArgument
+from semilinear.executors import check_bare
 from semilinear.methods import Method, get
 from semilinear.time_grid import checked_span, number
 
@@ -63,15 +63,13 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 def made_by(source: Any) -> Any:
     """Return what a function without arguments makes."""
-    try:
-        inspect.signature(source).bind()
-    except TypeError as error:
-        raise InvalidArgument(
-            f"problem={source!r} must make a problem without arguments ({error}); bind them with "
-            "functools.partial"
-        ) from None
-    except ValueError:
-        pass  # some compiled functions do not say what they take
+    check_bare(
+        source,
+        lambda error: (
+            f"problem={source!r} must make a problem without arguments ({error}); bind "
+            "them with functools.partial"
+        ),
+    )
     return source()
 
 
