@@ -6,6 +6,7 @@ and Landau 1982). As usual for images the square is what is reported (Heusel et 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -70,10 +71,16 @@ class Reference:
         may be compared draw by draw.
         """
         count = len(values)
-        shares = np.full(count, 1.0 / count)
-        drawn = np.random.default_rng(seed).multinomial(count, shares, size=draws)
-        deviations: np.ndarray = (drawn - 1) @ self.influence(values) / count
+        deviations: np.ndarray = _drawn(count, draws, seed) @ self.influence(values) / count
         return deviations
+
+
+@lru_cache(maxsize=1)
+def _drawn(count: int, draws: int, seed: int) -> np.ndarray:
+    """Return how often each row is drawn, less once; shape (draws, count)."""
+    shares = np.full(count, 1.0 / count)
+    drawn: np.ndarray = np.random.default_rng(seed).multinomial(count, shares, size=draws)
+    return (drawn - 1).astype(np.float64)
 
 
 def distance(first: Moments, second: Moments) -> float:

@@ -18,14 +18,18 @@ import classifier
 import numpy as np
 from frechet import distance
 from quality import RESULTS, stored
-from rows import ABLATION, BUDGETS, THEIRS, Chosen, Own, group
+from rows import ABLATION, BUDGETS, MANY, THEIRS, Chosen, Own, group
 
 from semilinear.plot.figures import Line, finished, log_log
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGE, PICTURE = DOCS / "quality.md", DOCS / "_static" / "quality.png"
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs"
+PAGE, PICTURE, ALL = DOCS / "quality.md", DOCS / "_static" / "quality.png", HERE / "TABLE.md"
 BEST, AUTO = "best of semilinear", Chosen().name
 DDIM = Own("ddim", "quadratic", "t_end").name
+FIRST = 3
+"""Rows at the head of a budget, of which the page has a section."""
+
 SHOWN = ("ddim quadratic t_end", "tab3 quadratic t_end", "tab3 uniform even", "unipc3 uniform even")
 """Lines of the picture beside those of diffusers, the choice, and the best."""
 
@@ -35,6 +39,7 @@ class Estimate(NamedTuple):
 
     value: float
     draws: np.ndarray
+    seeds: int
 
     @property
     def half_width(self) -> float:
@@ -43,7 +48,7 @@ class Estimate(NamedTuple):
 
     def minus(self, other: Estimate) -> Estimate:
         """Return the difference, which varies less than either if both began with one noise."""
-        return Estimate(self.value - other.value, self.draws - other.draws)
+        return Estimate(self.value - other.value, self.draws - other.draws, self.seeds)
 
 
 Estimates = dict[tuple[str, int], Estimate]
@@ -56,22 +61,27 @@ def estimates(results: Iterable[dict[str, Any]]) -> Estimates:
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for result in results:
         found.setdefault((result["row"], result["nfe"]), []).append(result)
-    seeds = max(len(of_row) for of_row in found.values())
     return {
         key: Estimate(
             float(np.mean([r["distance"] for r in of_row])),
             np.mean([r["draws"] for r in of_row], axis=0),
+            len(of_row),
         )
         for key, of_row in found.items()
-        # A mean over fewer seeds is of other noise, and one that is not finite is of no use.
-        if len(of_row) == seeds and all(r["distance"] is not None for r in of_row)
+        if all(r["distance"] is not None for r in of_row)  # not finite is of no use
     }
+
+
+def ranked(found: Estimates, nfe: int, among: Callable[[str], bool]) -> list[tuple[str, Estimate]]:
+    """Return the rows of a budget, the least distance first; none that has fewer seeds."""
+    seeds = max(e.seeds for e in found.values())
+    rows = [(r, e) for (r, n), e in found.items() if n == nfe and among(r) and e.seeds == seeds]
+    return sorted(rows, key=lambda pair: pair[1].value)
 
 
 def best(found: Estimates, nfe: int, among: Callable[[str], bool]) -> tuple[str, Estimate] | None:
     """Return the least distance at a budget."""
-    rows = [(row, e) for (row, n), e in found.items() if n == nfe and among(row)]
-    return min(rows, key=lambda pair: pair[1].value, default=None)
+    return next(iter(ranked(found, nfe, among)), None)
 
 
 def ours(row: str) -> bool:
@@ -85,43 +95,45 @@ def theirs(row: str) -> bool:
 
 
 def sections(found: Estimates) -> list[tuple[str, list[str]]]:
-    """Return the rows of the table under their headings."""
+    """Return the rows of the page under their headings."""
     known = list(dict.fromkeys(row for row, nfe in found if nfe <= BUDGETS[-1]))
     ablation = [row.name for row in ABLATION]
-    main = [row.name for row in group("main") if row.name not in ablation]
-    rest = [row for row in known if ours(row) and row not in {*ablation, *main}]
+    heads = {row for n in BUDGETS for row, _ in ranked(found, n, ours)[:FIRST]}
+    main = [row.name for row in group("main") if row.name.endswith((" even", " lower"))]
     named = (
         ("Ingredients of DEIS, one after the other", ablation),
         ("diffusers", [row.name for row in THEIRS]),
         ("Chosen by `diffusion.choose`", [AUTO]),
-        ("Main samplers", main),
-        ("All other samplers", rest),
+        (f"The best {FIRST} of each budget", sorted(heads.difference(ablation))),
+        ("Samplers without noise", [r for r in main if r not in {*ablation, *heads}]),
     )
     return [(title, [row for row in rows if row in known]) for title, rows in named]
 
 
-def table(found: Estimates) -> str:
-    """Return the table, a heading in bold above each group of rows."""
+def table(found: Estimates, parts: Iterable[tuple[str, list[str]]]) -> str:
+    """Return a table, a heading in bold above each group of rows."""
     budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
     least = {nfe: best(found, nfe, lambda _: True) for nfe in budgets}
     lines = [
         f"| | {' | '.join(map(str, budgets))} |",
         "|".join(["", " --- ", *(" ---: " for _ in budgets), ""]),
     ]
-    for title, rows in sections(found):
+    seeds = max(e.seeds for e in found.values())
+    for title, rows in parts:
         if rows:
             lines.append(f"| **{title}** |{' |' * len(budgets)}")
         for row in rows:
-            cells = [cell(found.get((row, n)), row in (least[n] or ())) for n in budgets]
+            cells = [cell(found.get((row, n)), row in (least[n] or ()), seeds) for n in budgets]
             lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def cell(estimate: Estimate | None, bold: bool) -> str:
-    """Return a distance with half of its interval."""
+def cell(estimate: Estimate | None, bold: bool, seeds: int) -> str:
+    """Return a distance with half of its interval, marked where it has fewer seeds."""
     if estimate is None:
         return "-"
     text = f"{estimate.value:.3f} ± {estimate.half_width:.3f}"
+    text += "" if estimate.seeds == seeds else f" ({estimate.seeds})"
     return f"**{text}**" if bold else text
 
 
@@ -153,9 +165,11 @@ def verdicts(found: Estimates, limit: Limit | None) -> list[str]:
             )
         chosen = found.get((AUTO, nfe))
         if own and chosen:
+            apart, unit = chosen.minus(own[1]), own[1].value
             lines.append(
-                f"{nfe} evaluations: `{AUTO}` is {chosen.value / own[1].value - 1:+.1%} from the "
-                f"best; within 5 %: {met(chosen.value <= 1.05 * own[1].value)}."
+                f"{nfe} evaluations: `{AUTO}` is {apart.value / unit:+.1%} ± "
+                f"{apart.half_width / unit:.1%} from the best; within 5 %: "
+                f"{met(apart.value <= 0.05 * unit)}."
             )
     return lines
 
@@ -201,10 +215,13 @@ def heading(results: Sequence[dict[str, Any]], limit: Limit | None, real: float)
             "**A first table**: the full one has 10,000 samples and three seeds. Few samples make",
             "all distances too large, by about the same.",
         ]
-    lines += [f"10,000 real training images: {real:.3f}."]
+    lines += [
+        "Behind a distance in brackets: the number of its seeds, where it has fewer.",
+        f"10,000 real training images: {real:.3f}.",
+    ]
     if limit:
         (row, nfe), estimate = limit
-        lines.append(f"`{row}` with {nfe} evaluations: {cell(estimate, False)}.")
+        lines.append(f"`{row}` with {nfe} evaluations: {cell(estimate, False, len(seeds))}.")
     return "\n".join(lines)
 
 
@@ -219,7 +236,7 @@ def main() -> None:
         raise SystemExit(f"{given.results} has no results with {given.samples} samples")
     found = estimates(results)
     limit = max(
-        (item for item in found.items() if item[0][1] > BUDGETS[-1]),
+        (item for item in found.items() if item[0][1] == MANY),
         key=lambda item: item[0][1],
         default=None,
     )
@@ -227,8 +244,15 @@ def main() -> None:
     by_budget = sorted((r for r in results if "chosen" in r), key=lambda r: r["nfe"])
     chosen = [f"- {r['nfe']}: {r['chosen']}." for r in by_budget]
     page = PAGE.read_text(encoding="utf-8")
+    about = heading(results, limit, real)
+    everything = sorted({row for row, nfe in found if nfe <= BUDGETS[-1]})
+    ALL.write_text(
+        f"# All rows\n\nMade by `report.py`; what they are: [README.md](README.md).\n\n{about}\n\n"
+        f"{table(found, [('All rows', everything)])}\n",
+        encoding="utf-8",
+    )
     parts = {
-        "table": f"{heading(results, limit, real)}\n\n{table(found)}",
+        "table": f"{about}\n\n{table(found, sections(found))}",
         "verdicts": "\n".join(f"- {line}" for line in verdicts(found, limit)),
         "choices": "\n".join(dict.fromkeys(chosen)),
     }

@@ -17,11 +17,16 @@ MANY = 1000
 
 RULES: dict[str, grids.Grid] = {
     "uniform": grids.PowerT(1.0),
+    "t^0.8": grids.PowerT(0.8),
+    "t^1.25": grids.PowerT(1.25),
     "t^1.5": grids.PowerT(1.5),
     "quadratic": grids.PowerT(2.0),
     "lambda": grids.UniformLambda(),
     "karras": grids.PowerRho(),
 }
+MIDDLE = 0.2, 0.8
+"""Between which t SA-Solver has noise as it was published."""
+
 RHO = 0.17
 """Where the ending "rho" reads x_0 off, whatever the budget."""
 
@@ -30,6 +35,7 @@ ENDS = {
     "even": "x_0 is read off by the last evaluation, at t = 1 / NFE",
     "zero": "the last step goes from t = 1 / NFE to sigma = 0",
     "rho": f"x_0 is read off by the last evaluation, at rho = {RHO}",
+    "rho=R": "the same at rho = R",
 }
 
 
@@ -44,22 +50,32 @@ class Own:
     """Whether the order falls to one towards the end."""
     tau: float | None = None
     """Noise level; what the sampler's name says by default."""
+    within: tuple[float, float] | None = None
+    """Between which t that noise enters; on the whole path by default."""
 
     @property
     def name(self) -> str:
         words = [self.method, self.grid, self.end]
         words += ["lower"] * self.lower
         words += [] if self.tau is None else [f"tau={self.tau:g}"]
+        if self.within == MIDDLE:
+            words.append("within")
+        elif self.within:
+            words.append("within {:g}-{:g}".format(*self.within))
         return " ".join(words)
 
     def plan(self, nfe: int) -> diffusion.DiffusionPlan:
         """Return the plan for a budget of evaluations; `InvalidArgument` if there is none."""
+        end, _, rho = self.end.partition("=")
         t_end, final = {
             "t_end": (None, "t_end"),
             "even": (1 / nfe, "denoise"),
             "zero": (1 / nfe, "zero"),
-            "rho": (SCHEDULE.t_of_rho(RHO), "denoise"),
-        }[self.end]
+            "rho": (SCHEDULE.t_of_rho(float(rho or RHO)), "denoise"),
+        }[end]
+        noise: float | diffusion.NoiseLevel | None = self.tau
+        if self.within:
+            noise = diffusion.TauWithin(self.tau or 0.0, *self.within)
         return diffusion.plan(
             SCHEDULE,
             method=self.method,
@@ -68,7 +84,7 @@ class Own:
             t_end=t_end,
             final=final,
             lower_end=self.lower,
-            noise=self.tau,
+            noise=noise,
         )
 
 
@@ -141,13 +157,49 @@ NOISY = (
     *("sa_solver", "sa_solver3", "dpmpp_2m_sde", "dpmpp_3m_sde", "seeds1"),
     *("er_sde1", "er_sde2", "er_sde3", "ddpm", "euler_ancestral"),
 )
-TAUS = (0.5, 1.0, 1.5)
-"""Noise levels that deterministic samplers are given."""
+LEVELS = ((0.0, None), (0.5, None), (1.0, None), (0.5, MIDDLE), (1.0, MIDDLE))
+"""Noise levels that samplers in x_0 are given, all along or in the middle of the path."""
+
+LEVELLED = ("sa_solver", "res_2m", "res_3m", "dpmpp_2m", "unipc3")
+WHERE = (("uniform", "even"), ("uniform", "rho"), ("t^1.5", "rho"))
+
+SPANS = ((0.3, 0.8), (0.2, 1.0), (0.1, 0.8), (0.3, 0.9), (0.2, 0.6), (0.1, 1.0))
+REFINED = (
+    *(
+        Own("sa_solver", "uniform", end, tau=1.0, within=within)
+        for end in ("rho=0.1", "rho=0.13", "rho=0.22", "rho=0.3")
+        for within in (MIDDLE, None)
+    ),
+    *(
+        Own("sa_solver", grid, end, tau=tau, within=within)
+        for end in ("rho=0.1", "rho=0.13", "rho=0.22", "rho=0.3")
+        for grid, tau, within in (
+            ("uniform", 0.0, None),
+            ("t^1.25", 1.0, MIDDLE),
+            ("t^1.25", 1.0, None),
+        )
+    ),
+    *(Own("sa_solver", "uniform", "rho", tau=1.0, within=span) for span in SPANS),
+    *(
+        Own("sa_solver", "uniform", "rho", tau=tau, within=within)
+        for tau in (0.7, 1.3)
+        for within in (MIDDLE, None)
+    ),
+    *(Own("sa_solver", grid, "rho", tau=1.0, within=MIDDLE) for grid in ("t^0.8", "t^1.25")),
+    Own("sa_solver", "t^1.25", "rho", tau=1.0),
+    *(
+        Own(method, "uniform", end, tau=1.0, within=MIDDLE)
+        for method in ("sa_solver_pece", "res_2m")
+        for end in ("rho", "even")
+    ),
+    *(Own(method, "uniform", "rho") for method in ("dpm_solver_2s", "dpmpp_2s", "dpmpp_2s_sde")),
+)
+"""Around the best of the noisy rows."""
 
 LAMBDA = ("dpm", "unipc", "sa_", "res", "seeds", "er_sde", "ddpm", "logrho")
 """Samplers published on grids that are uniform in lambda begin so; ancestral ones use Karras'."""
 
-GROUPS = ("reference", "theirs", "auto", "ablation", "main", "noisy", "all")
+GROUPS = ("reference", "theirs", "auto", "ablation", "main", "noisy", "refined", "all")
 
 
 def group(name: str) -> tuple[Row, ...]:
@@ -166,10 +218,16 @@ def group(name: str) -> tuple[Row, ...]:
             *(Own(method, "uniform", "zero") for method in EPS),
             *(Own(method, "uniform", "zero", lower=True) for method in LOWER),
         ),
+        "refined": REFINED,
         "noisy": (
             *(Own(method, "uniform", "even") for method in NOISY),
-            *(Own("res_2m", "uniform", "even", tau=tau) for tau in TAUS),
-            *(Own("sa_solver", *place, tau=0.0) for place in PLACES[:4]),
+            *(
+                Own(method, *place, tau=tau, within=within)
+                for tau, within in LEVELS
+                for place in WHERE
+                for method in LEVELLED
+                if tau or method == "sa_solver"  # the others have none by themselves
+            ),
         ),
     }
     return named[name]
@@ -203,3 +261,7 @@ def _exists(row: Row, nfe: int) -> bool:
     except InvalidArgument:
         return False
     return True
+
+
+NAMED = {row.name: row for name in GROUPS for row in group(name)}
+"""All rows by name."""

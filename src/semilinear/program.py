@@ -143,14 +143,16 @@ class Program:
     def _shared(self) -> Extrapolation:
         """Answers for all extrapolating steps at once.
 
-        Points that a step does not look at are replaced by made-up ones, and never used.
+        Points that a step does not look at are replaced by made-up ones, and never used: beyond
+        the grid, since two of one value would be divided by their distance.
         """
         index = self._extrapolating
         width = np.array([extrapolates(self.steps[n]) for n in index])
         points = {q: self.grid[index + q] for q in (0, 1)}
+        extent = np.ptp(self.grid[np.isfinite(self.grid)])
         for q in range(1, int(width.max())):
             there = np.maximum(index - q, 0)
-            points[-q] = np.where(width > q, self.grid[there], points[0] + q)
+            points[-q] = np.where(width > q, self.grid[there], points[0] + extent + q)
         return extrapolation(self.propagator.of_steps(index), points, int(width.max()))
 
     def values(self, n: int) -> list[Any]:

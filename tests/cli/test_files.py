@@ -36,7 +36,7 @@ RUNS = (
     "semilinear.cli.solving.solve",
     "semilinear.cli.studying.order_study",
     "semilinear.cli.studying.work_precision",
-    "semilinear.cli.sampling._images",
+    "semilinear.cli.sampling.gathered",
     "semilinear.adapters.onnx.mnist_eps",
 )
 

@@ -294,3 +294,14 @@ def test_progress_is_silent_unless_asked_for(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     diffusion.sample(MODEL, X, VP, steps=5)
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("method", ["tab3", "unipc3", "ipndm4"])
+def test_whole_times_of_any_distance(method):
+    """The second step begins three before the start, where the unused points of step 3 once lay."""
+    schedule = diffusion.Discrete.cosine(200)
+    grid = np.array([199.0, 198.0, 196.0, 172.0, 55.0, 4.0])
+    near = grid - 1e-7 * np.arange(6)
+    one, other = (diffusion.plan(schedule, method=method, grid=times) for times in (grid, near))
+    assert np.isfinite(one.weights).all()
+    assert one.weights == pytest.approx(other.weights, rel=1e-4, abs=1e-6)

@@ -7,8 +7,10 @@ from semilinear.diffusion.adaptive import AdaptiveSample, sample_adaptive
 from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.catalogue import Sampler, info, names
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.fitting import Fit, choose, fit_grid
+from semilinear.diffusion.fit import Fit
+from semilinear.diffusion.fitting import choose
 from semilinear.diffusion.following import Trajectory, follow
+from semilinear.diffusion.grid_fitting import fit_grid
 from semilinear.diffusion.grids import PowerRho, PowerT, UniformLambda
 from semilinear.diffusion.guidance import guided, guided_batch
 from semilinear.diffusion.inpainting import add_noise, inpainted

@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules_vp import VPLinear
 from semilinear.errors import InvalidArgument, UnknownName
+
+VP = VPLinear()
 
 
 class Grid(Protocol):
@@ -52,6 +55,34 @@ class PowerRho:
         _finite_lam(schedule, t_start)
         rho = _power(schedule.rho(t_start), schedule.rho(t_end), n, self.power)
         return schedule.t_of_rho(rho)
+
+
+@dataclass(frozen=True)
+class PowerVPTime:
+    """`PowerT` in the time of the linear VP schedule at the same rho, whatever the schedule."""
+
+    power: float = 1.0
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        first, last = vp_time(schedule, t_start), vp_time(schedule, t_end)
+        points: np.ndarray = schedule.t_of_rho(VP.rho(_power(first, last, n, self.power)))
+        return points
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The times of another rule, rounded: for networks that know whole times only."""
+
+    rule: Grid
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        points: np.ndarray = np.rint(self.rule(schedule, t_start, t_end, n))
+        return points
+
+
+def vp_time(schedule: NoiseSchedule, t: float) -> float:
+    """Return the time of the linear VP schedule at the rho of another; 1 for more than it has."""
+    return float(VP.t_of_rho(min(float(schedule.rho(t)), float(VP.rho(1.0)))))
 
 
 GRIDS: dict[str, Callable[[], Grid]] = {

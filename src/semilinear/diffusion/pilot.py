@@ -12,6 +12,7 @@ import numpy as np
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import Model, follow
 from semilinear.diffusion.noise import SeededNoise, rms_of_samples
+from semilinear.diffusion.noise_levels import Tau
 from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
@@ -19,7 +20,7 @@ from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
 
-REFERENCE = "unipc3"
+REFERENCE, CORRECTED = "unipc3", "res_2m"
 REACH = 7.0
 """Beyond this distance from lambda = 0 and from the path's own range, lambda counts no more."""
 
@@ -81,6 +82,8 @@ class Pilot:
         Evaluations of the reference, at least 20.
     progress
         Whether to draw a progress bar.
+    whole_times
+        Whether the model knows whole times only.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Pilot:
         nfe: int = 200,
         t_start: float | None = None,
         progress: bool = False,
+        whole_times: bool = False,
     ) -> None:
         self.model, self.schedule, self.prediction = model, schedule, prediction
         checked_schedule(schedule)
@@ -110,17 +114,32 @@ class Pilot:
         count = whole_number("reference", nfe)
         if count < 20:
             raise InvalidArgument(f"reference={count} must be at least 20 evaluations")
-        final = "denoise" if schedule.sigma(self.t_end) else "t_end"
-        grid = self.warp.to_t(np.linspace(0.0, 1.0, count + (final == "t_end")))
+        self.count, self.whole_times = count, whole_times
+        self.noise = SeededNoise(seed, like, count=whole_number("samples", samples))
+        self.x_T = self.noise.initial() * schedule.sigma(self.t_start)
+        self.evaluations = 0
+        self.target = self._followed(REFERENCE, None, "reference", progress)
+
+    def corrected(self, *, progress: bool = False) -> Any:
+        """Return where the reverse SDE takes the samples, with many evaluations as well."""
+        return self._followed(CORRECTED, Tau(1.0), "reverse SDE", progress)
+
+    def _followed(self, method: str, noise: Tau | None, label: str, progress: bool) -> Any:
+        final = "denoise" if self.schedule.sigma(self.t_end) else "t_end"
+        grid = self.warp.to_t(np.linspace(0.0, 1.0, self.count + (final == "t_end")))
+        if self.whole_times:
+            grid = np.unique(np.rint(grid))[::-1]
         grid[0], grid[-1] = self.t_start, self.t_end
-        made = plan(schedule, method=REFERENCE, grid=grid, prediction=prediction, final=final)
-        noise = SeededNoise(seed, like, count=whole_number("samples", samples))
-        self.x_T = noise.initial() * schedule.sigma(self.t_start)
-        self.evaluations = made.nfe
-        with Progress(made.nfe, label="reference", show=progress) as bar:
-            self.target = follow(
-                made, model, self.x_T, callback=lambda state: bar.update(state.evaluation)
-            )
+        made = plan(
+            self.schedule, method=method, grid=grid, prediction=self.prediction, final=final,
+            noise=noise,
+        )  # fmt: skip
+        self.evaluations += made.nfe
+        with Progress(made.nfe, label=label, show=progress) as bar:
+            return follow(
+                made, self.model, self.x_T, seed=self.noise,
+                callback=lambda state: bar.update(state.evaluation),
+            )  # fmt: skip
 
     def part(self, count: int) -> Pilot:
         """Return the pilot with its first `count` samples only; itself if it has no more."""
@@ -130,6 +149,11 @@ class Pilot:
         few.x_T, few.target = self.x_T[:count, ...], self.target[:count, ...]
         few.evaluations = 0
         return few
+
+    def count_part(self, part: Pilot) -> None:
+        """Add what was evaluated for a part of the samples, once."""
+        if part is not self:
+            self.evaluations += part.evaluations * part.x_T.shape[0] // self.x_T.shape[0]
 
     def errors(self, made: DiffusionPlan) -> np.ndarray:
         """Run a plan; return each sample's root mean square distance from where the flow ends.

@@ -1,0 +1,146 @@
+"""Whether noise corrects a network, and how much of it the network bears.
+
+Samples that follow the flow of an imperfect network drift away from the data, since its errors add
+up; on the way of the reverse SDE noise takes them back. A network can tell, without any data: its
+denoising loss is larger on samples that it does not take for data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+
+from semilinear.diffusion import grids
+from semilinear.diffusion.denoising_loss import denoising_losses
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.following import follow
+from semilinear.diffusion.noise import on_host
+from semilinear.diffusion.noise_levels import Tau
+from semilinear.diffusion.pilot import Pilot
+from semilinear.diffusion.plan import plan
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, NonFiniteError
+
+LEVELS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
+"""Noise levels rho of the loss, in standard deviations of the data."""
+
+SURE = 2.5
+"""Standard errors by which the loss at the ends of the flow must be greater."""
+
+BORNE = log(2.0)
+"""Mean logarithm of the loss, against that at the ends of the reverse SDE, that is borne."""
+
+MIDDLE = 0.2, 0.8
+"""Where noise enters, in time of the linear VP schedule (Xue et al. 2023)."""
+
+SAMPLERS = (("sa_solver_pece", 1.0, 0.17), ("sa_solver", 0.8, 0.17), ("sa_solver", 1.0, 0.3))
+"""The boldest first: sampler, power of its grid in that time, rho where x_0 is read off."""
+
+
+@dataclass(frozen=True)
+class Middle:
+    """tau of t: 1 in the middle of the path, 0 at its ends."""
+
+    schedule: NoiseSchedule
+
+    def __call__(self, t: float) -> float:
+        low, high = MIDDLE
+        return float(low - 1e-9 <= grids.vp_time(self.schedule, t) <= high + 1e-9)
+
+    def __repr__(self) -> str:
+        return "1 in the middle of the path"
+
+
+class Correction(NamedTuple):
+    """How much a network's loss is greater at the ends of its flow than at those of the SDE.
+
+    Parameters
+    ----------
+    excess
+        Of the loss, relative.
+    deviation
+        The same in standard errors.
+    """
+
+    excess: float
+    deviation: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether noise is a help, as far as the pilot can tell."""
+        return self.deviation > SURE
+
+
+class Bold(NamedTuple):
+    """A sampler with noise, and the loss of its samples."""
+
+    plan: DiffusionPlan
+    family: str
+    excess: float
+    """Mean logarithm of the loss, against that at the ends of the reverse SDE."""
+
+
+class Judge:
+    """The losses of a network on the ends of its flow and of its reverse SDE."""
+
+    def __init__(self, pilot: Pilot, *, progress: bool = False) -> None:
+        self.pilot = pilot
+        flow = pilot.target
+        spread = float(on_host(flow).astype(float).std())
+        low, high = (float(pilot.schedule.rho(t)) for t in (pilot.t_end, pilot.t_start))
+        self.rhos = [rho for part in LEVELS if low < (rho := part * spread) < high]
+        corrected = pilot.corrected(progress=progress)
+        self.losses = self._losses(corrected) if self.rhos else np.ones((1, 1))
+        self.correction = self._compared(self._losses(flow)) if self.rhos else Correction(0.0, 0.0)
+
+    def _losses(self, x: object) -> np.ndarray:
+        pilot = self.pilot
+        pilot.evaluations += len(self.rhos)
+        return denoising_losses(pilot.model, x, pilot.schedule, pilot.prediction, self.rhos, seed=0)
+
+    def _compared(self, of_flow: np.ndarray) -> Correction:
+        unit = self.losses.mean(axis=0)
+        one, other = ((losses / unit).mean(axis=1) for losses in (of_flow, self.losses))
+        excess = float(one.mean() - other.mean())
+        error = float(np.sqrt((one.var() + other.var()) / len(one)))
+        return Correction(excess, excess / error if error > 0 else 0.0)
+
+    def tried(self, nfe: int) -> list[Bold]:
+        """Return samplers with noise, the best first: the boldest that is borne.
+
+        Or that of the least loss, where none is. The least loss is no aim in itself: with few
+        evaluations smooth samples have it.
+        """
+        found: list[Bold] = []
+        for family, made in self._plans(nfe):
+            self.pilot.evaluations += made.nfe
+            try:
+                end = follow(made, self.pilot.model, self.pilot.x_T, seed=self.pilot.noise)
+            except NonFiniteError:
+                continue
+            ratio = self._losses(end).mean(axis=0) / self.losses.mean(axis=0)
+            found.append(Bold(made, family, float(np.log(ratio).mean())))
+            if found[-1].excess <= BORNE:
+                break
+        return sorted(found, key=lambda one: one.excess)
+
+    def _plans(self, nfe: int) -> Iterator[tuple[str, DiffusionPlan]]:
+        pilot, schedule = self.pilot, self.pilot.schedule
+        for method, power, rho in SAMPLERS:
+            rule: grids.Grid = grids.PowerVPTime(power)
+            try:
+                t_end = float(schedule.t_of_rho(rho))
+                if pilot.whole_times:
+                    rule, t_end = grids.Whole(rule), round(t_end)
+                made = plan(
+                    schedule, method=method, nfe=nfe, grid=rule, prediction=pilot.prediction,
+                    t_start=pilot.t_start, t_end=t_end, final="denoise",
+                    noise=Tau(Middle(schedule)),
+                )  # fmt: skip
+            except InvalidArgument:
+                continue
+            yield f"VP time^{power:g} to rho={rho:g}, denoise, noise in the middle", made

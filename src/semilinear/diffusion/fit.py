@@ -1,0 +1,108 @@
+"""A sampler on a grid, as it was found best for a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.correction import Correction
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.noise_levels import NoiseLevel
+from semilinear.diffusion.plan import plan
+from semilinear.diffusion.schedules import NoiseSchedule
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A sampler on a grid, as it was found best.
+
+    Attributes
+    ----------
+    sampler, final, noise
+        The sampler, the ending, and the noise level of stochastic samplers.
+    times
+        Grid times, read-only; for ``diffusion.plan(grid=...)``.
+    family
+        What the grid is: a name of `FAMILIES`, ``"fitted"``, and where it ends.
+    error
+        Mean distance from the flow on the pilot, root mean square over the entries of a sample. Of
+        samplers with noise, the mean logarithm of the network's denoising loss on their samples,
+        against that at the ends of the reverse SDE.
+    candidates
+        All that was tried, the best first: (sampler, family, error).
+    evaluations
+        Of the model by each sample of the pilot, the reference included.
+    schedule, prediction
+        What it was made for.
+    correction
+        Whether noise was found to help the network; None where only samplers of the flow were
+        compared.
+    """
+
+    sampler: Sampler
+    final: str
+    times: np.ndarray
+    family: str
+    error: float
+    candidates: tuple[tuple[str, str, float], ...]
+    evaluations: int
+    schedule: NoiseSchedule
+    prediction: str
+    noise: NoiseLevel | None = None
+    correction: Correction | None = None
+
+    def plan(self) -> DiffusionPlan:
+        """Return the plan."""
+        return plan(
+            self.schedule,
+            method=self.sampler,
+            grid=self.times,
+            prediction=self.prediction,
+            final=self.final,
+            noise=self.noise,
+        )
+
+    @property
+    def reason(self) -> str:
+        """What was chosen, and why, in one sentence."""
+        name, cell = self.sampler.name, self.sampler.parameterisation
+        text = (
+            f"{name} ({cell.quantity} over {cell.variable}, order {self.sampler.order}) on the "
+            f"grid {self.family}, {self.plan().nfe} evaluations: "
+        )
+        return text + (self._of_flow if self.noise is None else self._of_noise)
+
+    @property
+    def _of_flow(self) -> str:
+        others = [c for c in self.candidates if c[0] != self.sampler.name]
+        text = (
+            f"mean error {self.error:.4g} on the pilot, the least of {len(self.candidates)} tried"
+        )
+        if others:
+            text += f"; next {others[0][0]} on {others[0][1]} with {others[0][2]:.4g}"
+        if self.correction is not None:
+            text += f"; noise is no help, {self._said}"
+        return text
+
+    @property
+    def _of_noise(self) -> str:
+        return (
+            f"noise corrects the network, {self._said}, and of the samplers with noise this is "
+            f"the boldest that it bears (loss x {np.exp(self.error):.2f}, {len(self.candidates)} "
+            "tried)"
+        )
+
+    @property
+    def _said(self) -> str:
+        assert self.correction is not None
+        return (
+            f"whose loss at the ends of the flow is {self.correction.excess:+.1%} from that at "
+            f"the ends of the reverse SDE ({self.correction.deviation:.1f} standard errors)"
+        )
+
+    def __str__(self) -> str:
+        lines = [self.reason]
+        lines += [f"  {error:<10.4g} {name:16} {family}" for name, family, error in self.candidates]
+        return "\n".join(lines[:13])

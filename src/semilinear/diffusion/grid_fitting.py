@@ -1,0 +1,116 @@
+"""Time grids fitted to a model, on a few samples and a budget of evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.fit import Fit
+from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
+from semilinear.diffusion.following import Model
+from semilinear.diffusion.pilot import Pilot, Warp
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument
+from semilinear.progress import Progress
+from semilinear.time_grid import whole_number
+
+
+def fit_grid(
+    model: Model,
+    x: Any,
+    schedule: NoiseSchedule,
+    *,
+    nfe: int = 10,
+    samples: int = 16,
+    method: str | Sampler = "tab3",
+    prediction: str = "eps",
+    t_start: float | None = None,
+    seed: Any = 0,
+    reference: int | None = None,
+    sweeps: int = 2,
+    progress: bool = False,
+) -> Fit:
+    """Fit a time grid to a model and a method for a number of evaluations.
+
+    The best grid of `choose` is the first; then each of its points moves, one after the other, to
+    where the error on the pilot is least. The result is measured on a second pilot of other noise,
+    and is the first grid if the moved one is no better there: so a grid that only suits the samples
+    it was fitted on is not returned.
+
+    Parameters
+    ----------
+    model, x, schedule, nfe, samples, prediction, t_start, reference, progress
+        As in `choose`.
+    method
+        A sampler without noise.
+    seed
+        Of the noise of the pilots: an integer; the second has the next one.
+    sweeps
+        How often every point moves. One sweep costs about six runs for each point.
+    """
+    budget, sampler = whole_number("nfe", nfe), deterministic(method)
+    count = whole_number("sweeps", sweeps)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^63 - 1")
+    pilot, other = (
+        Pilot(
+            model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
+            seed=own, nfe=reference_evaluations(nfe, reference), progress=progress,
+        )
+        for own in (int(seed), int(seed) + 1)
+    )  # fmt: skip
+    begin = chosen(pilot, [sampler], budget, progress)
+    moved = _moved(pilot, begin, count, progress)
+    tried = [
+        (other.error(fit.plan()), fit)
+        for fit in ([begin, moved] if moved is not begin else [begin])
+    ]
+    error, best = min(tried, key=lambda row: row[0])
+    rows = sorted((own, fit.sampler.name, fit.family) for own, fit in tried)
+    return replace(
+        best, error=error, candidates=tuple((name, family, own) for own, name, family in rows),
+        evaluations=pilot.evaluations + other.evaluations,
+    )  # fmt: skip
+
+
+def _moved(pilot: Pilot, fit: Fit, sweeps: int, progress: bool) -> Fit:
+    """Return a fit whose points have moved to where the error on the pilot is least."""
+    warp = pilot.warp
+    s = np.asarray(warp.of_t(fit.times))
+    inner = range(1, len(s) - (fit.final == "t_end"))
+    best = fit
+    with Progress(sweeps * len(inner), label="fitting", show=progress) as bar:
+        for sweep in range(sweeps):
+            for count, k in enumerate(inner, start=1):
+                best, s = _move(pilot, warp, best, s, k)
+                bar.update(sweep * len(inner) + count)
+    return replace(best, family=f"fitted from {fit.family}") if best is not fit else fit
+
+
+def _move(pilot: Pilot, warp: Warp, fit: Fit, s: np.ndarray, k: int) -> tuple[Fit, np.ndarray]:
+    low, high = s[k - 1], s[k + 1] if k + 1 < len(s) else 1.0
+    room = high - low
+
+    def moved(value: float) -> tuple[Fit, np.ndarray]:
+        points = s.copy()
+        points[k] = value
+        times = warp.to_t(points)
+        times[0] = fit.times[0]
+        return replace(fit, times=times), points
+
+    def error(value: float) -> float:
+        return pilot.error(moved(value)[0].plan())
+
+    bounds = (
+        max(low + 0.05 * room, s[k] - 0.25 * room),
+        min(high - 0.05 * room, s[k] + 0.25 * room),
+    )
+    found = minimize_scalar(error, bounds=bounds, method="bounded", options={"maxiter": 5})
+    if not found.fun < fit.error:
+        return fit, s
+    better, points = moved(found.x)
+    return replace(better, error=float(found.fun)), points

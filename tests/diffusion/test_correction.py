@@ -1,0 +1,256 @@
+"""Whether noise corrects a network: told by its own loss, and chosen where it does."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+
+import numpy as np
+import pytest
+
+from diffusion_problems import PREDICTIONS, SCHEDULES, Mixture, noise_at
+from semilinear import diffusion
+from semilinear.diffusion import Discrete, VPLinear, choose, grids
+from semilinear.diffusion.correction import BORNE, MIDDLE, SAMPLERS, Judge, Middle
+from semilinear.diffusion.denoising_loss import denoising_losses
+from semilinear.diffusion.pilot import Pilot
+from semilinear.errors import InvalidArgument
+
+VP = VPLinear()
+DATA = Mixture(variance=0.01)
+MODEL = DATA.model(VP)
+LIKE = np.zeros((1, 8, 2))
+"""Eight independent pairs: the loss of a sample varies less."""
+
+FEW = {"nfe": 8, "samples": 64}
+
+
+def drifting(x, t):
+    """Exact for little noise; for much noise the model of data that lie elsewhere.
+
+    The flow carries the shift to its end, where the model sees that it is wrong; noise forgets it.
+    """
+    if VP.rho(t) < 1.0:
+        return MODEL(x, t)
+    away = np.array([1.3, -0.9])
+    alpha, sigma = VP.alpha(t), VP.sigma(t)
+    return DATA.noise(x - alpha * away, alpha, sigma)
+
+
+# --- the loss -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("name", ["vp_linear", "flow", "edm"])
+def test_the_loss_is_what_it_says(name, prediction):
+    schedule = SCHEDULES[name]
+    x = np.random.default_rng(1).standard_normal((5, 2))
+    rhos = (0.2, 1.5)
+    model = DATA.model(schedule, prediction)
+    found = denoising_losses(model, x, schedule, prediction, rhos, seed=3)
+    assert found.shape == (5, 2)
+    drawn = diffusion.SeededNoise(3, x)
+    for number, rho in enumerate(rhos):
+        z = drawn(number, 0)
+        t = schedule.t_of_rho(rho)
+        alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+        off = DATA.noise(alpha * x + sigma * z, alpha, sigma) - z
+        assert found[:, number] == pytest.approx((off**2).mean(axis=1), rel=1e-9)
+
+
+def test_the_loss_is_least_on_data():
+    """Of samples of one spread, since a narrow law would have a smaller loss still."""
+    rng = np.random.default_rng(0)
+    which = rng.random(4000) < DATA.masses[0]
+    data = np.where(which[:, None], *DATA.means) + 0.1 * rng.standard_normal((4000, 2))
+    on, off = (
+        denoising_losses(MODEL, x, VP, "eps", (0.1, 0.3), seed=0).mean(axis=0)
+        for x in (data, data + 0.2)
+    )
+    assert (off > 1.2 * on).all()
+
+
+# --- the judgement --------------------------------------------------------------------------------
+
+
+def test_noise_is_no_help_to_an_exact_model():
+    found = Judge(Pilot(MODEL, VP, LIKE, samples=64, nfe=100)).correction
+    assert not found.helps
+    assert abs(found.deviation) < 2.5
+    fit = choose(MODEL, LIKE, VP, **FEW)
+    assert fit.noise is None
+    assert not fit.plan().stochastic
+    assert "noise is no help" in fit.reason
+    assert fit.correction is not None
+
+
+def test_noise_corrects_a_model_whose_flow_drifts():
+    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
+    judge = Judge(pilot)
+    assert judge.correction.helps
+    assert judge.correction.excess > 0.1
+    # What it says is so: the ends of the reverse SDE are nearer to the data.
+    ends = [pilot.target, pilot.corrected()]
+    means = np.array(DATA.means)
+    near = [np.sqrt(((x[..., None, :] - means) ** 2).sum(-1).min(-1)).mean() for x in ends]
+    assert near[1] < 0.8 * near[0]
+
+
+def test_it_counts_in_standard_errors():
+    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
+    judge = Judge(pilot)
+    one, other = (
+        denoising_losses(drifting, x, VP, "eps", judge.rhos, seed=0)
+        for x in (pilot.target, pilot.corrected())
+    )
+    one, other = ((x / other.mean(axis=0)).mean(axis=1) for x in (one, other))
+    error = np.sqrt(np.var(one) / 64 + np.var(other) / 64)
+    assert judge.correction.excess == pytest.approx(one.mean() - other.mean())
+    assert judge.correction.deviation == pytest.approx((one.mean() - other.mean()) / error)
+
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return choose(drifting, LIKE, VP, **FEW)
+
+
+def test_a_sampler_with_noise_is_chosen(fit):
+    made = fit.plan()
+    assert made.stochastic
+    assert made.nfe <= 8
+    assert fit.noise == diffusion.Tau(Middle(VP))
+    assert fit.final == "denoise"
+    assert fit.sampler.name in {name for name, *_ in SAMPLERS}
+    for part in ("noise corrects the network", "standard errors", "boldest", f"{made.nfe} eval"):
+        assert part in fit.reason
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "count"),
+    [((0.5, 9, 9), 0, 1), ((2, 0.5, 0.1), 1, 2), ((3, 2, 0.5), 2, 3), ((3, 2, 2.5), 1, 3)],
+)
+def test_the_boldest_that_is_borne(monkeypatch, losses, best, count):
+    judge = Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20))
+    made = [one for _, one in judge._plans(8)]
+    left = iter(np.exp(losses))
+    monkeypatch.setattr(judge, "_losses", lambda x: next(left) * judge.losses)
+    found = judge.tried(8)
+    assert (np.array(losses) <= BORNE).any() == (found[0].excess <= BORNE)
+    assert np.array_equal(found[0].plan.t, made[best].t)
+    assert found[0].plan.name == made[best].name
+    assert len(found) == count
+
+
+def test_the_loss_is_that_of_its_plan(fit):
+    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=160)
+    judge = Judge(pilot)
+    end = diffusion.follow(fit.plan(), drifting, pilot.x_T, seed=pilot.noise)
+    loss = denoising_losses(drifting, end, VP, "eps", judge.rhos, seed=0).mean(axis=0)
+    ratio = loss / judge.losses.mean(axis=0)
+    assert fit.error == pytest.approx(np.log(ratio).mean(), rel=1e-9)
+
+
+def test_noise_can_be_forbidden():
+    fit = choose(drifting, LIKE, VP, noise=False, **{**FEW, "samples": 4})
+    assert fit.noise is None
+    assert fit.correction is None
+    assert "noise corrects" not in fit.reason
+    assert "no help" not in fit.reason
+
+
+def test_named_methods_have_no_noise():
+    fit = choose(drifting, LIKE, VP, methods=("tab2",), **{**FEW, "samples": 4})
+    assert (fit.sampler.name, fit.noise) == ("tab2", None)
+
+
+def test_it_can_be_pickled(fit):
+    again = pickle.loads(pickle.dumps(fit))
+    x = noise_at(VP, 1.0, (3, 8, 2))
+    one, other = (diffusion.follow(own.plan(), drifting, x, seed=4) for own in (fit, again))
+    assert np.array_equal(one, other)
+    assert again.reason == fit.reason
+
+
+def test_evaluations_are_counted():
+    asked: list[int] = []
+
+    def model(x, t):
+        asked.append(len(x))
+        return drifting(x, t)
+
+    found = choose(model, LIKE, VP, **FEW)
+    assert found.noise is not None
+    assert found.evaluations == sum(asked) // FEW["samples"]
+
+
+def test_auto_draws_from_the_seed(caplog):
+    x = noise_at(VP, 1.0, (3, 8, 2))
+    with caplog.at_level(logging.INFO, logger="semilinear"):
+        one, same, other = (
+            diffusion.sample(drifting, x, VP, method="auto", nfe=5, seed=seed) for seed in (1, 1, 2)
+        )
+    assert np.array_equal(one, same)
+    assert not np.allclose(one, other)
+    assert "noise corrects" in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_all_schedules(name):
+    """The plans exist on every path, with the noise of the same rho."""
+    schedule = SCHEDULES[name]
+    prediction = "flow" if name == "flow" else "eps"
+    model = DATA.model(schedule, prediction)
+    pilot = Pilot(model, schedule, LIKE, samples=3, nfe=20, prediction=prediction)
+    found = [made for _, made in Judge(pilot)._plans(8)]
+    assert len(found) == len(SAMPLERS)
+    for made in found:
+        rho = [schedule.rho(t) for t in made.t]
+        inside = [MIDDLE[0] <= VP.t_of_rho(min(r, VP.rho(1.0))) <= MIDDLE[1] for r in rho[:-1]]
+        middle = Middle(schedule)
+        assert [middle(t) for t in made.t[:-1]] == inside
+        assert made.nfe <= 8
+
+
+# --- times ----------------------------------------------------------------------------------------
+
+
+def test_vp_time_is_that_of_the_vp_schedule():
+    times = grids.PowerVPTime(0.8)(VP, 1.0, 0.05, 7)
+    assert times == pytest.approx(grids.PowerT(0.8)(VP, 1.0, 0.05, 7), rel=1e-12)
+    edm = SCHEDULES["edm"]
+    rho = edm.rho(grids.PowerVPTime(0.8)(edm, VP.rho(0.9), VP.rho(0.05), 7))
+    assert rho == pytest.approx(VP.rho(grids.PowerT(0.8)(VP, 0.9, 0.05, 7)), rel=1e-9)
+
+
+# --- networks of their own ways -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [True, False])
+@pytest.mark.parametrize("schedule", [Discrete.linear(), Discrete.cosine(200)], ids=repr)
+def test_whole_times(schedule, noise):
+    asked: list[float] = []
+    options = {"nfe": 6, "samples": 3, "reference": 40, "noise": noise, "whole_times": True}
+    fit = choose(DATA.model(schedule, asked=asked), LIKE, schedule, **options)
+    plans = [t for t in asked if t != round(t)]
+    # The loss is asked at its own levels of noise; everything else at whole times.
+    assert noise or not plans
+    assert (fit.times == np.rint(fit.times)).all()
+    assert all(t == round(t) for t in fit.plan().times)
+
+
+@pytest.mark.parametrize("model", [MODEL, drifting], ids=["exact", "drifting"])
+def test_a_model_bound_to_its_batch(model):
+    def bound(x, t):
+        assert len(x) == 40
+        return model(x, t)
+
+    fit = choose(bound, np.zeros((40, 8, 2)), VP, nfe=4, reference=40, fixed_batch=True)
+    assert fit.plan().nfe <= 4
+
+
+def test_a_batch_has_its_own_length():
+    with pytest.raises(InvalidArgument, match="samples: fixed_batch=True takes as many as x has"):
+        choose(MODEL, LIKE, VP, samples=3, fixed_batch=True)
