@@ -25,7 +25,7 @@ class Trajectory(NamedTuple):
     ----------
     t
         Their times, `DiffusionPlan.t_formed`: the grid times, with the last one repeated after a
-        final denoising evaluation.
+        final denoising evaluation; a second axis counts samples that have times of their own.
     x
         States, one array for each time.
     """
