@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from semilinear.answers import bad_output, checked_array, described, overflowed, wrong_output
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
-from semilinear.methods.rows import BASE, ERROR
+from semilinear.methods.rows import BASE, ERROR, ERROR_BEFORE
 from semilinear.segments import Code, Segment
 
 Noise = Callable[[int, int], Any]
@@ -72,6 +72,14 @@ class State(NamedTuple):
         nothing to compare with.
         """
         return self.slot(ERROR) if ERROR in self.code.slots else None
+
+    @property
+    def estimate_before(self) -> Any:
+        """The estimate of the step before, where the last evaluation completed two steps.
+
+        So does the last of a predictor-corrector pair: it corrects one step, and predicts the next.
+        """
+        return self.slot(ERROR_BEFORE) if ERROR_BEFORE in self.code.slots else None
 
     def slot(self, name: str) -> Any:
         """Return what the run keeps under a name, as an array like x."""
