@@ -10,6 +10,7 @@ from semilinear._version import __version__
 from semilinear.choice import choose_method
 from semilinear.course import State
 from semilinear.errors import (
+    EvaluationLimitError,
     InvalidArgument,
     MissingDependency,
     ModelOutputError,
@@ -30,6 +31,7 @@ __all__ = [
     "Dense",
     "DenseOutput",
     "Diagonal",
+    "EvaluationLimitError",
     "InvalidArgument",
     "MissingDependency",
     "ModelOutputError",

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from semilinear.answers import bad_output, checked_array, described, overflowed, wrong_output
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
-from semilinear.methods.rows import BASE, ERROR
+from semilinear.methods.rows import BASE, ERROR, ERROR_BEFORE
 from semilinear.segments import Code, Segment
 
 Noise = Callable[[int, int], Any]
@@ -36,7 +36,8 @@ class State(NamedTuple):
     x
         What the model sees next, or the result once `done`.
     t
-        The time at which the model is asked, a float.
+        The time at which the model is asked, a float; where each sample has its own, an array of
+        shape (samples,) of the state's library and device, in its real precision or single.
     done
         Whether the run is over.
     evaluation
@@ -46,7 +47,7 @@ class State(NamedTuple):
     """
 
     x: Any
-    t: float
+    t: Any
     done: bool
     evaluation: int
     step: int
@@ -72,12 +73,21 @@ class State(NamedTuple):
         """
         return self.slot(ERROR) if ERROR in self.code.slots else None
 
+    @property
+    def estimate_before(self) -> Any:
+        """The estimate of the step before, where the last evaluation completed two steps.
+
+        So does the last of a predictor-corrector pair: it corrects one step, and predicts the next.
+        """
+        return self.slot(ERROR_BEFORE) if ERROR_BEFORE in self.code.slots else None
+
     def slot(self, name: str) -> Any:
         """Return what the run keeps under a name, as an array like x."""
         return self.run.backend.give(self.slots[self.code.slots.index(name)])
 
     def __repr__(self) -> str:
-        where = "done" if self.done else f"t={self.t:.6g}"
+        at = "t by sample" if getattr(self.t, "shape", ()) else f"t={self.t:.6g}"
+        where = "done" if self.done else at
         backend = self.run.backend
         return (
             f"State({where}, evaluation={self.evaluation}, step={self.step}, "
@@ -99,7 +109,7 @@ class Next(NamedTuple):
     """Where a run goes on: at which time the model is asked, or at once, or nowhere."""
 
     cursor: Any
-    t: float
+    t: Any
     done: bool = False
     at_once: bool = False
 
@@ -267,9 +277,12 @@ class Course(ABC):
         elif self.form == "elementwise":
             prepared = coefficients.prepared_for(backend)
             outputs, finite = backend.combine_elementwise(prepared, sources, check)
-        else:
+        elif self.form == "matrix":
             prepared = coefficients.prepared_for(backend)
             outputs, finite = backend.combine_matrix(prepared, sources, check)
+        else:  # a number for each sample
+            prepared = coefficients.prepared_for(backend)
+            outputs, finite = backend.combine_samples(prepared, sources, check)
         return code.keep(env + outputs), finite
 
     def _received(self, state: State, output: Any) -> tuple[Run, tuple[Any, ...], Any]:
@@ -285,7 +298,11 @@ class Course(ABC):
 
     def _where(self, state: State) -> str:
         total = "" if self.nfe is None else f" of {self.nfe}"
-        return f"evaluation {state.evaluation + 1}{total} (t = {state.t:.9g})"
+        return f"evaluation {state.evaluation + 1}{total} ({self.when(state)})"
+
+    def when(self, state: State) -> str:
+        """Say for messages at which time the model is asked."""
+        return f"t = {state.t:.9g}"
 
     def _explain(self, state: State, answer: Any, backend: Backend) -> NoReturn:
         where = self._where(state)

@@ -39,6 +39,31 @@ class NonFiniteError(ArithmeticError):
     solution: Any = None
 
 
+class EvaluationLimitError(RuntimeError):
+    """A run with adaptive steps would have needed more evaluations than it was allowed.
+
+    Attributes
+    ----------
+    t
+        The time that its steps had reached.
+    steps
+        How many were taken.
+    nfe
+        Evaluations that were made.
+    """
+
+    def __init__(self, message: str, *, t: float, steps: int, nfe: int) -> None:
+        super().__init__(message)
+        self.t, self.steps, self.nfe = t, steps, nfe
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _limit_error, (str(self), self.t, self.steps, self.nfe)
+
+
+def _limit_error(message: str, t: float, steps: int, nfe: int) -> EvaluationLimitError:
+    return EvaluationLimitError(message, t=t, steps=steps, nfe=nfe)
+
+
 class MissingDependency(ImportError):
     """A feature needs a package that is not installed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from functools import cache
 
@@ -11,7 +12,13 @@ import pytest
 from diffusion_problems import PREDICTIONS, SCHEDULES, Gaussian, Mixture, ends, noise_at
 from semilinear import diffusion
 from semilinear.diffusion import EDM, Discrete, Flow, VPLinear, sample_adaptive
-from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName
+from semilinear.errors import (
+    EvaluationLimitError,
+    InvalidArgument,
+    ModelOutputError,
+    NonFiniteError,
+    UnknownName,
+)
 from tolerances import assert_close, to_numpy
 
 VP = VPLinear()
@@ -100,6 +107,43 @@ def test_relative_and_absolute_tolerances():
     one = sample_adaptive(DATA.model(VP), X, VP, rtol=0.0, atol=1e-4)
     other = sample_adaptive(DATA.model(VP), X, VP, rtol=0.0, atol=np.full(2, 1e-4))
     assert np.array_equal(one.x, other.x)
+
+
+# --- a limit of evaluations -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (64, 2)], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("method", ["etdpec", "zoto_bowman43"])
+@pytest.mark.parametrize("final", ["t_end", "denoise"])
+def test_a_limit_of_evaluations(final, method, shape):
+    x = noise_at(VP, 1.0, shape)
+    options = {"rtol": 1e-4, "atol": 1e-4, "final": final, "method": method}
+    free = sample_adaptive(DATA.model(VP), x, VP, **options)
+    enough = sample_adaptive(DATA.model(VP), x, VP, max_nfe=free.nfe, **options)
+    assert np.array_equal(enough.x, free.x)
+    assert (enough.nfe, enough.rejected) == (free.nfe, free.rejected)
+    for most in (1, 2, 3, free.nfe // 2, free.nfe - 1):
+        asked: list[float] = []
+        steps: list[float] = []
+        with refused(
+            f"max_nfe={most}: ", "larger rtol and atol, or a larger max_nfe",
+            error=EvaluationLimitError,
+        ) as caught:  # fmt: skip
+            sample_adaptive(
+                DATA.model(VP, asked=asked), x, VP, max_nfe=most,
+                callback=lambda t, x, steps=steps: steps.append(t), **options,
+            )  # fmt: skip
+        error = caught.value
+        assert error.nfe == len(asked) == most - (final == "denoise")
+        assert error.steps == len(steps)
+        assert error.t == (steps[-1] if steps else VP.t_start)
+        assert error.t in free.t
+        assert f"t={error.t:.6g} after {error.steps} steps" in str(error)
+        again = pickle.loads(pickle.dumps(error))
+        assert (str(again), again.t, again.steps, again.nfe) == (
+            str(error), error.t, error.steps, error.nfe
+        )  # fmt: skip
+    assert error.steps > 3
 
 
 # --- what it returns ------------------------------------------------------------------------------
@@ -270,6 +314,9 @@ def test_no_end_at_the_data(variable):
         ({"rtol": -1.0}, ("rtol=-1.0",)),
         ({"rtol": 1e-30, "atol": 0.0}, ("rtol=1e-30", "machine epsilons")),
         ({"atol": np.ones(7)}, ("atol has shape (7,)",)),
+        ({"max_nfe": 0}, ("max_nfe=0 must be a whole number of at least 1",)),
+        ({"max_nfe": 2.5}, ("max_nfe=2.5 must be a whole number",)),
+        ({"max_nfe": "20"}, ("max_nfe='20' must be a whole number",)),
         ({"callback": 3}, ("callback=3 must be a function",)),
     ],
 )

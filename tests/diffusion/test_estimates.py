@@ -12,7 +12,8 @@ from semilinear import InvalidArgument, diffusion, methods
 from semilinear.diffusion import Flow, Parameterisation, Sampler, VPLinear
 from semilinear.diffusion.catalogue import get
 from semilinear.methods import Multistep, checks, etdab, exponential_runge_kutta
-from semilinear.methods.estimates import has_estimate
+from semilinear.methods.estimates import ONE, has_estimate
+from semilinear.methods.rows import BEFORE, Combine
 from semilinear.phi import phi
 from tolerances import assert_close
 
@@ -146,14 +147,59 @@ def test_difference_from_the_predicted_state(name):
         if not asked_at_prediction:
             continue
         predicted = before.x
-        if after.done or after.step > before.step + 1:  # the last step is not corrected
-            continue
-        new = after.y
+        new, found = after.y, after.estimate
+        if after.step > before.step + 1:  # the last step is complete too, and not corrected
+            new, found = after.slot(BEFORE), after.estimate_before
         scale = float(np.abs(X).max() / VP.alpha(before.t))
-        assert_close(after.estimate, new - predicted, operations=100, scale=scale)
+        assert_close(found, new - predicted, operations=100, scale=scale)
+        assert np.abs(found).max() > 1e-9
         compared += 1
-    # Of the corrected step before the last nothing is left, unless it is evaluated once more.
-    assert compared == (6 if mode == "PEC" else 7)
+    assert compared == 7
+
+
+@pytest.mark.parametrize("final", ["t_end", "zero", "denoise"])
+@pytest.mark.parametrize("name", [name for name in PAIRED if get(name).method.mode == "PEC"])
+def test_two_steps_complete_at_once(name, final):
+    """The corrected step before the last, and the last, which is only predicted."""
+    made = diffusion.plan(VP, method=name, steps=5, final=final, noise=0.0, estimate=True)
+    found = diffusion.follow(made, DATA.model(VP), X, trajectory=True)
+    (twice,) = (
+        (before, after)
+        for before, after in run(made, DATA.model(VP))
+        if after.step > before.step + 1
+    )
+    before, after = twice
+    assert after.step == made.steps
+    size = np.sqrt(((after.slot(BEFORE) - before.x) ** 2).mean(axis=1))
+    assert_close(found.estimates[3], size, operations=1000, scale=float(np.abs(before.x).max()))
+    assert np.array_equal(found.x[4], after.slot(BEFORE))
+    states = [after for _, after in run(made, DATA.model(VP))]
+    assert [state.estimate_before is None for state in states[:3]] == [True] * 3
+
+
+def test_the_last_but_one_step_of_a_longer_run():
+    """What is reported of a step does not depend on whether it is the last but one."""
+    longer = diffusion.plan(VP, method="unipc2", steps=8, grid="lambda", estimate=True)
+    shorter = diffusion.plan(VP, method="unipc2", grid=longer.t[:6], estimate=True)
+    one, other = (
+        diffusion.follow(made, DATA.model(VP), X, trajectory=True).estimates
+        for made in (longer, shorter)
+    )
+    assert np.isfinite(one).all()
+    assert_close(other[:4], one[:4], operations=10)
+
+
+@pytest.mark.parametrize("options", [{}, {"lower_end": True}, {"start": "rk"}], ids=str)
+@pytest.mark.parametrize("final", ["t_end", "zero", "denoise"])
+@pytest.mark.parametrize("name", WITH_ESTIMATE)
+def test_none_is_lost(name, final, options):
+    """All steps that compare two results report their difference, the others none."""
+    made = diffusion.plan(VP, method=name, steps=8, final=final, estimate=True, **options)
+    assert none_at(made) == [
+        n
+        for n, step in enumerate(made.program.steps)
+        if not any(isinstance(r, Combine) and r.states[-1][1] == -ONE for r in step.instructions)
+    ]
 
 
 @pytest.mark.parametrize("cell", [("eps", "lambda"), ("x0", "lambda"), ("v", "t")], ids=str)

@@ -268,6 +268,10 @@ def _flatten(state: State) -> tuple[tuple[Any, ...], _Fixed]:
             f"state belongs to a run on arrays of {library}, which JAX cannot go on with; start "
             "the run from an array of jax.numpy"
         )
+    if getattr(state.t, "shape", ()):
+        raise InvalidArgument(
+            "state belongs to a run with times for each sample, which is no pytree; jit the model"
+        )
     return state.slots, _Fixed(state)
 
 

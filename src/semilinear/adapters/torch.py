@@ -7,7 +7,7 @@ from typing import Any
 
 from semilinear.errors import InvalidArgument, MissingDependency
 
-EpsModel = Callable[[Any, float], Any]
+EpsModel = Callable[[Any, Any], Any]
 
 
 def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsModel:
@@ -26,7 +26,8 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
     Returns
     -------
     callable
-        For `semilinear.diffusion.sample` and any loop around a plan. x may be a tensor on any
+        For `semilinear.diffusion.sample` and any loop around a plan: t a number, or an array with
+        one for each sample. x may be a tensor on any
         device, or a NumPy array, which is passed to the module as a CPU tensor that shares its
         memory; the answer then is a NumPy array that shares the module's.
 
@@ -42,12 +43,15 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
     except ImportError:
         raise MissingDependency.of("torch", "torch") from None
 
-    def model(x: Any, t: float) -> Any:
+    def model(x: Any, t: Any) -> Any:
         given = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
         real = given.real.dtype if given.is_complex() else given.dtype
         if real in (torch.float16, torch.bfloat16):  # in which 999 may be 1000
             real = torch.float32
-        time = torch.full(given.shape[:1], t * time_scale, dtype=real, device=given.device)
+        if getattr(t, "shape", ()):  # one for each sample already
+            time = torch.as_tensor(t, dtype=real, device=given.device) * time_scale
+        else:
+            time = torch.full(given.shape[:1], t * time_scale, dtype=real, device=given.device)
         if given is x:
             return _tensor(module(given, time))
         with torch.no_grad():

@@ -36,6 +36,7 @@ from semilinear.diffusion.schedules import (
     VPLinear,
 )
 from semilinear.diffusion.shards import read_shards, write_shards
+from semilinear.diffusion.stacked import StackedPlan
 from semilinear.diffusion.thresholding import clipped, thresholded
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "RoundTrip",
     "Sampler",
     "SeededNoise",
+    "StackedPlan",
     "SubVP",
     "Tau",
     "TauWithin",

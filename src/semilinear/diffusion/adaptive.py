@@ -17,9 +17,15 @@ from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.variables import VARIABLES, Variable
-from semilinear.errors import InvalidArgument, NonFiniteError, UnknownName
+from semilinear.errors import (
+    EvaluationLimitError,
+    InvalidArgument,
+    NonFiniteError,
+    UnknownName,
+)
 from semilinear.methods import Method
 from semilinear.solve import solve
+from semilinear.time_grid import whole_number
 
 ENDINGS = ("t_end", "denoise")
 ADAPTIVE = ("eps", "v", "flow", "score")
@@ -61,6 +67,7 @@ def sample_adaptive(
     t_start: float | None = None,
     t_end: float | None = None,
     final: str = "denoise",
+    max_nfe: int | None = None,
     callback: Callable[[float, Any], None] | None = None,
     progress: bool = False,
 ) -> AdaptiveSample:
@@ -84,6 +91,8 @@ def sample_adaptive(
         which variable it is a polynomial.
     final
         ``"t_end"`` or ``"denoise"``, as in `diffusion.plan`.
+    max_nfe
+        Most evaluations of the model, that of ``"denoise"`` among them; no limit by default.
     callback
         ``callback(t, x)`` after every step.
 
@@ -91,6 +100,9 @@ def sample_adaptive(
     ------
     NonFiniteError
         If the tolerances are out of reach.
+    EvaluationLimitError
+        If `max_nfe` evaluations do not lead to the end. A state on the way is no sample; the error
+        says how far it came.
 
     Examples
     --------
@@ -107,17 +119,28 @@ def sample_adaptive(
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, x)")
     cell, first, last = _checked(schedule, x_T, quantity, variable, t_start, t_end)
+    budget = None
+    if max_nfe is not None:
+        budget = _Budget(whole_number("max_nfe", max_nfe), first, last, final)
     clock = _Clock(schedule, VARIABLES[variable], first, last)
     tell = cell.tell(schedule, prediction)
 
     def nonlinear(u: float, x: Any) -> Any:
+        if budget is not None:
+            budget.spend()
         answer = asked(model, x, clock.time(u), "model")
         if tell is None:
             return answer
         p, q = (float(value) for value in tell(np.asarray(u)))
         return p * x + q * answer
 
-    after = None if callback is None else lambda u, x: callback(clock.time(u), x)
+    def after_step(u: float, x: Any) -> None:
+        if budget is not None:
+            budget.reached(clock.time(u))
+        if callback is not None:
+            callback(clock.time(u), x)
+
+    after = None if callback is None and budget is None else after_step
     found = solve(
         cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol, atol=atol,
         callback=after, progress=progress,
@@ -132,6 +155,32 @@ def sample_adaptive(
         if not np.isfinite(on_host(x)).all():
             raise NonFiniteError(f"the last evaluation (t = {last:.9g}) returned NaN or infinity")
     return AdaptiveSample(x, times, nfe, found.stats["rejected"])
+
+
+class _Budget:
+    """Evaluations that a run may make, and how far they have led."""
+
+    def __init__(self, most: int, first: float, last: float, final: str) -> None:
+        self.most, self.t, self.last = most, first, last
+        # One is kept for the end.
+        self.left = most - (final == "denoise")
+        self.steps = self.made = 0
+
+    def spend(self) -> None:
+        """Count an evaluation, or end the run."""
+        if not self.left:
+            raise EvaluationLimitError(
+                f"max_nfe={self.most}: evaluations ran out at t={self.t:.6g} after {self.steps} "
+                f"steps, before t_end={self.last:.6g}; give larger rtol and atol, or a larger "
+                "max_nfe",
+                t=self.t, steps=self.steps, nfe=self.made,
+            )  # fmt: skip
+        self.left -= 1
+        self.made += 1
+
+    def reached(self, t: float) -> None:
+        """Note the end of a step."""
+        self.t, self.steps = t, self.steps + 1
 
 
 class _Clock(NamedTuple):

@@ -265,6 +265,10 @@ def _checked_factory(factory: Any) -> Factory:
 def _checked_plan(plan: Any) -> DiffusionPlan:
     if not isinstance(plan, DiffusionPlan):
         raise InvalidArgument(f"plan={plan!r} must be made by semilinear.diffusion.plan")
+    if plan.t.ndim > 1:
+        raise InvalidArgument(
+            "plan has times for each sample of one batch; give a plan that serves every batch"
+        )
     if plan.t[0] < plan.t[-1]:
         raise InvalidArgument("plan encodes; give one that samples, with direction='sample'")
     return plan

@@ -25,7 +25,7 @@ class Trajectory(NamedTuple):
     ----------
     t
         Their times, `DiffusionPlan.t_formed`: the grid times, with the last one repeated after a
-        final denoising evaluation.
+        final denoising evaluation; a second axis counts samples that have times of their own.
     x
         States, one array for each time.
     """
@@ -35,8 +35,10 @@ class Trajectory(NamedTuple):
     estimates: np.ndarray | None = None
     """Root mean square of the error estimate of each step and sample, shape (len(t) - 1, samples).
 
-    Of plans made with ``estimate=True``. NaN where there is none: of a first step of order one, a
-    denoising evaluation and, with predictor-corrector pairs, the step that runs into the last.
+    Of plans made with ``estimate=True``. NaN where there is none: of steps of order one that have
+    no corrector (the first step of a ramp, the last with ``lower_end``, one from alpha = 0 or to
+    sigma = 0), of Runge-Kutta steps without embedded value (start="rk"), and of a denoising
+    evaluation.
     """
 
 
@@ -62,7 +64,7 @@ def follow(
         if trajectory:
             if state.step > len(states):  # two at once
                 states.append(state.slot(BEFORE))
-                estimates.append(_size(None, x))
+                estimates.append(_size(state.estimate_before, x))
             states.append(state.y)
             estimates.append(_size(state.estimate, x))
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import asked, checked_model, checked_number, combined
+from semilinear.diffusion.model_calls import (
+    asked,
+    checked_model,
+    checked_number,
+    combined,
+    on_schedule,
+)
 from semilinear.errors import InvalidArgument
 
 Scale = float | Callable[[float], float]
@@ -27,7 +34,7 @@ def guided(
     scale
         The weight w, or a function of t. Where it is 1 only c is evaluated and where it is 0 only
         u, so that guidance on an interval of times (Kynkäänniemi et al. 2024) costs no more than
-        that.
+        that. Where samples have times of their own, it is asked for each.
     rescale
         phi in [0, 1]: the result is multiplied by ``phi std(c) / std(result) + 1 - phi``, with the
         standard deviation of each sample over all axes but the first (Lin et al. 2023, section
@@ -55,11 +62,11 @@ def guided(
     _check(scale, rescale)
 
     def model(x: Any, t: float) -> Any:
-        w = _at(scale, t)
-        if w == 0.0 and not rescale:
+        w = _at(scale, on_schedule(t, x))
+        if isinstance(w, float) and w == 0.0 and not rescale:
             return asked(unconditional, x, t, "unconditional")
         c = asked(conditional, x, t, "conditional")
-        if w == 1.0:
+        if isinstance(w, float) and w == 1.0:
             return c
         return _guided(c, asked(unconditional, x, t, "unconditional"), w, rescale)
 
@@ -91,13 +98,16 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
 
     def both(x: Any, t: float) -> Any:
         count = checked_samples(x, "x").shape[0]
-        answer = asked(model, array_namespace(x).concat([x, x], axis=0), t, "model")
-        return _guided(answer[count:, ...], answer[:count, ...], _at(scale, t), rescale)
+        xp = array_namespace(x)
+        doubled = xp.concat([t, t], axis=0) if getattr(t, "shape", ()) else t
+        answer = asked(model, xp.concat([x, x], axis=0), doubled, "model")
+        w = _at(scale, on_schedule(t, x))
+        return _guided(answer[count:, ...], answer[:count, ...], w, rescale)
 
     return both
 
 
-def _guided(c: Any, u: Any, w: float, rescale: float) -> Any:
+def _guided(c: Any, u: Any, w: Any, rescale: float) -> Any:
     mixed = combined([w, 1.0 - w], [c, u])
     if not rescale:
         return mixed
@@ -127,5 +137,11 @@ def _check(scale: Any, rescale: Any) -> None:
         raise InvalidArgument(f"rescale={rescale!r} must lie between 0 and 1")
 
 
-def _at(scale: Any, t: float) -> float:
-    return checked_number(scale(t), f"scale(t={t})") if callable(scale) else float(scale)
+def _at(scale: Scale, t: Any) -> Any:
+    """Return the scale at a time; at an array of times an array, or a number if all are equal."""
+    if not callable(scale):
+        return float(scale)
+    if not np.ndim(t):
+        return checked_number(scale(t), f"scale(t={t})")
+    each = np.array([_at(scale, float(time)) for time in t])
+    return float(each[0]) if (each == each[0]).all() else each

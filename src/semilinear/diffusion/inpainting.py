@@ -9,7 +9,13 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.model_calls import asked, checked_model, combined, data_readout
+from semilinear.diffusion.model_calls import (
+    asked,
+    checked_model,
+    combined,
+    data_readout,
+    on_schedule,
+)
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -117,10 +123,11 @@ def inpainted(
             raise InvalidArgument(
                 f"known has {_described(known)}, the state {_described(x)}; they must agree"
             )
-        noised = combined([schedule.alpha(t), schedule.sigma(t)], [known, z])
+        at = on_schedule(t, x)
+        noised = combined([schedule.alpha(at), schedule.sigma(at)], [known, z])
         seen = weight * noised + (1.0 - weight) * x
         answer = asked(model, seen, t, "model")
-        read = data_readout(schedule, prediction, t)
+        read = data_readout(schedule, prediction, at)
         if read is None:
             return answer
         p, q = read

@@ -139,7 +139,8 @@ class Layout:
         if self.reaches_data and not self._steps_into_data(method) and steps[-1] is not PURE_NOISE:
             asks = steps[-1].evaluations > 0
             last = etdab(1).step(0, evaluated=not asks)
-            steps[-1] = last if asks else showing_its_start(last)
+            last = last if asks else showing_its_start(last)
+            steps[-1] = with_estimate(last, etdab(1)) if self.estimate else last
         if self.final == "denoise" and not self.reaches_data:
             steps.append(DENOISE)
         return steps

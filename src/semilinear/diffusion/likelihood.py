@@ -169,6 +169,11 @@ def log_likelihood(
         schedule, steps=steps, nfe=nfe, grid=grid, prediction=prediction, t_start=t_start,
         t_end=t_end, **options,
     )  # fmt: skip
+    if made.t.ndim > 1:
+        raise InvalidArgument(
+            "t_start, t_end, grid: densities are at one time for all samples; give numbers, and "
+            "call it for each time"
+        )
     trace = Trace(x, divergence=divergence, probes=probes, distribution=distribution, seed=seed)
     log_prior = _checked_prior(prior, schedule.sigma(float(made.t[-1])))
     plans = [made]

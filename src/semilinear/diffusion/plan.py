@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
+from semilinear.diffusion.stacked import Ends, of_samples, stacked
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import STARTS
 from semilinear.methods.estimates import has_estimate
@@ -38,8 +40,8 @@ def plan(
     nfe: int | None = None,
     grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
     prediction: str = "eps",
-    t_start: float | None = None,
-    t_end: float | None = None,
+    t_start: Ends | None = None,
+    t_end: Ends | None = None,
     final: str = "t_end",
     start: str = "ramp",
     noise: Any = None,
@@ -61,11 +63,13 @@ def plan(
         fitted; neither with explicit grid times, else one of them (10 steps by default).
     grid
         ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``; a rule of
-        `diffusion.grids`; or decreasing times.
+        `diffusion.grids`; or decreasing times. Times of shape (steps + 1, samples) give each sample
+        of a batch its own.
     prediction
         What the model returns: ``"eps"``, ``"x0"``, ``"score"``, ``"v"`` or ``"flow"``.
     t_start, t_end
-        Ends of the grid; the schedule's own by default.
+        Ends of the grid; the schedule's own by default. Arrays of shape (samples,) give each sample
+        of a batch its own, and the grid that it would have alone.
     final
         ``"t_end"``: stop at t_end. ``"zero"``: the last step goes on from t_end to sigma = 0, in
         the limit; `steps` counts it. ``"denoise"``: one more evaluation at t_end returns x_0.
@@ -92,6 +96,8 @@ def plan(
     -------
     DiffusionPlan
         Immutable; with `t`, `times`, `nfe`, `transfer`, `weights`, `rows`, `start` and `advance`.
+        With times by sample a `StackedPlan`, for batches of that many samples: the model is asked
+        with an array of times, one for each.
 
     References
     ----------
@@ -105,6 +111,14 @@ def plan(
     >>> p.nfe, p.weights.shape
     (10, (10, 4))
     """
+    samples = of_samples(grid, t_start, t_end)
+    if samples is not None:
+        make = partial(
+            plan, schedule, method=method, steps=steps, nfe=nfe, prediction=prediction,
+            final=final, start=start, noise=noise, exact=exact, lower_end=lower_end,
+            estimate=estimate, direction=direction,
+        )  # fmt: skip
+        return stacked(samples, make)
     sampler = catalogue.get(method)
     if exact and sampler.exact is not None:
         sampler = sampler._replace(method=sampler.exact, exact=None)

@@ -16,6 +16,7 @@ from semilinear.diffusion.following import Model, follow
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.stacked import Ends
 from semilinear.errors import InvalidArgument
 
 AUTO = "auto"
@@ -32,8 +33,8 @@ def sample(
     nfe: int | None = None,
     grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
     prediction: str = "eps",
-    t_start: float | None = None,
-    t_end: float | None = None,
+    t_start: Ends | None = None,
+    t_end: Ends | None = None,
     final: str = "t_end",
     start: str = "ramp",
     noise: Any = None,
@@ -51,7 +52,9 @@ def sample(
     ----------
     model
         ``model(x, t)``: the prediction at state x and time t, a float; an array like x. The output
-        is kept by reference for some steps: return a new array each time.
+        is kept by reference for some steps: return a new array each time. Where samples have times
+        of their own (arrays as t_start, t_end or grid), t is an array of shape (samples,), of x's
+        library and device, in x's real precision or single.
     x_T
         Noise at t_start: standard normal times sigma(t_start), any shape, any array library.
     schedule, method, steps, nfe, grid, prediction, t_start, t_end, final, start
@@ -100,9 +103,10 @@ def sample(
             start=None if start == "ramp" else start,
             exact=exact or None, lower_end=lower_end or None,
         )  # fmt: skip
+        begin: Any = t_start  # one for all: arrays are refused
         chosen = choose(
             model, x_T, schedule, nfe=10 if nfe is None else nfe, prediction=prediction,
-            t_start=t_start, progress=progress,
+            t_start=begin, progress=progress,
         )  # fmt: skip
         log.info("%s", chosen.reason)
         made = chosen.plan()
@@ -144,8 +148,8 @@ def encode(
     nfe: int | None = None,
     grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
     prediction: str = "eps",
-    t_start: float | None = None,
-    t_end: float | None = None,
+    t_start: Ends | None = None,
+    t_end: Ends | None = None,
     start: str = "ramp",
     callback: Callable[[State], None] | None = None,
     progress: bool = False,

@@ -18,7 +18,7 @@ Scalar: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Array: TypeAlias = npt.NDArray[Any] | Sequence[Any]
 
 # Rounding a caller may bring to the end of a domain, from exp(-lambda) or a running sum of steps.
-_SLOP = 64 * float(np.finfo(np.float64).eps)
+_ROUNDINGS = 64
 _NO_BREAKS: FloatArray = np.empty(0)
 _NO_BREAKS.setflags(write=False)
 
@@ -279,16 +279,18 @@ class NoiseSchedule(ABC):
             x = real_array(x, argument)
             inside = bool(np.all((low <= x) & (x <= high)))
         if not inside:
-            x = self._moved_inside(x, argument, low, high)
+            x = self._moved_inside(x, argument, low, high, _slop(value))
         with np.errstate(divide="ignore", over="ignore"):
             result = formula(x)
         return float(result) if scalar else np.asarray(result)
 
-    def _moved_inside(self, x: FloatArray, argument: str, low: float, high: float) -> FloatArray:
+    def _moved_inside(
+        self, x: FloatArray, argument: str, low: float, high: float, slop: float
+    ) -> FloatArray:
         """Move values within a rounding error of [low, high] onto its ends, refuse the others."""
         # A ratio is only as uncertain as it is large; a time or a logarithm is a sum of terms.
         floor = 0.0 if argument == "rho" else 1.0
-        slop_low, slop_high = (_SLOP * max(abs(bound), floor) for bound in (low, high))
+        slop_low, slop_high = (slop * max(abs(bound), floor) for bound in (low, high))
         good = np.asarray((low - slop_low <= x) & (x <= high + slop_high))
         if not good.all():
             bad = np.asarray(x)[~good].flat[0]
@@ -298,6 +300,12 @@ class NoiseSchedule(ABC):
                 f"[{low!r}, {high!r}] of {argument} for {self!r}; pass values inside it."
             )
         return np.minimum(np.maximum(x, low), high)
+
+
+def _slop(value: object) -> float:
+    """Return the relative rounding that a value may bring, by its precision."""
+    single = str(getattr(value, "dtype", "")).rpartition(".")[2] == "float32"
+    return _ROUNDINGS * float(np.finfo(np.float32 if single else np.float64).eps)
 
 
 def checked_schedule(schedule: Any) -> NoiseSchedule:

@@ -17,6 +17,7 @@ from semilinear.diffusion.model_calls import (
     checked_number,
     combined,
     data_readout,
+    on_schedule,
 )
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -113,7 +114,7 @@ def _with_data(
 
     def changed(x: Any, t: float) -> Any:
         answer = asked(model, x, t, "model")
-        read = data_readout(schedule, prediction, t)
+        read = data_readout(schedule, prediction, on_schedule(t, x))
         if read is None:
             return answer
         p, q = read

@@ -72,6 +72,22 @@ def elementwise_one(out: Any, sources: Any, c: Any) -> bool:
 
 
 @compiled
+def samples_one(out: Any, sources: Any, c: Any) -> bool:
+    """Write ``out[b, i] = sum_j c[b, j] sources[j][b, i]``; return whether one is not finite."""
+    bad = False
+    for b in range(out.shape[0]):
+        row = out[b]
+        w = in_kind_of(out, c[b])
+        for i in range(row.size):
+            total = w[0] * sources[0][b, i]
+            for j in range(1, len(sources)):
+                total += w[j] * sources[j][b, i]
+            row[i] = total
+            bad |= not np.isfinite(total)
+    return bad
+
+
+@compiled
 def scaled_square_sum(error: Any, y: Any, other: Any, rtol: float, atol: Any) -> float:
     """Return the sum of ``(|error| / (atol + rtol max(|y|, |other|)))^2``, atol of size 1 or n."""
     total = 0.0
@@ -137,6 +153,9 @@ class NumPyBackend(Backend):
     def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
         if form == "matrix":
             return super().prepare(coefficients, form)
+        if form == "samples":
+            rows: Sequence[Any] = [np.array(row).T.copy() for row in coefficients]
+            return rows
         return [self._flattened(row) for row in coefficients]
 
     def _flattened(self, row: Sequence[Any]) -> tuple[np.ndarray, ...]:
@@ -165,6 +184,17 @@ class NumPyBackend(Backend):
             bad |= elementwise_one(out.reshape(split), tuple(s.reshape(split) for s in sources), c)
             outputs.append(out)
         return tuple(outputs), not (check and bad)
+
+    def combine_samples(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        samples = (self.shape[0], -1)
+        found = tuple(source.reshape(samples) for source in sources)
+        outputs = tuple(np.empty(self.size, self.dtype) for _ in prepared)
+        bad = False
+        for out, c in zip(outputs, prepared, strict=True):
+            bad |= samples_one(out.reshape(samples), found, c)
+        return outputs, not (check and bad)
 
     def combine_matrix(
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool

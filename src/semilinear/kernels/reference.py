@@ -100,6 +100,13 @@ class Backend:
         real = np.result_type(str(self.dtype).rpartition(".")[2]).type(0).real.dtype
         return self.xp.asarray(full.astype(real), device=self.device)
 
+    def vector(self, numbers: np.ndarray) -> Any:
+        """Return numbers of the host as a new array beside the states.
+
+        Of their real precision, but single at least: half precision holds no times.
+        """
+        return self.xp.asarray(numbers.tolist(), dtype=self._real(), device=self.device)
+
     def plain(self) -> Backend | None:
         """Return the backend that takes over where this one cannot take an output, if any."""
         return None
@@ -113,7 +120,10 @@ class Backend:
             return self._combined([_weighted(row, sources) for row in rows], check)
 
     def prepare(self, coefficients: Sequence[Sequence[Any]], form: str) -> Sequence[Sequence[Any]]:
-        """Cast elementwise or matrix coefficients to library, dtype and device of the states."""
+        """Cast coefficients that are no numbers to library, dtype and device of the states."""
+        if form == "samples":
+            axes = (-1, *[1] * (len(self.shape) - 1))
+            return [[self.xp.reshape(self.vector(c), axes) for c in row] for row in coefficients]
         return [[self._cast(c) for c in row] for row in coefficients]
 
     def combine_elementwise(
@@ -129,6 +139,21 @@ class Backend:
         """Return ``sum_j C_oj source_j``, matrices acting on the last axis."""
         with _quietly():
             return self._combined([self._acted(row, sources) for row in prepared], check)
+
+    def combine_samples(
+        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Return ``sum_j c_oj * source_j`` with a number for each entry of the first axis."""
+        if not str(self.dtype).endswith("16"):
+            return self.combine_elementwise(prepared, sources, check)
+        outputs = []
+        with _quietly():
+            for row in prepared:
+                # Rounded term by term, as where a number multiplies an array.
+                terms = zip(row, sources, strict=True)
+                rounded = [self.xp.astype(c * source, self.dtype) for c, source in terms]
+                outputs.append(sum(rounded[1:], start=rounded[0]))
+            return self._combined(outputs, check)
 
     def _acted(self, row: Sequence[Any], sources: Sequence[Native]) -> Native:
         total = None
@@ -147,14 +172,13 @@ class Backend:
         """Return a coefficient as a Python number or as an array of the states' precision."""
         if np.ndim(c) == 0:
             return c.item() if isinstance(c, np.generic | np.ndarray) else c
-        single = str(self.dtype).rpartition(".")[2] in ("float32", "complex64")
-        if np.iscomplexobj(c):
-            dtype = self.dtype
-        elif self.is_complex:
-            dtype = self.xp.float32 if single else self.xp.float64
-        else:
-            dtype = self.dtype
+        dtype = self._real() if self.is_complex and not np.iscomplexobj(c) else self.dtype
         return self.xp.asarray(c, dtype=dtype, device=self.device)
+
+    def _real(self) -> Any:
+        """Return the real dtype of the precision of the states, single at least."""
+        double = str(self.dtype).rpartition(".")[2] in ("float64", "complex128")
+        return self.xp.float64 if double else self.xp.float32
 
 
 def _quietly() -> np.errstate:

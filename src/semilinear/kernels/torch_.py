@@ -47,5 +47,8 @@ class TorchBackend(NumPyBackend):
     def give(self, native: Native) -> Any:
         return sys.modules["torch"].from_numpy(native.reshape(self.shape))
 
+    def vector(self, numbers: np.ndarray) -> Any:
+        return sys.modules["torch"].from_numpy(super().vector(numbers))
+
     def plain(self) -> Backend | None:
         return Backend(self.give(np.empty(self.size, self.dtype)))

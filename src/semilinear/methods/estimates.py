@@ -12,7 +12,9 @@ from functools import lru_cache
 from semilinear.methods.multistep import Multistep, slot
 from semilinear.methods.rows import (
     BASE,
+    BEFORE,
     ERROR,
+    ERROR_BEFORE,
     NEW,
     PREDICTED,
     Combine,
@@ -26,6 +28,9 @@ from semilinear.phi import phi
 LOWER = "y-"
 """Name of the result of lower order."""
 
+OWN = "own E"
+"""Name of the estimate of a step that is run into, where that of the step before is "E"."""
+
 ONE = phi(0, 0, 0)
 
 
@@ -34,14 +39,18 @@ def with_estimate(step: Step, method: Tableau | Multistep) -> Step:
     """Return a step that shows its error estimate as ``"E"``, where it has one.
 
     A first step of order one, a one-step method without embedded value and fixed weights have none:
-    they come back as they are.
+    they come back as they are. A step that is run into shows that of the step before as well.
     """
-    rows = _estimate(step, method)
+    if BEFORE in step.shown:
+        shown = (*step.shown, ERROR_BEFORE)
+        step = replace(step, carry=(*step.carry, (ERROR_BEFORE, ERROR)), shown=shown)
+    name = OWN if BEFORE in step.shown else ERROR
+    rows = _estimate(step, method, name)
     if not rows:
         return step
     place = step.instructions.index(_result(step)) + 1
     instructions = (*step.instructions[:place], *rows, *step.instructions[place:])
-    carry = (*step.carry, (ERROR, ERROR))
+    carry = (*step.carry, (ERROR, name))
     return replace(step, instructions=instructions, carry=carry, shown=(*step.shown, ERROR))
 
 
@@ -56,15 +65,15 @@ def _result(step: Step) -> Combine:
     return next(r for r in step.instructions if isinstance(r, Combine) and r.dst == NEW)
 
 
-def _estimate(step: Step, method: Tableau | Multistep) -> list[Instruction]:
+def _estimate(step: Step, method: Tableau | Multistep, name: str) -> list[Instruction]:
     predicted = [r for r in step.instructions if isinstance(r, Combine) and r.dst == PREDICTED]
     if predicted:
-        return [_difference(PREDICTED)]
+        return [_difference(name, PREDICTED)]
     if isinstance(method, Tableau):
         if not method.is_pair or method.estimate_reads_end:
             return []
         inputs = tuple((f"N{j}", w) for j, w in enumerate(method.embedded, start=1) if w)
-        return [Combine(LOWER, ((BASE, phi(0)),), inputs), _difference(LOWER)]
+        return [Combine(LOWER, ((BASE, phi(0)),), inputs), _difference(name, LOWER)]
     weights = [weight for _, weight in _result(step).inputs]
     nodes = weights[0].nodes if isinstance(weights[0], Lagrange) else ()
     if len(nodes) < 2:
@@ -72,8 +81,8 @@ def _estimate(step: Step, method: Tableau | Multistep) -> list[Instruction]:
     moments = dict(method.simplified).get(len(nodes) - 1, ())
     fewer = nodes[:-1]
     lower = tuple((slot(q), Lagrange(j, fewer, moments)) for j, q in enumerate(fewer))
-    return [Combine(LOWER, ((BASE, phi(0)),), lower), _difference(LOWER)]
+    return [Combine(LOWER, ((BASE, phi(0)),), lower), _difference(name, LOWER)]
 
 
-def _difference(other: str) -> Combine:
-    return Combine(ERROR, states=((NEW, ONE), (other, -ONE)), inputs=())
+def _difference(name: str, other: str) -> Combine:
+    return Combine(name, states=((NEW, ONE), (other, -ONE)), inputs=())

@@ -27,6 +27,9 @@ BEFORE = "y before"
 ERROR = "E"
 """Name of an estimate of its error."""
 
+ERROR_BEFORE = "E before"
+"""Name of that of the step before a step that asks for nothing, and is run into."""
+
 
 @dataclass(frozen=True)
 class Lagrange:
