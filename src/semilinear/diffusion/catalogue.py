@@ -19,6 +19,7 @@ from semilinear.methods import (
     etd2rk,
     etdab,
     ipndm,
+    ipndm_v,
     lawson,
 )
 from semilinear.methods.etdrk import ETD4RK
@@ -84,6 +85,9 @@ def _deis() -> Iterator[Sampler]:
     for k in range(1, 5):
         true = None if k == 1 else etdab(k)
         yield Sampler(f"ipndm{k}", EPS_RHO, ipndm(k), f"{_DEIS}, iPNDM", exact=true)
+    for k in range(1, 5):
+        true = None if k < 3 else etdab(k)
+        yield Sampler(f"ipndm_v{k}", EPS_RHO, ipndm_v(k), ipndm_v(k).reference, exact=true)
 
 
 def _dpm_solver() -> Iterator[Sampler]:
@@ -155,14 +159,13 @@ ALIASES = {
     "unipc_bh1": "unipc2_bh1",
     "er_sde": "er_sde3",
     "ipndm": "ipndm4",
-    "ipndm_v": "rhoab3",
+    "ipndm_v": "ipndm_v4",
     "dpm_solver_1s": "ddim",
     "seeds_2": "seeds2",
     "seeds_3": "seeds3",
     "res_multistep": "res_2m",
     "euler_a": "euler_ancestral",
     **{f"lms{k + 1}": f"rhoab{k}" for k in range(1, 5)},
-    **{f"ipndm_v{k + 1}": f"rhoab{k}" for k in range(1, 4)},
 }
 
 

@@ -261,4 +261,4 @@ def _noisy(step: Step, leg: Leg) -> Step:
 
 def _is_fixed(method: GridMethod) -> bool:
     """Tell whether the weights of past values do not depend on where they were taken."""
-    return isinstance(method, Multistep) and bool(method.fixed)
+    return isinstance(method, Multistep) and method.ignores_grid
