@@ -38,7 +38,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "fixed": {"s_noise": 1.0, "noise_sampler": None},
 }
-"""Arguments with their defaults, by `family`."""
+"""Arguments with their defaults, by `family`, in the order that k-diffusion has for them."""
 
 
 def sample_lms(
@@ -48,7 +48,6 @@ def sample_lms(
     extra_args: Arguments = None,
     callback: Callback = None,
     disable: bool | None = None,
-    *,
     order: int = 4,
 ) -> Any:
     """Run the linear multistep method of an order: Adams-Bashforth in sigma, rhoab(order - 1).
@@ -73,7 +72,6 @@ def sample_dpmpp_2m_sde(
     extra_args: Arguments = None,
     callback: Callback = None,
     disable: bool | None = None,
-    *,
     eta: float = 1.0,
     s_noise: float = 1.0,
     noise_sampler: NoiseSampler = None,
@@ -160,12 +158,15 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def _signature(options: dict[str, Any]) -> Signature:
-    """Return the signature of a function with these arguments beside those that all share."""
+    """Return the signature of a function with these arguments beside those that all share.
+
+    By position as well, which is how k-diffusion's callers may pass them.
+    """
     shared = [signature(sample).parameters[name] for name in _SHARED]
     own = [
         Parameter(
             name,
-            Parameter.KEYWORD_ONLY,
+            Parameter.POSITIONAL_OR_KEYWORD,
             default=value,
             annotation="float" if value is not None else "NoiseSampler",
         )
