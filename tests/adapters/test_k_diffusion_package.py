@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from inspect import signature
 from types import ModuleType
 
@@ -12,30 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from k_diffusion_runs import EPS, Recorded, karras, model, noise, options  # noqa: E402
+from k_diffusion_runs import EPS, Recorded, karras, model, noise, options, their_sampling  # noqa: E402
 from semilinear.adapters import k_diffusion  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def theirs() -> ModuleType:
-    """The module `sampling` of k-diffusion, without what its other modules need."""
-    found = importlib.util.find_spec("k_diffusion")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("k-diffusion is not installed")
-    for name in ("torchdiffeq", "torchsde", "tqdm"):
-        pytest.importorskip(name)
-    package, utils = ModuleType("k_diffusion_alone"), ModuleType("k_diffusion_alone.utils")
-    package.__path__ = []
-    package.utils = utils
-    utils.append_dims = lambda x, n: x[(..., *[None] * (n - x.ndim))]
-    path = f"{found.submodule_search_locations[0]}/sampling.py"
-    spec = importlib.util.spec_from_file_location("k_diffusion_alone.sampling", path)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, package.__name__, package)
-        patch.setitem(sys.modules, utils.__name__, utils)
-        spec.loader.exec_module(module)
-    return module
+    return their_sampling()
 
 
 def same_names(theirs: ModuleType) -> list[str]:
@@ -45,7 +26,7 @@ def same_names(theirs: ModuleType) -> list[str]:
 
 def test_options_come_in_the_same_order_by_position_and_by_name(theirs: ModuleType) -> None:
     names = same_names(theirs)
-    assert len(names) == 10
+    assert len(names) == 12
     for name in names:
         found, expected = (
             [

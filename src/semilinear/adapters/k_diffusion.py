@@ -16,10 +16,19 @@ from math import inf
 from typing import Any
 
 from semilinear.adapters import k_diffusion_plan as made
+from semilinear.adapters.k_diffusion_dpm import sample_dpm_adaptive, sample_dpm_fast
 from semilinear.adapters.k_diffusion_run import Arguments, Callback, Model, NoiseSampler, sample
 from semilinear.errors import InvalidArgument
 
-__all__ = ["NAMES", "register", "sample", "sample_dpmpp_2m_sde", "sample_lms"]
+__all__ = [
+    "NAMES",
+    "register",
+    "sample",
+    "sample_dpm_adaptive",
+    "sample_dpm_fast",
+    "sample_dpmpp_2m_sde",
+    "sample_lms",
+]
 
 NAMES = made.NAMES
 

@@ -61,6 +61,8 @@ def sample_adaptive(
     t_start: float | None = None,
     t_end: float | None = None,
     final: str = "denoise",
+    first_step: float | None = None,
+    controller: str | tuple[float, float, float] | None = None,
     callback: Callable[[float, Any], None] | None = None,
     progress: bool = False,
 ) -> AdaptiveSample:
@@ -84,6 +86,10 @@ def sample_adaptive(
         which variable it is a polynomial.
     final
         ``"t_end"`` or ``"denoise"``, as in `diffusion.plan`.
+    first_step
+        Length of the first step in the variable; chosen by a trial step if None.
+    controller
+        Of embedded pairs, as in `semilinear.solve`.
     callback
         ``callback(t, x)`` after every step.
 
@@ -120,7 +126,7 @@ def sample_adaptive(
     after = None if callback is None else lambda u, x: callback(clock.time(u), x)
     found = solve(
         cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol, atol=atol,
-        callback=after, progress=progress,
+        first_step=first_step, controller=controller, callback=after, progress=progress,
     )  # fmt: skip
     if not found.success:
         raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {found.message}")

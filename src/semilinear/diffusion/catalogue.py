@@ -16,6 +16,7 @@ from semilinear.methods import (
     MethodInfo,
     MethodTable,
     Multistep,
+    dpm_fast,
     etd2rk,
     etdab,
     ipndm,
@@ -96,6 +97,9 @@ def _dpm_solver() -> Iterator[Sampler]:
         yield Sampler(f"{prefix}_3s", cell, dpm3(), dpm3().reference)
         for past in (2, 3):
             yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
+    for rest, suffix in enumerate(("", "1", "2")):
+        fast = dpm_fast(3 + rest)
+        yield Sampler(f"dpm_solver_fast{suffix}", EPS_LAMBDA, fast, fast.reference)
     yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
     yield Sampler("dpmpp_3s_sde", X0_LAMBDA, dpm3(), f"{_SEEDS}, c = 1/3, 2/3", Tau(1.0))
     for past in (2, 3):
