@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+import sys
+from types import ModuleType
 
 import numpy as np
+import pytest
 import torch
 
 from semilinear.adapters import k_diffusion
@@ -50,3 +54,24 @@ class Recorded:
 def options(name: str):
     parameters = inspect.signature(function(name)).parameters
     return {"noise_sampler": Recorded()} if "noise_sampler" in parameters else {}
+
+
+def their_sampling() -> ModuleType:
+    """The module `sampling` of k-diffusion, without what its other modules need."""
+    found = importlib.util.find_spec("k_diffusion")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("k-diffusion is not installed")
+    for name in ("torchdiffeq", "torchsde", "tqdm"):
+        pytest.importorskip(name)
+    package, utils = ModuleType("k_diffusion_alone"), ModuleType("k_diffusion_alone.utils")
+    package.__path__ = []
+    package.utils = utils
+    utils.append_dims = lambda x, n: x[(..., *[None] * (n - x.ndim))]
+    path = f"{found.submodule_search_locations[0]}/sampling.py"
+    spec = importlib.util.spec_from_file_location("k_diffusion_alone.sampling", path)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, package.__name__, package)
+        patch.setitem(sys.modules, utils.__name__, utils)
+        spec.loader.exec_module(module)
+    return module

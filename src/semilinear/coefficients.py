@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import Combine, Increment, Lagrange, Step, Weight
+from semilinear.methods.rows import Combine, Increment, Lagrange, Spaced, Step, Weight
 from semilinear.phi import Phi
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import Coefficient
@@ -155,7 +155,7 @@ class _Term(NamedTuple):
     """Where the row lies that reads it."""
 
 
-_Readable = Lagrange | Increment | tuple[_Term, ...]
+_Readable = Lagrange | Increment | Spaced | tuple[_Term, ...]
 
 
 class _Read(NamedTuple):
@@ -190,6 +190,8 @@ def _phis(weight: _Readable) -> tuple[_Term, ...]:
     """Return the phi-functions that a weight is made of."""
     if isinstance(weight, Lagrange):
         return tuple(term for _, own in weight.moments for term in _terms(own, 1.0, of_state=False))
+    if isinstance(weight, Spaced):
+        return _terms(weight.weight, 1.0, of_state=False)
     return () if isinstance(weight, Increment) else weight
 
 
@@ -226,6 +228,9 @@ class _StepWeights:
             if weight.moments:
                 return self.simplified_weights(weight.nodes, weight.moments)[weight.j]
             return self.lagrange_weights(weight.nodes)[weight.j]
+        if isinstance(weight, Spaced):
+            own = self.combined(_terms(weight.weight, 1.0, of_state=False))
+            return weight.ratio.value(self.points) * own
         return self.noise(weight) if isinstance(weight, Increment) else self.combined(weight)
 
     def time(self, c: float) -> Any:

@@ -68,7 +68,7 @@ def solve(
     events: Any = None,
     first_step: float | None = None,
     max_step: float | None = None,
-    controller: str | None = None,
+    controller: str | tuple[float, float, float] | None = None,
     start: str = "ramp",
     args: tuple[Any, ...] = (),
     callback: Callable[[float, Any], None] | None = None,
@@ -118,7 +118,8 @@ def solve(
         without limit by default.
     controller
         Of embedded pairs: ``"I"``, ``"PI"`` (by default) or ``"PID"``, how much of the past errors
-        the next step looks at. Methods of variable order look at the newest and take none.
+        the next step looks at; or three gains (b1, b2, b3) of Soderlind (2003), eq. 40. Methods of
+        variable order look at the newest and take none.
     start
         For multistep methods on a fixed grid: ``"ramp"`` (growing order, one evaluation a step) or
         ``"rk"`` (exponential Runge-Kutta steps, which keep the order).
@@ -243,7 +244,9 @@ def _solution(
     return make_solution(recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats)
 
 
-def _check_takes_controller(method: Method, controller: str | None) -> None:
+def _check_takes_controller(
+    method: Method, controller: str | tuple[float, float, float] | None
+) -> None:
     if controller is not None and isinstance(method, VariableOrder):
         raise InvalidArgument(
             f"controller={controller!r} is for embedded pairs; {method.name} chooses its order "

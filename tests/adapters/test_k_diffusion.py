@@ -36,7 +36,11 @@ def test_every_sampler_is_a_function_with_a_name_a_signature_and_words(name: str
         made(model, noise(), karras(), strength=1.0)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "ei_score"])
+# Weights of the last, as published, do not add up to 1 where the ratio of steps changes.
+INEXACT = ("ei_score", "ipndm_v", "ipndm_v4")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in INEXACT])
 def test_data_in_one_point_are_reached_exactly(name: str) -> None:
     def point(x, sigma):
         return torch.full_like(x, 0.7)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+from inspect import signature
 from types import ModuleType
 
 import numpy as np
@@ -11,30 +10,51 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from k_diffusion_runs import EPS, Recorded, karras, model, noise, options  # noqa: E402
+from k_diffusion_runs import EPS, Recorded, karras, model, noise, options, their_sampling  # noqa: E402
 from semilinear.adapters import k_diffusion  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def theirs() -> ModuleType:
-    """The module `sampling` of k-diffusion, without what its other modules need."""
-    found = importlib.util.find_spec("k_diffusion")
-    if found is None or not found.submodule_search_locations:
-        pytest.skip("k-diffusion is not installed")
-    for name in ("torchdiffeq", "torchsde", "tqdm"):
-        pytest.importorskip(name)
-    package, utils = ModuleType("k_diffusion_alone"), ModuleType("k_diffusion_alone.utils")
-    package.__path__ = []
-    package.utils = utils
-    utils.append_dims = lambda x, n: x[(..., *[None] * (n - x.ndim))]
-    path = f"{found.submodule_search_locations[0]}/sampling.py"
-    spec = importlib.util.spec_from_file_location("k_diffusion_alone.sampling", path)
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, package.__name__, package)
-        patch.setitem(sys.modules, utils.__name__, utils)
-        spec.loader.exec_module(module)
-    return module
+    return their_sampling()
+
+
+def same_names(theirs: ModuleType) -> list[str]:
+    own = {name for name in dir(k_diffusion) if name.startswith("sample_")}
+    return sorted(own & set(dir(theirs)))
+
+
+def test_options_come_in_the_same_order_by_position_and_by_name(theirs: ModuleType) -> None:
+    names = same_names(theirs)
+    assert len(names) == 12
+    for name in names:
+        found, expected = (
+            [
+                (p.name, p.kind, p.default)
+                for p in signature(getattr(module, name)).parameters.values()
+            ]
+            for module in (k_diffusion, theirs)
+        )
+        assert found == expected, name
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("heun", (3.0, 0.0, 50.0, 1.003)),
+        ("lms", (3,)),
+        ("dpmpp_2s_ancestral", (0.7, 0.9, ...)),
+        ("dpmpp_2m_sde", (0.4, 1.2, ..., "heun")),
+    ],
+)
+def test_options_by_position_mean_the_same(theirs: ModuleType, name: str, given) -> None:
+    results = []
+    for module in (theirs, k_diffusion):
+        torch.manual_seed(5)
+        values = [Recorded() if value is ... else value for value in given]
+        called = getattr(module, f"sample_{name}")
+        results.append(called(model, noise(), karras(), {}, None, True, *values))
+    torch.testing.assert_close(results[1], results[0], rtol=0, atol=2e3 * EPS)
 
 
 CHURN = {"s_churn": 5.0, "s_noise": 1.003}

@@ -276,6 +276,26 @@ def test_the_least_rtol_is_that_of_the_states_precision() -> None:
     assert controller(np.ones(2, np.complex64), rtol=1e-5).rtol == 1e-5
 
 
+def test_gains_may_be_given_as_numbers() -> None:
+    for name, gains in GAINS.items():
+        made = make_controller(
+            gains, np.ones(2), (0.0, 2.0), rtol=1e-3, atol=1e-6, first_step=None, max_step=np.inf
+        )
+        assert made.gains == GAINS[name]
+    runs = [
+        solve(
+            Diagonal([-1.0, -3.0]), lambda t, y: np.cos(5 * t) - y, (0.0, 2.0), [1.0, 0.5],
+            method="dpm_solver23", controller=controller,
+        )
+        for controller in ("PID", GAINS["PID"], (0.49, -0.34, 0.2))
+    ]  # fmt: skip
+    assert np.array_equal(runs[0].t, runs[1].t)
+    assert not np.array_equal(runs[0].t[1:-1], runs[2].t[1:-1])
+    for wrong in ((1.0, 0.0), (1.0, 0.0, np.inf), (1.0, "0", 0.0)):
+        with pytest.raises(InvalidArgument, match="three finite gains"):
+            solve(Diagonal([-1.0]), lambda t, y: -y, (0.0, 1.0), [1.0], controller=wrong)
+
+
 def test_a_wrong_controller_is_an_unknown_name() -> None:
     with pytest.raises(UnknownName):
         solve(Diagonal([-1.0]), lambda t, y: -y, (0.0, 1.0), [1.0], controller="P")

@@ -201,6 +201,17 @@ def test_callback_sees_all_steps_in_time():
     assert np.array_equal(seen[-1][1], found.x)
 
 
+def test_first_step_and_controller_are_those_of_solve():
+    options = {"method": "dpm_solver23", "t_start": 0.9, "rtol": 1e-4, "atol": 1e-4}
+    by_default, other = (
+        sample_adaptive(linear, X, VP, first_step=0.05, controller=controller, **options)
+        for controller in ("PI", "I")
+    )
+    lam = [float(VP.lam(t)) for t in by_default.t[:2]]
+    assert lam[1] - lam[0] == pytest.approx(0.05, rel=1e-9)
+    assert not np.array_equal(by_default.t, other.t)
+
+
 def test_rejected_steps():
     found = sample_adaptive(DATA.model(VP), X, VP, rtol=1e-5, atol=1e-5)
     assert found.rejected > 0
@@ -318,6 +329,8 @@ def test_no_end_at_the_data(variable):
         ({"max_nfe": 2.5}, ("max_nfe=2.5 must be a whole number",)),
         ({"max_nfe": "20"}, ("max_nfe='20' must be a whole number",)),
         ({"callback": 3}, ("callback=3 must be a function",)),
+        ({"first_step": -1.0}, ("first_step=-1.0 must be a positive number",)),
+        ({"controller": "PI"}, ("controller='PI' is for embedded pairs",)),
     ],
 )
 def test_bad_arguments(options, parts):

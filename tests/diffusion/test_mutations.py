@@ -23,7 +23,15 @@ T = np.array([0.9, 0.7, 0.52, 0.43, 0.22, 0.1])
 X = noise_at(VP, 0.9, (4, 2))
 FAMILIES = {
     "simplified moments": ["dpm_solver_2m", "dpmpp_3m", "dpmpp_2m_sde", "dpmpp_3m_sde"],
-    "one step": ["dpm_solver_2s", "dpm_solver_3s", "dpmpp_3s", "res_2s", "res_3s"],
+    "step ratios": ["ipndm_v3", "ipndm_v4"],
+    "one step": [
+        "dpm_solver_2s",
+        "dpm_solver_3s",
+        "dpmpp_3s",
+        "res_2s",
+        "res_3s",
+        "dpm_solver_fast",
+    ],
     "increments": ["seeds2", "seeds3", "er_sde2", "ddpm", "dpm2_ancestral", "sa_solver3"],
     "corrector": ["unipc1", "unipc3", "unipc2_bh1", "sa_solver", "sa_solver_pece"],
 }

@@ -84,6 +84,54 @@ def test_ipndm(values, power):
     agrees(sampled(f"ipndm{values}", grid=grid), x, bound=1e-11)
 
 
+def ipndm_v(h, values):
+    """iPNDM-v: weights for the last `values` of the step lengths h, as in the code of its paper."""
+    new, last = h[-1], h[-2] if values > 1 else np.nan
+    if values == 1:
+        return [1.0]
+    r = new / last
+    if values == 2:
+        return [(2 + r) / 2, -r / 2]
+    before = h[-3]
+    c = (1 - new / (3 * (new + last)) * (new * (new + last)) / (last * (last + before))) / 2
+    if values == 3:
+        return [(2 + r) / 2 + c, -r / 2 - (1 + last / before) * c, c * last / before]
+    oldest = h[-4]
+    two, three = new + last, new + last + before
+    d = (1 - new / (3 * two)) / 2 + (1 - new / (2 * two)) * new / (6 * three)
+    d *= new * two * three / (last * (last + before) * (last + before + oldest))
+    s = last / before
+    q = s * (last + before) / (before + oldest)
+    return [
+        (2 + r) / 2 + c + d,
+        -r / 2 - (1 + s) * c - (1 + s + q) * d,
+        c * s + (s + q * (1 + before / oldest)) * d,
+        -d * q * s,
+    ]
+
+
+@pytest.mark.parametrize("values", [1, 2, 3, 4])
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_ipndm_v(values, power):
+    """Zhou et al. (2024), iPNDM-v in sigma / alpha, on grids on which steps change."""
+    grid = np.linspace(1.0, 1e-3 ** (1 / power), 13) ** power
+    rho = np.sqrt((1 - alpha_bar(grid)) / alpha_bar(grid))
+    y, past = X / np.sqrt(alpha_bar(1.0)), []
+    for n in range(len(grid) - 1):
+        past = [eps_model(np.sqrt(alpha_bar(grid[n])) * y, grid[n]), *past][:values]
+        weights = ipndm_v(np.diff(rho[: n + 2]), len(past))
+        y = y + (rho[n + 1] - rho[n]) * sum(w * e for w, e in zip(weights, past, strict=True))
+    agrees(sampled(f"ipndm_v{values}", grid=grid), np.sqrt(alpha_bar(grid[-1])) * y, bound=1e-12)
+
+
+def test_exact_weights_of_ipndm_v_are_those_of_rho_deis():
+    for values in (3, 4):
+        found = sampled(f"ipndm_v{values}", exact=True)
+        agrees(found, sampled(f"rhoab{values - 1}"), bound=1e-15)
+        assert np.abs(found - sampled(f"ipndm_v{values}")).max() > 1e-4
+    agrees(sampled("ipndm_v2"), sampled("rhoab1"))
+
+
 def test_ipndm_weights():
     plan = diffusion.plan(VP, method="ipndm4", steps=6)
     shares = plan.weights / plan.weights.sum(axis=1, keepdims=True)

@@ -74,6 +74,38 @@ def test_single_step_of_order_three(form):
     agrees(sampled(f"{form}_3s", prediction), x)
 
 
+def single_step(order, x, a, b):
+    """DPM-Solver-1, -2 and -3 in eps, from lambda = a to b (Lu et al. 2022, algorithms 4 and 5)."""
+    h = b - a
+    first = eps_model(x, a)
+    new = alpha(b) / alpha(a) * x - sigma(b) * np.expm1(h) * first
+    if order == 1:
+        return new
+    s = a + (h / 2 if order == 2 else h / 3)
+    u = alpha(s) / alpha(a) * x - sigma(s) * np.expm1(s - a) * first
+    d = eps_model(u, s) - first
+    if order == 2:
+        return new - sigma(b) * np.expm1(h) * d
+    s2 = a + 2 * h / 3
+    k = 2 * h / 3
+    u = alpha(s2) / alpha(a) * x - sigma(s2) * np.expm1(k) * first
+    u = u - 2 * sigma(s2) * (np.expm1(k) / k - 1) * d
+    d = eps_model(u, s2) - first
+    return new - 1.5 * sigma(b) * (np.expm1(h) / h - 1) * d
+
+
+@pytest.mark.parametrize(("suffix", "last"), [("", [2, 1]), ("1", [1]), ("2", [2])])
+def test_fast(suffix, last):
+    """DPM-Solver-fast: orders 3, and in the last steps what is left of the evaluations."""
+    x = X
+    orders = [3] * (len(LAM) - 1 - len(last)) + last
+    for order, (a, b) in zip(orders, pairwise(LAM), strict=True):
+        x = single_step(order, x, a, b)
+    agrees(sampled(f"dpm_solver_fast{suffix}", "eps"), x)
+    plan = diffusion.plan(VP, method=f"dpm_solver_fast{suffix}", grid=T)
+    assert plan.nfe == sum(orders)
+
+
 def multistep(order, form):
     """DPM-Solver++ 2M (algorithm 2) and 3M (their code), and the same in eps."""
     _, model, weight, scale, sign = FORMS[form]

@@ -97,12 +97,13 @@ def test_er_sde(name):
     agrees(found, alpha(LAM[-1]) * y)
 
 
-def ancestral(method, eta, draws):
+def ancestral(method, eta, draws, low=0.0):
     """k-diffusion's euler_ancestral, dpm_2_ancestral and dpmpp_2s_ancestral, on y = x / alpha."""
     y, rho = X / alpha(LAM[0]), np.exp(-LAM)
     for s, r in pairwise(rho):
         up = min(r, eta * np.sqrt(r**2 * (s**2 - r**2) / s**2))
-        down = np.sqrt(r**2 - up**2)
+        down = max(low, np.sqrt(r**2 - up**2))
+        up = np.sqrt(r**2 - down**2)
 
         def model(y, rho):
             return x0_model(alpha(-np.log(rho)) * y, -np.log(rho))
@@ -119,7 +120,7 @@ def ancestral(method, eta, draws):
             half = np.sqrt(s * down)
             u = half / s * y + (1 - half / s) * data
             y = down / s * y + (1 - down / s) * model(u, half)
-        if eta:
+        if up:
             y = y + 1.1 * up * draws.take()
     return alpha(LAM[-1]) * y
 
@@ -130,6 +131,17 @@ def test_ancestral(method, eta):
     prediction = "x0" if method.startswith("dpmpp") else "eps"
     found, draws = sampled(method, prediction=prediction, noise=Ancestral(eta, scale=1.1))
     agrees(found, ancestral(method, eta, draws))
+    assert draws.are_used
+
+
+@pytest.mark.parametrize("method", ["euler_ancestral", "dpmpp_2s_ancestral"])
+def test_no_step_of_ancestral_goes_below_a_value_of_rho(method):
+    """The last step of k-diffusion's DPM-Solver has no noise: it ends where no step goes below."""
+    prediction = "x0" if method.startswith("dpmpp") else "eps"
+    low = np.exp(-LAM[-1])
+    noise = Ancestral(0.8, scale=1.1, low=VP.rho(T[-1]))
+    found, draws = sampled(method, prediction=prediction, noise=noise)
+    agrees(found, ancestral(method, 0.8, draws, low))
     assert draws.are_used
 
 

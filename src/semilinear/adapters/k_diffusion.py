@@ -16,10 +16,19 @@ from math import inf
 from typing import Any
 
 from semilinear.adapters import k_diffusion_plan as made
+from semilinear.adapters.k_diffusion_dpm import sample_dpm_adaptive, sample_dpm_fast
 from semilinear.adapters.k_diffusion_run import Arguments, Callback, Model, NoiseSampler, sample
 from semilinear.errors import InvalidArgument
 
-__all__ = ["NAMES", "register", "sample", "sample_dpmpp_2m_sde", "sample_lms"]
+__all__ = [
+    "NAMES",
+    "register",
+    "sample",
+    "sample_dpm_adaptive",
+    "sample_dpm_fast",
+    "sample_dpmpp_2m_sde",
+    "sample_lms",
+]
 
 NAMES = made.NAMES
 
@@ -38,7 +47,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "fixed": {"s_noise": 1.0, "noise_sampler": None},
 }
-"""Arguments with their defaults, by `family`."""
+"""Arguments with their defaults, by `family`, in the order that k-diffusion has for them."""
 
 
 def sample_lms(
@@ -48,7 +57,6 @@ def sample_lms(
     extra_args: Arguments = None,
     callback: Callback = None,
     disable: bool | None = None,
-    *,
     order: int = 4,
 ) -> Any:
     """Run the linear multistep method of an order: Adams-Bashforth in sigma, rhoab(order - 1).
@@ -73,7 +81,6 @@ def sample_dpmpp_2m_sde(
     extra_args: Arguments = None,
     callback: Callback = None,
     disable: bool | None = None,
-    *,
     eta: float = 1.0,
     s_noise: float = 1.0,
     noise_sampler: NoiseSampler = None,
@@ -160,12 +167,15 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def _signature(options: dict[str, Any]) -> Signature:
-    """Return the signature of a function with these arguments beside those that all share."""
+    """Return the signature of a function with these arguments beside those that all share.
+
+    By position as well, which is how k-diffusion's callers may pass them.
+    """
     shared = [signature(sample).parameters[name] for name in _SHARED]
     own = [
         Parameter(
             name,
-            Parameter.KEYWORD_ONLY,
+            Parameter.POSITIONAL_OR_KEYWORD,
             default=value,
             annotation="float" if value is not None else "NoiseSampler",
         )

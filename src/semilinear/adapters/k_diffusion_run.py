@@ -85,7 +85,7 @@ def sample(
     InvalidArgument
         If sigmas do not decrease, or the method cannot step between them.
     """
-    torch = _torch()
+    torch = torch_module()
     found = made.sampler(method)
     if noise is None and made.family(found) == "interval":
         noise = made.noise_level(found, s_tmin=made.LOW, s_tmax=made.HIGH)
@@ -100,7 +100,7 @@ def sample(
     kept = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
     given = x.detach().to(kept)
     drawn = _noise(torch, given, sigmas.dtype, increments, noise_sampler)
-    with torch.no_grad(), _bar(through.steps, disable) as bar:
+    with torch.no_grad(), progress_bar(through.steps, disable) as bar:
         report = _Report(sigmas, points, begins, callback, bar)
         # Elsewhere a check would wait for the device once for each evaluation.
         state = through.start(given, check_finite=x.device.type == "cpu", noise=drawn)
@@ -141,7 +141,7 @@ class _Report(NamedTuple):
 def _points(torch: Any, sigmas: Any) -> tuple[Any, list[float]]:
     """Return sigmas as a tensor, and on the host; or refuse them."""
     if not isinstance(sigmas, torch.Tensor):
-        sigmas = torch.as_tensor(np.asarray(sigmas, dtype=np.float64))
+        sigmas = torch.tensor(np.asarray(sigmas, dtype=np.float64))  # a plan's times are read-only
     if sigmas.ndim != 1:
         raise InvalidArgument(
             f"sigmas has shape {tuple(sigmas.shape)}; it must have one axis, of noise levels"
@@ -182,7 +182,8 @@ def _noise(
     return drawn
 
 
-def _bar(total: int, disable: bool | None) -> Any:
+def progress_bar(total: int | None, disable: bool | None) -> Any:
+    """Return tqdm's progress bar as a context manager; without one it gives None."""
     if disable:
         return nullcontext()
     try:
@@ -192,7 +193,8 @@ def _bar(total: int, disable: bool | None) -> Any:
     return tqdm(total=total, disable=disable)
 
 
-def _torch() -> Any:
+def torch_module() -> Any:
+    """Return the module torch, or say that it is missing."""
     try:
         import torch
     except ImportError:

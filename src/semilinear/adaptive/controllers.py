@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -70,7 +72,7 @@ class Controller:
 
 
 def make_controller(
-    kind: str | None,
+    kind: str | tuple[float, float, float] | None,
     y0: Any,
     t_span: tuple[float, float],
     *,
@@ -84,19 +86,30 @@ def make_controller(
     Parameters
     ----------
     kind
-        A name of `GAINS`; PI if None.
+        A name of `GAINS`, or three gains; PI if None.
     first_step, max_step
         As `semilinear.time_grid.step_limits` returns them.
     """
-    name = "PI" if kind is None else str(kind).upper()
-    if name not in GAINS:
-        raise UnknownName.among("controller", kind, GAINS)
+    gains = _gains(kind)
     relative = _relative(RTOL if rtol is None else rtol, y0)
     absolute = _absolute(ATOL if atol is None else atol, tuple(y0.shape))
     if relative == 0:
         _check_absolute_alone(absolute, y0, given=atol is not None)
     longest = min(max_step, abs(t_span[1] - t_span[0]))
-    return Controller(relative, absolute, GAINS[name], first_step, longest)
+    return Controller(relative, absolute, gains, first_step, longest)
+
+
+def _gains(kind: Any) -> tuple[float, float, float]:
+    if isinstance(kind, tuple):
+        if len(kind) != 3 or not all(isinstance(b, Real) and isfinite(b) for b in kind):
+            raise InvalidArgument(
+                f"controller={kind!r} must be a name or three finite gains (b1, b2, b3)"
+            )
+        return float(kind[0]), float(kind[1]), float(kind[2])
+    name = "PI" if kind is None else str(kind).upper()
+    if name not in GAINS:
+        raise UnknownName.among("controller", kind, GAINS)
+    return GAINS[name]
 
 
 def _check_absolute_alone(atol: Any, y0: Any, *, given: bool) -> None:

@@ -68,6 +68,8 @@ def sample_adaptive(
     t_end: float | None = None,
     final: str = "denoise",
     max_nfe: int | None = None,
+    first_step: float | None = None,
+    controller: str | tuple[float, float, float] | None = None,
     callback: Callable[[float, Any], None] | None = None,
     progress: bool = False,
 ) -> AdaptiveSample:
@@ -93,6 +95,10 @@ def sample_adaptive(
         ``"t_end"`` or ``"denoise"``, as in `diffusion.plan`.
     max_nfe
         Most evaluations of the model, that of ``"denoise"`` among them; no limit by default.
+    first_step
+        Length of the first step in the variable; chosen by a trial step if None.
+    controller
+        Of embedded pairs, as in `semilinear.solve`.
     callback
         ``callback(t, x)`` after every step.
 
@@ -143,7 +149,7 @@ def sample_adaptive(
     after = None if callback is None and budget is None else after_step
     found = solve(
         cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol, atol=atol,
-        callback=after, progress=progress,
+        first_step=first_step, controller=controller, callback=after, progress=progress,
     )  # fmt: skip
     if not found.success:
         raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {found.message}")

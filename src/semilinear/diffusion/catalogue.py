@@ -16,9 +16,11 @@ from semilinear.methods import (
     MethodInfo,
     MethodTable,
     Multistep,
+    dpm_fast,
     etd2rk,
     etdab,
     ipndm,
+    ipndm_v,
     lawson,
 )
 from semilinear.methods.etdrk import ETD4RK
@@ -84,6 +86,9 @@ def _deis() -> Iterator[Sampler]:
     for k in range(1, 5):
         true = None if k == 1 else etdab(k)
         yield Sampler(f"ipndm{k}", EPS_RHO, ipndm(k), f"{_DEIS}, iPNDM", exact=true)
+    for k in range(1, 5):
+        true = None if k < 3 else etdab(k)
+        yield Sampler(f"ipndm_v{k}", EPS_RHO, ipndm_v(k), ipndm_v(k).reference, exact=true)
 
 
 def _dpm_solver() -> Iterator[Sampler]:
@@ -92,6 +97,9 @@ def _dpm_solver() -> Iterator[Sampler]:
         yield Sampler(f"{prefix}_3s", cell, dpm3(), dpm3().reference)
         for past in (2, 3):
             yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
+    for rest, suffix in enumerate(("", "1", "2")):
+        fast = dpm_fast(3 + rest)
+        yield Sampler(f"dpm_solver_fast{suffix}", EPS_LAMBDA, fast, fast.reference)
     yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
     yield Sampler("dpmpp_3s_sde", X0_LAMBDA, dpm3(), f"{_SEEDS}, c = 1/3, 2/3", Tau(1.0))
     for past in (2, 3):
@@ -155,14 +163,13 @@ ALIASES = {
     "unipc_bh1": "unipc2_bh1",
     "er_sde": "er_sde3",
     "ipndm": "ipndm4",
-    "ipndm_v": "rhoab3",
+    "ipndm_v": "ipndm_v4",
     "dpm_solver_1s": "ddim",
     "seeds_2": "seeds2",
     "seeds_3": "seeds3",
     "res_multistep": "res_2m",
     "euler_a": "euler_ancestral",
     **{f"lms{k + 1}": f"rhoab{k}" for k in range(1, 5)},
-    **{f"ipndm_v{k + 1}": f"rhoab{k}" for k in range(1, 4)},
 }
 
 

@@ -17,7 +17,7 @@ from semilinear.diffusion.probability_flow import ODE
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
-from semilinear.methods import GridMethod, Multistep, etdab, sequence
+from semilinear.methods import GridMethod, Multistep, Tapered, etdab, sequence
 from semilinear.methods.estimates import with_estimate
 from semilinear.methods.noise import TRANSITION, with_noise
 from semilinear.methods.rows import Step
@@ -170,7 +170,8 @@ class Layout:
         if isinstance(method, Multistep):
             at_end = self.sampler.parameterisation.quantity == "x0" or method.simplified
             return not (in_lambda and at_end)
-        return not in_lambda and 1 not in method.c and np.isfinite(self._data_time)
+        tableau = method.last[-1] if isinstance(method, Tapered) else method
+        return not in_lambda and 1 not in tableau.c and np.isfinite(self._data_time)
 
     def path(self, times: np.ndarray) -> Path:
         """Return the steps between grid times, with their noise."""
@@ -262,4 +263,4 @@ def _noisy(step: Step, leg: Leg) -> Step:
 
 def _is_fixed(method: GridMethod) -> bool:
     """Tell whether the weights of past values do not depend on where they were taken."""
-    return isinstance(method, Multistep) and bool(method.fixed)
+    return isinstance(method, Multistep) and method.ignores_grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import expm1, inf, isfinite, log1p, sqrt
+from math import expm1, inf, isfinite, log, log1p, sqrt
 
 from semilinear.diffusion.noise_levels import (
     FORWARD,
@@ -30,15 +30,19 @@ class Ancestral(NoiseLevel):
         From 0, the ODE, to 1, as much noise as DDPM adds.
     scale
         Factor of the noise.
+    low
+        No step goes below this value of rho: the end of the path, in k-diffusion's DPM-Solver.
     """
 
     eta: float = 1.0
     scale: float = 1.0
+    low: float = 0.0
     splits = True
 
     def __post_init__(self) -> None:
         at_most_one("eta", self.eta)
         nonnegative("scale", self.scale)
+        nonnegative("low", self.low)
 
     @property
     def is_silent(self) -> bool:
@@ -48,6 +52,8 @@ class Ancestral(NoiseLevel):
         end = schedule.lam(t_next)
         squared = -expm1(2 * (schedule.lam(t) - end))  # 1 - (rho' / rho)^2
         down = end - log1p(-(self.eta**2) * squared) / 2
+        if self.low > 0:
+            down = max(end, min(down, -log(self.low)))
         if down == end or not isfinite(down):
             return [whole_step(schedule, t_next, 0.0)]
         return [Leg(down, 0.0), Leg(end, FORWARD, t_next)]

@@ -1,9 +1,10 @@
 """Methods as data. Adding one is a constant in one of these files; everything else follows.
 
 ``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
-``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``; those of
-diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``, ``dpm_multistep(past)``,
-``unipc(order)``, ``sa_solver(predictor, corrector)``.
+``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``,
+``ipndm_v(past)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
+``dpm_fast(evaluations)``, ``dpm_multistep(past)``, ``unipc(order)``, ``sa_solver(predictor,
+corrector)``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import adams, butcher, etdrk, pairs, variable_order
 from semilinear.methods import lawson as _lawson
-from semilinear.methods.adams import etdab, etdpec, ipndm
+from semilinear.methods.adams import etdab, etdpec, ipndm, ipndm_v
 from semilinear.methods.butcher import CLASSICAL, Butcher
 from semilinear.methods.etdrk import etd2rk
 from semilinear.methods.info import MethodInfo, MethodTable
@@ -21,6 +22,7 @@ from semilinear.methods.sequence import STARTS, GridMethod, Method, sequence
 from semilinear.methods.simplified import dpm_multistep, sa_solver, unipc
 from semilinear.methods.singlestep import dpm2, dpm3, res3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
+from semilinear.methods.tapered import Tapered, dpm_fast
 from semilinear.methods.variable_order import VariableOrder
 
 __all__ = [
@@ -33,10 +35,12 @@ __all__ = [
     "MethodTable",
     "Multistep",
     "Tableau",
+    "Tapered",
     "VariableOrder",
     "butcher",
     "dpm2",
     "dpm3",
+    "dpm_fast",
     "dpm_multistep",
     "etd2rk",
     "etdab",
@@ -45,6 +49,7 @@ __all__ = [
     "get",
     "info",
     "ipndm",
+    "ipndm_v",
     "lawson",
     "names",
     "res3",

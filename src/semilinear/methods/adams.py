@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from semilinear.methods.multistep import Multistep
+from semilinear.methods.ratios import Ratio, distance
 
 _ADAMS_BASHFORTH = "Norsett (1969); Cox and Matthews (2002), eq. 7; Hochbruck and Ostermann (2011)"
+_IPNDM_V = "Zhou et al. (2024), iPNDM-v"
 _PAIR = (
     "Norsett (1969) with an Adams-Moulton corrector; in x0 over lambda: Zhao et al. (2023), UniPC"
 )
@@ -41,6 +43,47 @@ def ipndm(past: int) -> Multistep:
     return Multistep(
         f"ipndm{past}", past, "P", min(past, 2), "Zhang and Chen (2022), section 4", fixed
     )
+
+
+def ipndm_v(past: int) -> Multistep:
+    """Return iPNDM with the published weights for variable steps.
+
+    With one and two values they are those of Adams-Bashforth on any grid. The weight of the second
+    difference with three values (``1/2 - 1 / (6 d_1 d_12)``, d in units of the step) is right
+    where steps are equal: order 3 on a smooth grid, 2 on any other. That of the third with four is
+    too large on equal steps as well (11/24 for 3/8), and the last weight has h_{n-1} / h_{n-2} in
+    the place of h_{n-2} / h_{n-3}: their sum is 1 on a geometric grid only, where the order is 3;
+    it is 2 on a smooth grid, and 0 where steps jump. `etdab` has the exact weights.
+
+    Parameters
+    ----------
+    past
+        Number of values of N, 1 to 4.
+
+    References
+    ----------
+    Zhou et al. (2024), "Fast ODE-based sampling for diffusion models in around 5 steps", iPNDM-v of
+    its code.
+    """
+    one, two, three = distance(-1, 0), distance(-2, -1), distance(-3, -2)
+    both, other, all_three = distance(-2, 0), distance(-3, -1), distance(-3, 0)
+    # Weights of the differences of N of order one, two, three, each scaled to 1 at the newest N.
+    first = Fraction(1, 2) / one
+    second = Fraction(1, 2) - Fraction(1, 6) / (one * both)
+    third = (Fraction(5, 12) + one + two / 3 + one * both / 2) / (one * both * all_three)
+    rows: tuple[tuple[Fraction | Ratio, ...], ...] = (
+        (Fraction(1),),
+        (1 + first, -first),
+        (1 + first + second, -first - both / two * second, one / two * second),
+        (
+            1 + first + second + third,
+            -first - both / two * second - both * all_three / (two * other) * third,
+            one / two * second + one * all_three / (two * three) * third,
+            -(one * one * both) / (two * two * other) * third,
+        ),
+    )
+    order = (1, 2, 3, 2)[past - 1]
+    return Multistep(f"ipndm_v{past}", past, "P", order, _IPNDM_V, rows[:past])
 
 
 ETDAB1, ETDAB2, ETDAB3, ETDAB4, ETDAB5, ETDAB6 = (etdab(k) for k in range(1, 7))

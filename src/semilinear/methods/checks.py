@@ -15,6 +15,7 @@ from math import factorial
 
 from semilinear.errors import InvalidArgument
 from semilinear.methods.multistep import Multistep
+from semilinear.methods.ratios import Ratio
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import ZERO, Phi, phi
 
@@ -112,8 +113,11 @@ def adams_moments(method: Multistep, *, corrector: bool = False) -> int:
     nodes = [-q for q in range(method.past)]
     if corrector:
         nodes = [1, *nodes]
-    weights = method.fixed[-1] if method.fixed else None
-    exact = [phi(1) * w for w in weights] if weights else uniform_weights(nodes)
+    exact = uniform_weights(nodes)
+    if method.fixed:
+        uniform = {q: Fraction(q) for q in range(-method.past, 2)}
+        values = (w.value(uniform) if isinstance(w, Ratio) else w for w in method.fixed[-1])
+        exact = [phi(1) * w for w in values]
     m = 0
     while m < 12:
         moment = _total(tuple(w * Fraction(q) ** m for w, q in zip(exact, nodes, strict=True)))

@@ -23,6 +23,7 @@ from semilinear.methods.rows import (
     Step,
 )
 from semilinear.methods.tableau import Tableau
+from semilinear.methods.tapered import Tapered
 from semilinear.phi import phi
 
 LOWER = "y-"
@@ -35,7 +36,7 @@ ONE = phi(0, 0, 0)
 
 
 @lru_cache(maxsize=1024)
-def with_estimate(step: Step, method: Tableau | Multistep) -> Step:
+def with_estimate(step: Step, method: Tableau | Multistep | Tapered) -> Step:
     """Return a step that shows its error estimate as ``"E"``, where it has one.
 
     A first step of order one, a one-step method without embedded value and fixed weights have none:
@@ -54,8 +55,10 @@ def with_estimate(step: Step, method: Tableau | Multistep) -> Step:
     return replace(step, instructions=instructions, carry=carry, shown=(*step.shown, ERROR))
 
 
-def has_estimate(method: Tableau | Multistep) -> bool:
+def has_estimate(method: Tableau | Multistep | Tapered) -> bool:
     """Tell whether steps of a method, once started, have an estimate."""
+    if isinstance(method, Tapered):
+        return False
     if isinstance(method, Tableau):
         return method.is_pair and not method.estimate_reads_end
     return method.mode != "P" or (method.past > 1 and not method.fixed)
@@ -65,10 +68,12 @@ def _result(step: Step) -> Combine:
     return next(r for r in step.instructions if isinstance(r, Combine) and r.dst == NEW)
 
 
-def _estimate(step: Step, method: Tableau | Multistep, name: str) -> list[Instruction]:
+def _estimate(step: Step, method: Tableau | Multistep | Tapered, name: str) -> list[Instruction]:
     predicted = [r for r in step.instructions if isinstance(r, Combine) and r.dst == PREDICTED]
     if predicted:
         return [_difference(name, PREDICTED)]
+    if isinstance(method, Tapered):
+        return []
     if isinstance(method, Tableau):
         if not method.is_pair or method.estimate_reads_end:
             return []

@@ -7,7 +7,8 @@ from fractions import Fraction
 from functools import cache
 
 from semilinear.errors import InvalidArgument
-from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Step, Weight
+from semilinear.methods.ratios import Ratio
+from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
 from semilinear.phi import Phi, phi
 
 Moments = tuple[tuple[int, Phi], ...]
@@ -38,8 +39,8 @@ class Multistep:
     order
         Order with starting values that are accurate enough.
     fixed
-        Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values,
-        whatever the grid (iPNDM).
+        Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values:
+        numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v).
     corrector
         Number of nodes of the corrector, the predicted point included; past + 1 if 0.
     simplified
@@ -54,7 +55,7 @@ class Multistep:
     mode: str
     order: int
     reference: str
-    fixed: tuple[tuple[Fraction, ...], ...] = ()
+    fixed: tuple[tuple[Fraction | Ratio, ...], ...] = ()
     corrector: int = 0
     simplified: tuple[tuple[int, Moments], ...] = ()
 
@@ -81,6 +82,11 @@ class Multistep:
     def carries(self) -> bool:
         """Whether values of N pass from one step to the next."""
         return self.history > 0 or self.mode != "P"
+
+    @property
+    def ignores_grid(self) -> bool:
+        """Whether the weights of all values of N are the same on any grid."""
+        return any(self.fixed) and not any(isinstance(w, Ratio) for row in self.fixed for w in row)
 
     @property
     def stiff_order(self) -> int:
@@ -144,7 +150,8 @@ def slot(offset: int) -> str:
 
 def _weights(method: Multistep, nodes: tuple[int, ...]) -> list[Weight]:
     if method.fixed:
-        return [w * phi(1) for w in method.fixed[len(nodes) - 1]]
+        row = method.fixed[len(nodes) - 1]
+        return [Spaced(w, phi(1)) if isinstance(w, Ratio) else w * phi(1) for w in row]
     moments = dict(method.simplified).get(len(nodes), ())
     return [Lagrange(j, nodes, moments) for j in range(len(nodes))]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from semilinear.methods.ratios import Ratio
 from semilinear.phi import Phi
 
 BASE = "y"
@@ -59,7 +60,18 @@ class Increment:
     at: Fraction
 
 
-Weight = Phi | Lagrange | Increment
+@dataclass(frozen=True)
+class Spaced:
+    """Weight of a value of N that depends on the spacing of the grid: ``ratio * weight``.
+
+    Published weights for variable steps that are not the exact ones; see `methods.ratios`.
+    """
+
+    ratio: Ratio
+    weight: Phi
+
+
+Weight = Phi | Lagrange | Increment | Spaced
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from semilinear.methods.etdrk import ETD2RK, HOCHBRUCK_OSTERMANN4, LUAN_OSTERMAN
 from semilinear.methods.multistep import Multistep, slot
 from semilinear.methods.rows import BASE, BEFORE, Step
 from semilinear.methods.tableau import FIRST, Tableau
+from semilinear.methods.tapered import Tapered
 from semilinear.methods.variable_order import VariableOrder
 
-GridMethod = Tableau | Multistep
+GridMethod = Tableau | Multistep | Tapered
 """Methods that make the steps of a given grid."""
 
 Method = GridMethod | VariableOrder
@@ -62,6 +63,8 @@ def sequence(
         )
     if isinstance(method, Tableau):
         return [method.step()] * count
+    if isinstance(method, Tapered):
+        return method.steps(count)
     steps: list[Step] = []
     if start == "rk":
         steps = [
