@@ -422,7 +422,7 @@ def test_flow_matching_configurations_make_a_flow() -> None:
         (lambda: stock.CogVideoXDDIMScheduler().config, "snr_shift_scale=3.0"),
         (
             lambda: stock.EDMEulerScheduler().config,
-            "neither beta_schedule nor trained_betas nor shift",
+            "sigma_data=0.5 belongs to networks of EDM",
         ),
         (lambda: stock.FlowMatchEulerDiscreteScheduler(invert_sigmas=True).config, "invert_sigmas"),
         (
