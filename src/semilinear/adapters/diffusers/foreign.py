@@ -36,9 +36,17 @@ def translated(
         Keys that replace those of the configuration.
     """
     made = {**config, **given}
+    if "sigma_data" in made and "beta_schedule" not in made:
+        raise InvalidArgument(
+            f"config: sigma_data={made['sigma_data']!r} belongs to networks of EDM, which are told "
+            "ln sigma and see a scaled sample; this scheduler does not serve them, "
+            "semilinear.diffusion.sample with the schedule EDM() does"
+        )
     foreign = (
         ("use_lu_lambdas", "use_exponential_sigmas=True has the same spacing"),
         ("invert_sigmas", "its noise runs the other way"),
+        ("sigma_min", "`sigmas` of set_timesteps makes a ladder with other ends"),
+        ("sigma_max", "`sigmas` of set_timesteps makes a ladder with other ends"),
         ("stochastic_sampling", "choose a stochastic `method`"),
         ("scale_factors", "its steps change the size of the sample"),
     )
@@ -49,12 +57,6 @@ def translated(
         raise InvalidArgument(
             "config: timestep_type='continuous' belongs to networks that are told ln sigma, "
             "not a timestep; this scheduler does not serve them"
-        )
-    if "sigma_data" in made and "beta_schedule" not in made:
-        raise InvalidArgument(
-            f"config: sigma_data={made['sigma_data']!r} belongs to networks of EDM, which are told "
-            "ln sigma and see a scaled sample; this scheduler does not serve them, "
-            "semilinear.diffusion.sample with the schedule EDM() does"
         )
     if made.get("snr_shift_scale") not in (None, 1, 1.0):
         raise InvalidArgument(
