@@ -422,7 +422,7 @@ def test_flow_matching_configurations_make_a_flow() -> None:
         (lambda: stock.CogVideoXDDIMScheduler().config, "snr_shift_scale=3.0"),
         (
             lambda: stock.EDMEulerScheduler().config,
-            "neither beta_schedule nor trained_betas nor shift",
+            "sigma_data=0.5 belongs to networks of EDM",
         ),
         (lambda: stock.FlowMatchEulerDiscreteScheduler(invert_sigmas=True).config, "invert_sigmas"),
         (
@@ -437,6 +437,8 @@ def test_flow_matching_configurations_make_a_flow() -> None:
             lambda: stock.DPMSolverMultistepScheduler(use_lu_lambdas=True).config,
             "use_exponential_sigmas=True",
         ),
+        (lambda: stock.EulerDiscreteScheduler(sigma_min=0.1).config, "sigma_min=0.1"),
+        (lambda: stock.UniPCMultistepScheduler(sigma_max=9.0).config, "sigma_max=9.0"),
     ],
 )
 def test_configurations_of_other_networks_are_refused(config, message: str) -> None:

@@ -125,7 +125,8 @@ def test_a_pipeline_is_saved_and_loaded_with_its_scheduler(pixels, tmp_path: Pat
         pixels.save_pretrained(tmp_path)
         loaded = stock.DDPMPipeline.from_pretrained(tmp_path)
     loaded.set_progress_bar_config(disable=True)
-    assert not caplog.records
+    # That a library for large networks is missing says nothing of the scheduler.
+    assert not [r for r in caplog.records if "accelerate" not in r.getMessage()]
     assert type(loaded.scheduler) is SemilinearScheduler
     own = {k: v for k, v in pixels.scheduler.config.items() if k[0] != "_"}
     assert {k: loaded.scheduler.config[k] for k in own} == own

@@ -162,11 +162,71 @@ def test_answers_of_another_precision_are_taken() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_networks_may_write_into_their_last_answer(method: str) -> None:
+@pytest.mark.parametrize("lower", [False, True])
+def test_networks_may_write_into_their_last_answer(method: str, lower: bool) -> None:
     buffer = torch.empty(SHAPE)
-    scheduler = made(method)
+    scheduler = made(method, lower_order_final=lower)
     found = run(scheduler, noise(), model=lambda x, t: buffer.copy_(network(x, t)))
     assert torch.equal(found, run(scheduler, noise()))
+
+
+@pytest.mark.parametrize("solver_order", [2, 3, 5])
+@pytest.mark.parametrize("spoil", ["data", "numpy", "inference"])
+def test_answers_may_be_overwritten_where_no_version_counts_it(solver_order, spoil) -> None:
+    scheduler = SemilinearScheduler(solver_order=solver_order)
+    expected = run(scheduler, noise())
+    kept = []
+
+    def between(n, x):
+        for answer in kept:
+            if spoil == "data":
+                answer.data.fill_(torch.nan)
+            elif spoil == "numpy":
+                answer.numpy()[...] = np.nan
+            else:
+                answer.fill_(torch.nan)
+        return x
+
+    def model(x, t):
+        kept.append(network(x, t))
+        return kept[-1]
+
+    with torch.inference_mode(spoil == "inference"):
+        assert torch.equal(run(scheduler, noise(), between=between, model=model), expected)
+
+
+def test_a_bad_answer_leaves_the_history_as_it_was() -> None:
+    scheduler = SemilinearScheduler(solver_order=3)
+    expected = run(scheduler, noise())
+    scheduler.set_timesteps(8)
+    x = noise()
+    for n, t in enumerate(scheduler.timesteps):
+        answer = network(x, t)
+        if n in (2, 5):
+            bad = answer.clone()
+            bad[0, 0, 0, 0] = torch.nan
+            with pytest.raises(NonFiniteError, match=rf"evaluation {n + 1} of 8 .* 1 of 1536"):
+                scheduler.step(bad, t, x)
+            with pytest.raises(ModelOutputError):
+                scheduler.step(answer[:2], t, x)
+        x = scheduler.step(answer, t, x).prev_sample
+    assert torch.equal(x, expected)
+
+
+def test_gradients_that_begin_in_the_middle_of_a_run() -> None:
+    scheduler = SemilinearScheduler(solver_order=3)
+    factor = torch.tensor(1.3, requires_grad=True)
+    buffer = torch.empty(SHAPE)
+
+    def model(x, t):
+        if t > 400:
+            return buffer.copy_(network(x, t))
+        return torch.tanh(factor * x) + 0.1 * float(t) / 1000
+
+    found = run(scheduler, noise(), model=model)
+    assert torch.allclose(found, run(scheduler, noise()), atol=1e-5)
+    found.sum().backward()
+    assert torch.isfinite(factor.grad)
 
 
 def test_the_sample_that_a_run_begins_with_is_left_alone() -> None:

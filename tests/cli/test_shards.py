@@ -239,6 +239,8 @@ def test_stochastic_images_depend_on_no_batch(noise: str) -> None:
         ("within=1, low=0.3", diffusion.TauWithin(1.0, 0.3)),
         ("eta=0.25", diffusion.Eta(0.25)),
         ("ancestral=1", diffusion.Ancestral(1.0)),
+        ("ancestral", diffusion.Ancestral(1.0)),
+        ("er_sde,scale=0.9", diffusion.RhoPower(scale=0.9)),
         ("churn=40,low=0.05,high=50,scale=1.003", diffusion.Churn(40.0, 0.05, 50.0, 1.003)),
         ("churn=40,high=inf", diffusion.Churn(40.0)),
         (None, None),
@@ -259,6 +261,8 @@ def test_noise_levels_have_names(text: str | None, level: Any) -> None:
         ("churn=1,lower=2", "churn has the parameters low, high, scale, and not 'lower'"),
         ("churn=1,low=3,high=2", "low=3.0 must not be greater than high=2.0"),
         ("nan", "tau=nan must be a number"),
+        ("churn", "--noise churn needs a number, such as churn=40"),
+        ("er_sde=2", "--noise er_sde=2: er_sde takes no number"),
     ],
 )
 def test_noise_that_is_misspelt_is_refused(text: str, complaint: str) -> None:

@@ -25,6 +25,7 @@ from semilinear.diffusion import (
     Eta,
     Flow,
     RhoPower,
+    SeededNoise,
     SubVP,
     Tau,
     TauWithin,
@@ -152,6 +153,24 @@ def test_no_noise_is_allowed_everywhere(noise):
 def test_steps_with_past_values_are_not_split(method, noise):
     with refused("noise=", "splits steps, which", method, "choose a one-step method"):
         diffusion.plan(VP, method=method, noise=noise)
+
+
+@pytest.mark.parametrize("method", ["ddim", "heun"])
+def test_churn_before_a_step_to_data_outside_the_time_domain(method):
+    """The last step is one of order one, from where the noise has taken the state."""
+    path, draws = Discrete.linear(), SeededNoise(3, X)
+    grid = [900.0, 500.0, 40.0]
+    options = {"method": method, "grid": grid, "final": "zero"}
+    plan = diffusion.plan(path, noise=Churn(0.3), **options)
+    assert plan.t[-1] == -np.inf
+    state, told = plan.start(X, noise=draws), []
+    while not state.done:
+        told.append(float(path.rho(state.t)))
+        last, eps = state, 0.5 * state.x
+        state = plan.advance(state, eps)
+    assert np.isclose(told[-1], path.rho(40.0) * 1.1)
+    expected = (last.x - path.sigma(last.t) * eps) / path.alpha(last.t)
+    assert np.allclose(state.x, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("schedule", [VP, VE(), Discrete.linear(), SubVP()], ids=repr)

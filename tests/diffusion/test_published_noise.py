@@ -13,8 +13,8 @@ import pytest
 
 from diffusion_problems import Draws
 from published_path import DATA, LAM, NODES, VP, WEIGHTS, T, X, agrees, alpha, sigma, x0_model
-from semilinear import diffusion
-from semilinear.diffusion import Eta, Tau
+from semilinear import diffusion, methods
+from semilinear.diffusion import Eta, Tau, TauWithin
 from semilinear.methods import Multistep
 
 
@@ -172,6 +172,15 @@ def test_sa_solver(method, predictor, corrector, exact):
 def test_sa_solver_with_a_noise_level_of_its_own(tau):
     found, draws = sampled("sa_solver", noise=tau)
     agrees(found, sa_solver(2, 2, tau, draws))
+
+
+@pytest.mark.parametrize(("predictor", "corrector"), [(1, 1), (1, 3), (2, 4), (3, 2), (4, 4)])
+def test_sa_solver_of_any_two_orders(predictor, corrector):
+    cell = diffusion.Parameterisation("x0", "lambda")
+    method = methods.sa_solver(predictor, corrector)
+    own = diffusion.Sampler("own", cell, method, "this test", noise=TauWithin())
+    found, draws = sampled(own)
+    agrees(found, sa_solver(predictor, corrector, middle, draws))
 
 
 def test_sa_solver_with_a_second_evaluation():

@@ -123,7 +123,7 @@ class DiffusionPlan(Plan):
         method = self.sampler.method
         width = 0
         if isinstance(method, Multistep):
-            width = method.past + (method.mode != "P")
+            width = method.history + 1 + (method.mode != "P")
         transfer = np.empty(self.steps)
         weights = np.zeros((self.steps, width))
         numbers = {n: i for i, n in enumerate(self.main)}

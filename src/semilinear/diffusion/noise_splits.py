@@ -90,11 +90,15 @@ class Churn(NoiseLevel):
         return self.churn == 0
 
     def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        return self._before(whole_step(schedule, t_next, 0.0), schedule, t, steps)
+
+    def last_legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
+        # sigma = 0 may lie outside the time domain.
+        return self._before(Leg(inf, 0.0, t_next), schedule, t, steps)
+
+    def _before(self, end: Leg, schedule: NoiseSchedule, t: float, steps: int) -> list[Leg]:
         rho = schedule.rho(t)
-        end = whole_step(schedule, t_next, 0.0)
         if self.churn == 0 or not self.low <= rho <= self.high or not isfinite(rho):
             return [end]
         gamma = min(self.churn / steps, sqrt(2.0) - 1.0)
         return [Leg(schedule.lam(t) - log1p(gamma), FORWARD), end]
-
-    last_legs = legs

@@ -13,7 +13,7 @@ import numpy as np
 
 from semilinear.kernels.reference import Backend
 
-__all__ = ["COMPILED_FROM", "Backend", "backend_for", "phi_functions"]
+__all__ = ["COMPILED_FROM", "Backend", "backend_for", "keeping_backend_for", "phi_functions"]
 
 COMPILED_FROM = 256
 """Entries from which compiled kernels are used; smaller arrays do not pay for loading them."""
@@ -33,6 +33,20 @@ def backend_for(x: Any) -> Backend:
         if shares_memory(x) and x.numel() >= COMPILED_FROM:
             return TorchBackend(x)
     return Backend(x)
+
+
+def keeping_backend_for(x: Any) -> Any:
+    """Return kernels for tensors like `x` that copy answers on the way, None where there are none.
+
+    See `kernels.keeping.KeepingBackend`.
+    """
+    from semilinear.kernels.torch_ import shares_memory
+
+    if not shares_memory(x) or x.numel() < COMPILED_FROM:
+        return None
+    from semilinear.kernels.keeping import KeepingBackend
+
+    return KeepingBackend(x)
 
 
 def phi_functions(z: Any, count: int) -> tuple[Any, ...]:

@@ -42,7 +42,8 @@ class Multistep:
         Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values:
         numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v).
     corrector
-        Number of nodes of the corrector, the predicted point included; past + 1 if 0.
+        Number of nodes of the corrector, the predicted point included; past + 1 if 0. With more,
+        more past values are kept than the predictor looks at.
     simplified
         ``(number of nodes, moments)`` where published weights leave the Lagrange weights; see
         `rows.Lagrange`.
@@ -62,8 +63,8 @@ class Multistep:
     def __post_init__(self) -> None:
         if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
             raise InvalidArgument(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
-        if not 0 <= self.corrector <= self.past + 1:
-            raise InvalidArgument(f"{self.name}: need corrector <= past + 1")
+        if self.corrector < 0:
+            raise InvalidArgument(f"{self.name}: need corrector >= 0")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
             raise InvalidArgument(
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
@@ -76,7 +77,7 @@ class Multistep:
     @property
     def history(self) -> int:
         """Number of past values of N, besides the newest, that a step uses."""
-        return self.past - 1
+        return max(self.past, self.corrector - 1) - 1
 
     @property
     def carries(self) -> bool:
@@ -116,7 +117,7 @@ class Multistep:
             of the step.
         """
         mode = "PEC" if self.mode == "PECE" and last else self.mode
-        return _step(self, min(known, self.past - 1), evaluated, mode if corrected else "P")
+        return _step(self, min(known, self.history), evaluated, mode if corrected else "P")
 
 
 @cache
@@ -124,7 +125,8 @@ def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
     nodes = tuple(-q for q in range(known + 1))
     corrected, again = mode != "P", mode == "PECE"
     start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
-    predict = _combine("P" if corrected else "y+", nodes, _weights(method, nodes))
+    seen = nodes[: method.past]
+    predict = _combine("P" if corrected else "y+", seen, _weights(method, seen))
     rows: list[Combine | Evaluate] = [*start, predict]
     if corrected:
         rows.append(Evaluate("P", Fraction(1), slot(1)))
@@ -134,7 +136,7 @@ def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
     if again:
         rows.append(Evaluate("y+", Fraction(1), "N="))
     kept = []
-    for age in range(method.past if corrected else method.past - 1):
+    for age in range(method.history + corrected):
         offset = newest - age
         if offset < -known:
             break

@@ -78,7 +78,7 @@ def sa_solver(
     predictor
         Number of values of N in the predictor.
     corrector
-        Number of nodes of the corrector, the predicted point included; at most predictor + 1.
+        Number of nodes of the corrector, the predicted point included.
     mode
         Whether N is evaluated again at the corrected state.
 

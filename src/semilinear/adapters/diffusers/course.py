@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from semilinear import diffusion
+from semilinear.adapters.diffusers.churn import later_churn
 from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
@@ -88,6 +89,11 @@ class PipelineCourse:
     @cached_property
     def starts(self) -> list[int]:
         """Number of the first evaluation of each step, as far as a run can begin with it."""
+        if isinstance(self.settings.sampler.noise, diffusion.Churn):
+            # Steps begin with noise, and so at other times than those of the ladder.
+            steps = self.plan.program.steps
+            before = np.cumsum([0, *(step.evaluations for step in steps)])
+            return [int(before[n]) for n, step in enumerate(steps) if step.evaluations]
         # At the end of a step its last stage is evaluated, then the first stage of the next one.
         last = {t: i for i, t in enumerate(self.plan.times)}
         return [last[t] for t in self.ladder.times.tolist()]
@@ -101,10 +107,13 @@ class PipelineCourse:
                 f"a run cannot begin at timestep {evaluation} (of {len(self.told)}), inside a step "
                 f"of {self.plan.name}; its steps begin at {self.starts}"
             )
-        return self._plan_from(self.starts.index(evaluation))
+        first = self.starts.index(evaluation)
+        return self._plan_from(first, begin=self.plan.times[evaluation])
 
-    def _plan_from(self, first: int) -> diffusion.DiffusionPlan:
+    def _plan_from(self, first: int, *, begin: float | None = None) -> diffusion.DiffusionPlan:
         times, end = self.ladder.times[first:], self.ladder.end
+        if begin is not None:
+            times = np.array([begin, *times[1:]])
         s = self.settings
         prediction = "x0" if s.threshold is not None else s.prediction
         if end is None and len(times) == 1:
@@ -117,8 +126,13 @@ class PipelineCourse:
             grid, final, lower_end = np.append(times, end), "t_end", s.lower_end
         elif self._goes_to_zero:
             final, lower_end = "zero", s.lower_end
+        sampler = s.sampler
+        if isinstance(sampler.noise, diffusion.Churn):
+            count = len(grid) - (final != "zero")
+            noise = later_churn(s, sampler.noise, self.ladder, times, count)
+            sampler = sampler._replace(noise=noise)
         return diffusion.plan(
-            s.path, method=s.sampler, grid=grid, final=final, prediction=prediction,
+            s.path, method=sampler, grid=grid, final=final, prediction=prediction,
             exact=s.exact, lower_end=lower_end,
         )  # fmt: skip
 
@@ -129,9 +143,11 @@ class PipelineCourse:
         Else it is written as what it is, an evaluation for x_0.
         """
         sampler = self.settings.sampler
-        if not isinstance(sampler.method, Multistep):
-            return False
         if sampler.parameterisation.variable == "t" and not self.settings.is_flow:
+            return False
+        if isinstance(sampler.noise, diffusion.Churn):
+            return True  # noise may come before it
+        if not isinstance(sampler.method, Multistep):
             return False
         return self.settings.lower_end or self.settings.corrects
 

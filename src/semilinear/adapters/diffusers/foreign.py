@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from semilinear.adapters.diffusers.foreign_sampler import owner, take_sampler
+from semilinear.adapters.diffusers.sampler import ORDERS
 from semilinear.errors import InvalidArgument
 
 OF_THE_NETWORK = {
@@ -19,7 +21,9 @@ OF_THE_NETWORK = {
 """Keys of which a network knows but one value, whether or not it is a scheduler's default."""
 
 
-def translated(config: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+def translated(
+    config: Mapping[str, Any], known: Collection[str], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the configuration of any scheduler as one for this one, or say why there is none.
 
     Parameters
@@ -28,11 +32,21 @@ def translated(config: Mapping[str, Any], known: Collection[str]) -> dict[str, A
         Keys and values.
     known
         Keys of this scheduler.
+    given
+        Keys that replace those of the configuration.
     """
-    made = dict(config)
+    made = {**config, **given}
+    if "sigma_data" in made and "beta_schedule" not in made:
+        raise InvalidArgument(
+            f"config: sigma_data={made['sigma_data']!r} belongs to networks of EDM, which are told "
+            "ln sigma and see a scaled sample; this scheduler does not serve them, "
+            "semilinear.diffusion.sample with the schedule EDM() does"
+        )
     foreign = (
         ("use_lu_lambdas", "use_exponential_sigmas=True has the same spacing"),
         ("invert_sigmas", "its noise runs the other way"),
+        ("sigma_min", "`sigmas` of set_timesteps makes a ladder with other ends"),
+        ("sigma_max", "`sigmas` of set_timesteps makes a ladder with other ends"),
         ("stochastic_sampling", "choose a stochastic `method`"),
         ("scale_factors", "its steps change the size of the sample"),
     )
@@ -51,8 +65,9 @@ def translated(config: Mapping[str, Any], known: Collection[str]) -> dict[str, A
         )
     if "beta_schedule" not in made and made.get("trained_betas") is None:
         _take_flow_matching(made, known)
+    take_sampler(made, given, owner(config))
     # diffusers leaves out what is the other scheduler's default, which need not be the one here.
-    unset = set(made.get("_use_default_values", ())) - OF_THE_NETWORK
+    unset = set(made.get("_use_default_values", ())) - OF_THE_NETWORK - set(ORDERS)
     made["_use_default_values"] = sorted(unset)
     # Left in the configuration they would keep it from being read by the schedulers that other
     # values of these keys belong to.

@@ -13,6 +13,7 @@ from semilinear import diffusion
 from semilinear.adapters.diffusers.course import PipelineCourse
 from semilinear.course import State
 from semilinear.errors import InvalidArgument
+from semilinear.kernels import keeping_backend_for
 from semilinear.methods.rows import BASE, PREDICTED
 
 Generator: TypeAlias = "torch.Generator | Sequence[torch.Generator] | None"
@@ -55,7 +56,11 @@ class PipelineRun:
         # On other devices the check would wait for them.
         check = sample.device.type == "cpu"
         x = x.clone() if self.has_stages and x is sample else x
-        self.state = self.plan.start(x, check_finite=check, noise=self.noise)
+        state = self.plan.start(x, check_finite=check, noise=self.noise)
+        self.keeping: Any = None if self.ring is None else keeping_backend_for(x)
+        if self.keeping is not None:
+            state = state._replace(run=state.run._replace(backend=self.keeping))
+        self.state = state
         self.returned = sample
         self.version: int | None = None
 
@@ -116,9 +121,15 @@ class PipelineRun:
             p, q = self.course.readouts[self.begin + state.evaluation]
             return thresholded(p * state.x + q * output.to(self.dtype), *threshold)
         fits = output.shape == state.x.shape and output.device == state.x.device
-        if self.ring is not None and fits and not output.requires_grad:
-            return self.ring.kept(output, self.dtype)
-        return output.to(self.dtype)
+        if self.ring is None or not fits or output.requires_grad:
+            return output.to(self.dtype)
+        place = self.ring.place(output, self.dtype)
+        # Gradients, recorded from some answer on, need other kernels.
+        is_plain = self.keeping is None or state.run.backend is not self.keeping
+        kept: torch.Tensor = (
+            place.copy_(output) if is_plain else self.keeping.receive(output, place)
+        )
+        return kept
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PipelineRun:
         made = PipelineRun.__new__(PipelineRun)
@@ -141,14 +152,14 @@ class Ring:
         self.size, self.turn = size, -1
         self.places: list[torch.Tensor] = []
 
-    def kept(self, answer: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return a copy."""
+    def place(self, answer: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Return memory for an answer."""
         self.turn = (self.turn + 1) % self.size
         if len(self.places) < self.size:
             with torch.inference_mode(False):  # else it could not be written into outside
                 place = torch.empty(answer.shape, dtype=dtype, device=answer.device)
             self.places.append(place)
-        return self.places[self.turn].copy_(answer)
+        return self.places[self.turn]
 
 
 class Draws:

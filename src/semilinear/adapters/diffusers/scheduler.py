@@ -58,9 +58,17 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         default; the last noise level above zero.
     method
         A sampler by name, see `semilinear.diffusion.names`; None for log-rho Adams.
+    predictor_order, corrector_order
+        Of SA-Solver, 1 to 4, which either of them chooses; ``method="sa_solver_pece"`` evaluates
+        twice. The other one is 2 if it is not given.
     eta, tau
         How much noise enters: eta of DDIM (of ancestral samplers, theirs), or the noise level tau,
         1 for the reverse SDE. None: what the sampler's name says.
+    noise
+        Instead of them, any noise level in writing: ``"within=1,low=0.2,high=0.8"`` (tau in the
+        middle of the timesteps), ``"churn=40,low=0.05,high=50,scale=1.003"`` (S_churn, S_tmin,
+        S_tmax and S_noise of EDM), ``"ancestral=1"``, ``"er_sde"``, ``"tau=1,scale=0.9"``,
+        ``"eta=0.5,scale=0.9"``.
     exact
         As in `semilinear.diffusion.plan`.
 
@@ -110,8 +118,11 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         shift: float | None = None,
         shift_terminal: float | None = None,
         method: str | None = None,
+        predictor_order: int | None = None,
+        corrector_order: int | None = None,
         eta: float | None = None,
         tau: float | None = None,
+        noise: str | None = None,
         exact: bool = False,
     ) -> None:
         settings = read(self.config)
@@ -140,14 +151,16 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         ----------
         config
             Of any scheduler for VP noise with betas, or of a flow-matching one, whose `shift` and
-            prediction are taken over.
+            prediction are taken over. If it is of `SASolverScheduler`,
+            `EulerAncestralDiscreteScheduler` or a `DPMSolverMultistepScheduler` for the SDE, so is
+            the sampler, unless `method` or `solver_order` are given beside it.
         return_unused_kwargs
             Whether to return a tuple with what was not used.
         **kwargs
             Keys that replace those of `config`.
         """
         if isinstance(config, dict):
-            config = translated({**config, **kwargs}, cls._get_init_keys(cls))
+            config = translated(config, cls._get_init_keys(cls), kwargs)
         return super().from_config(config, return_unused_kwargs, **kwargs)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from semilinear import diffusion
-from semilinear.diffusion import catalogue
+from semilinear.adapters.diffusers.sampler import chosen
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import Multistep
 
@@ -140,7 +140,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         path=diffusion.Flow() if is_flow else discrete(config),
         training_steps=config["num_train_timesteps"],
         prediction=prediction,
-        sampler=_sampler(config),
+        sampler=chosen(config),
         exact=bool(config["exact"]),
         lower_end=bool(config["lower_order_final"]),
         threshold=threshold,
@@ -166,44 +166,6 @@ def _ladder(config: Mapping[str, Any], *, is_flow: bool) -> str | None:
             "have at its start; keep one of the two, or pass sigmas= to set_timesteps"
         )
     return wanted[0] if wanted else None
-
-
-def _sampler(config: Mapping[str, Any]) -> diffusion.Sampler:
-    name = config["method"]
-    if name is None:
-        name = adams(config["solver_order"])
-    elif not isinstance(name, str):
-        raise InvalidArgument(f"method={name!r} must be a name of semilinear.diffusion.names()")
-    sampler = catalogue.get(name)
-    eta, tau = config["eta"], config["tau"]
-    if eta is None and tau is None:
-        return sampler
-    if eta is not None and tau is not None:
-        raise InvalidArgument("eta and tau both say how much noise enters; give one of them")
-    if eta is None:
-        return sampler._replace(noise=diffusion.Tau(tau))
-    if isinstance(sampler.noise, diffusion.Ancestral):
-        return sampler._replace(noise=diffusion.Ancestral(eta))
-    if sampler.name == "ddim":
-        sampler = catalogue.get("ddpm")  # the same steps with x_0 as N, where noise enters as eta
-    if sampler.parameterisation.quantity != "x0":
-        raise InvalidArgument(
-            f"eta={eta!r} says how much noise enters in samplers that take x_0 for N, such as "
-            f"'ddim' and 'dpmpp_2m'; {sampler.name} does not"
-        )
-    return sampler._replace(noise=diffusion.Eta(eta))
-
-
-def adams(order: Any) -> str:
-    """Return the name of the log-rho Adams method of an order."""
-    highest = 7
-    whole = isinstance(order, int) and not isinstance(order, bool)
-    if not whole or not 1 <= order <= highest:
-        raise InvalidArgument(
-            f"solver_order={order!r} must be a whole number from 1 to {highest}; other samplers "
-            "are chosen by `method`"
-        )
-    return "ddim" if order == 1 else f"logrhoab{order - 1}"
 
 
 def discrete(config: Mapping[str, Any]) -> diffusion.Discrete:

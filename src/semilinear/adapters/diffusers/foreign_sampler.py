@@ -1,0 +1,128 @@
+"""The samplers that configurations of other schedulers say, as keys of this one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from diffusers import EulerAncestralDiscreteScheduler
+
+from semilinear.adapters.diffusers.sampler import NOISES, ORDERS, SA_SOLVERS
+from semilinear.errors import InvalidArgument
+
+OWN = "SemilinearScheduler"
+SA_SOLVER = "SASolverScheduler"
+DPM_SOLVER = "DPMSolverMultistepScheduler"
+ANCESTRAL = "EulerAncestralDiscreteScheduler"
+
+SA_INTERVAL = (200, 800)
+"""Timesteps between which diffusers' SA-Solver has tau = 1, however many there are."""
+
+
+def owner(config: Mapping[str, Any]) -> str | None:
+    """Return the class that a configuration is of, if that can be told.
+
+    Configurations that were loaded say it, and keep saying it; live ones are known by their keys.
+    """
+    if (name := config.get("_class_name")) is not None:
+        return str(name)
+    if "method" in config:
+        return OWN
+    if set(ORDERS) <= config.keys():
+        return SA_SOLVER
+    if "euler_at_final" in config and "algorithm_type" in config:
+        return DPM_SOLVER
+    if {key for key in config if key[0] != "_"} == _keys(EulerAncestralDiscreteScheduler):
+        return ANCESTRAL
+    return None
+
+
+def _keys(kind: Any) -> set[str]:
+    return set(kind._get_init_keys(kind)) - {"self"}
+
+
+def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None) -> None:
+    """Enter the sampler that a configuration says, unless another one is asked for.
+
+    Parameters
+    ----------
+    made
+        The configuration with the keys given beside it, which is changed.
+    given
+        The keys given beside it.
+    whose
+        Its `owner`.
+    """
+    asked = "solver_order" in given or "method" in given
+    stays = whose == SA_SOLVER and not asked
+    if whose == OWN:
+        stays = "solver_order" not in given and not (
+            "method" in given and made["method"] not in SA_SOLVERS
+        )
+    if not stays:
+        for key in ORDERS:
+            if key not in given:
+                made.pop(key, None)
+    if whose == OWN:
+        return
+    says_noise = any(key in given for key in NOISES)
+    if whose == SA_SOLVER:
+        _take_sa_solver(made, asked=asked, says_noise=says_noise)
+    if asked:
+        return
+    if whose == ANCESTRAL:
+        made["method"] = "euler_ancestral"
+    elif str(made.get("algorithm_type")).startswith("sde-dpmsolver"):
+        _take_sde(made, whose)
+
+
+def _take_sa_solver(made: dict[str, Any], *, asked: bool, says_noise: bool) -> None:
+    function, algorithm = made.pop("tau_func", None), made.pop("algorithm_type", None)
+    if asked:
+        return
+    if algorithm not in (None, "data_prediction"):
+        raise InvalidArgument(
+            f"config: algorithm_type={algorithm!r} extrapolates the noise of the past, which fresh "
+            "noise spoils; 'data_prediction' is SA-Solver here, or choose `method`"
+        )
+    if says_noise:
+        return
+    if function is not None:
+        raise InvalidArgument(
+            "config: tau_func is a function, which no configuration can keep; say noise="
+            "'within=TAU,low=A,high=B' for tau between two parts of the timesteps (200 of 1000 is "
+            "0.2), or a number tau"
+        )
+    count = made["num_train_timesteps"]
+    if count != SA_INTERVAL[1] / 0.8:
+        low, high = (place / count for place in SA_INTERVAL)
+        made["noise"] = f"within=1,low={low!r},high={high!r}"
+
+
+def _take_sde(made: dict[str, Any], whose: str | None) -> None:
+    kind, order = made["algorithm_type"], made.get("solver_order", 2)
+    heun = made.get("solver_type") == "heun"
+    if whose != DPM_SOLVER:
+        if whose is not None and "DPMSolver" not in whose:
+            return  # left over from a scheduler that was there before
+        raise InvalidArgument(
+            f"config: algorithm_type={kind!r} is of a scheduler with steps of its own; choose "
+            "`method`, such as 'dpmpp_2s_sde' or 'dpmpp_2m_sde'"
+        )
+    if kind == "sde-dpmsolver++" and order == 1:
+        made["method"] = "seeds1"
+    elif kind == "sde-dpmsolver++" and not (heun and order == 3):
+        made["method"] = f"dpmpp_{order}m_sde"
+        made["exact"] = heun
+    elif kind == "sde-dpmsolver" and order == 1:
+        made["method"], made["tau"] = "ddim", 1.0
+    else:
+        why = (
+            "extrapolates the noise of the past, which fresh noise spoils"
+            if kind == "sde-dpmsolver"
+            else "with solver_type='heun' has two kinds of weights in one run"
+        )
+        raise InvalidArgument(
+            f"config: algorithm_type={kind!r}, solver_order={order} {why}; choose `method`, such "
+            "as 'dpmpp_2m_sde' or 'dpmpp_3m_sde'"
+        )

@@ -1,0 +1,105 @@
+"""Which sampler a configuration chooses, and how much noise enters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from semilinear import diffusion
+from semilinear.diffusion import catalogue
+from semilinear.diffusion.noise_text import written_noise
+from semilinear.errors import InvalidArgument
+from semilinear.methods.simplified import exact, sa_solver
+
+HIGHEST_ADAMS = 7
+HIGHEST_SA = 4
+"""As published."""
+
+Mode = Literal["PEC", "PECE"]
+SA_SOLVERS: dict[str, tuple[int, int, Mode]] = {
+    "sa_solver": (2, 2, "PEC"),
+    "sa_solver_pece": (2, 2, "PECE"),
+    "sa_solver3": (3, 4, "PEC"),
+}
+"""By name: orders and mode."""
+
+ORDERS = ("predictor_order", "corrector_order")
+NOISES = ("noise", "eta", "tau")
+"""Keys that say how much noise enters."""
+
+
+def chosen(config: Mapping[str, Any]) -> diffusion.Sampler:
+    """Return the sampler of a configuration, with its noise."""
+    sampler = _method(config)
+    given = [key for key in NOISES if config[key] is not None]
+    if not given:
+        return sampler
+    if len(given) > 1:
+        raise InvalidArgument(
+            f"{' and '.join(given)} {'all' if len(given) > 2 else 'both'} say how much noise "
+            "enters; give one of them"
+        )
+    if given == ["eta"]:
+        return _with_eta(sampler, config["eta"])
+    if given == ["tau"]:
+        return sampler._replace(noise=diffusion.Tau(config["tau"]))
+    return sampler._replace(noise=_written(config["noise"]))
+
+
+def _method(config: Mapping[str, Any]) -> diffusion.Sampler:
+    name = config["method"]
+    orders = {key: config[key] for key in ORDERS if config[key] is not None}
+    if name is None:
+        name = "sa_solver" if orders else adams(config["solver_order"])
+    elif not isinstance(name, str):
+        raise InvalidArgument(f"method={name!r} must be a name of semilinear.diffusion.names()")
+    sampler = catalogue.get(name)
+    if not orders:
+        return sampler
+    if sampler.name not in SA_SOLVERS:
+        raise InvalidArgument(
+            f"{next(iter(orders))}={next(iter(orders.values()))!r} is of SA-Solver, and "
+            f"method={name!r} is not; leave one of the two out"
+        )
+    *defaults, mode = SA_SOLVERS[sampler.name]
+    predictor, corrector = (
+        whole(key, orders.get(key, default), HIGHEST_SA)
+        for key, default in zip(ORDERS, defaults, strict=True)
+    )
+    method = sa_solver(predictor, corrector, mode=mode)
+    return sampler._replace(name=method.name, method=method, exact=exact(method))
+
+
+def _with_eta(sampler: diffusion.Sampler, eta: float) -> diffusion.Sampler:
+    if isinstance(sampler.noise, diffusion.Ancestral):
+        return sampler._replace(noise=diffusion.Ancestral(eta))
+    if sampler.name == "ddim":
+        sampler = catalogue.get("ddpm")  # the same steps with x_0 as N, where noise enters as eta
+    if sampler.parameterisation.quantity != "x0":
+        raise InvalidArgument(
+            f"eta={eta!r} says how much noise enters in samplers that take x_0 for N, such as "
+            f"'ddim' and 'dpmpp_2m'; {sampler.name} does not"
+        )
+    return sampler._replace(noise=diffusion.Eta(eta))
+
+
+def _written(noise: Any) -> diffusion.NoiseLevel:
+    if not isinstance(noise, str):
+        raise InvalidArgument(
+            f"noise={noise!r} must be text that a configuration can keep, such as "
+            "'within=1,low=0.2,high=0.8' or 'churn=40,low=0.05,high=50'; a number is tau"
+        )
+    return written_noise(noise)
+
+
+def adams(order: Any) -> str:
+    """Return the name of the log-rho Adams method of an order."""
+    order = whole("solver_order", order, HIGHEST_ADAMS, "; other samplers are chosen by `method`")
+    return "ddim" if order == 1 else f"logrhoab{order - 1}"
+
+
+def whole(key: str, value: Any, highest: int, advice: str = "") -> int:
+    """Return an order, or refuse what is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
+        raise InvalidArgument(f"{key}={value!r} must be a whole number from 1 to {highest}{advice}")
+    return value
