@@ -164,8 +164,9 @@ class Tabulated:
 
     def drift(self, points: Points) -> np.ndarray:
         """Return e^-S b at quadrature points."""
-        scale: np.ndarray = np.exp(-self._parts.s.integral(points.lam, points.piece))
-        return scale * self._parts.b.at(points.lam, points.piece)
+        scale = np.exp(-self._parts.s.integral(points.lam, points.piece))
+        values: np.ndarray = scale * self._parts.b.at(points.lam, points.piece)
+        return values
 
     def points(self, low: float, high: float, breaks: np.ndarray) -> Iterator[Points]:
         """Yield quadrature points between two values of lambda, some panels at a time.
