@@ -20,7 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 METHODS = {"errors", "phi", "methods"}
 OPERATORS = {"errors", "kernels", "propagators"}
 RUN = METHODS | OPERATORS | {"answers", "lowering", "segments", "course"}
-PLAN = RUN | {"coefficients", "program", "lazy_segments", "plan"}
+PLAN = RUN | {"phi_tables", "coefficients", "program", "lazy_segments", "plan"}
 SOLVE = PLAN | {
     "_version",
     "adaptive",
@@ -48,7 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "lowering": METHODS,
     "segments": METHODS | {"lowering"},
     "answers": {"errors", "kernels"},
-    "coefficients": METHODS | OPERATORS,
+    "phi_tables": METHODS | OPERATORS,
+    "coefficients": METHODS | OPERATORS | {"phi_tables"},
     "course": RUN - {"course"},
     "program": PLAN - {"program", "lazy_segments", "plan", "course"},
     "lazy_segments": PLAN - {"lazy_segments", "plan", "course"},

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.methods.rows import Combine, Increment, Lagrange, Spaced, Step, Weight
+from semilinear.methods.rows import (
+    Combine,
+    Increment,
+    Lagrange,
+    Remainder,
+    Spaced,
+    Step,
+    Weight,
+)
 from semilinear.phi import Phi
+from semilinear.phi_tables import combinations, has_phis, phi_table
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import Coefficient
 
@@ -78,69 +87,11 @@ def step_coefficients(
     """
     table = phi_table(step) if propagator.constant and has_phis(type(propagator)) else None
     if table is not None:
-        return _combinations(table, propagator, points[1] - points[0])
+        return combinations(table, propagator, points[1] - points[0])
     read = _read(step)
     weights = _StepWeights(read.highest, propagator, points, shared)
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
         return [weights.of(weight) for weight in read.weights]
-
-
-@cache
-def has_phis(kind: type[Propagator]) -> bool:
-    """Tell whether a class answers by `phis` as it does by `integrals`.
-
-    A subclass that gives other integrals, and inherits `phis`, does not.
-    """
-
-    def owner(name: str) -> type:
-        return next(base for base in kind.__mro__ if name in vars(base))
-
-    own = owner("phis")
-    return own is not Propagator and issubclass(own, owner("integrals"))
-
-
-class PhiTable(NamedTuple):
-    """Coefficients of a step as combinations of phi-functions of a constant linear part.
-
-    Coefficient c is ``sum_lk factors[c, l, k] phi_k(lengths[l] h L)``, times h B if `of_input[c]`.
-    """
-
-    lengths: np.ndarray
-    factors: np.ndarray
-    of_input: np.ndarray
-
-
-@lru_cache(maxsize=1024)
-def phi_table(step: Step) -> PhiTable | None:
-    """Return the weights of a step as a table; None if not all of them are phi-functions."""
-    found: list[tuple[Phi, bool]] = []
-    for row in step.instructions:
-        if isinstance(row, Combine):
-            found += [(weight, False) for _, weight in row.states]
-            inputs = [(weight, True) for _, weight in row.inputs if isinstance(weight, Phi)]
-            if len(inputs) < len(row.inputs):
-                return None
-            found += inputs
-    plain = [weight.for_constant_linear_part() for weight, _ in found]
-    lengths = sorted({length for weight in plain for (_, _, length), _ in weight})
-    highest = max((k for weight in plain for (k, _, _), _ in weight), default=0)
-    factors = np.zeros((len(plain), len(lengths), max(1, highest) + 1))
-    for c, weight in enumerate(plain):
-        for (k, _, length), factor in weight:
-            factors[c, lengths.index(length), k] = float(factor)
-    of_input = np.array([own for _, own in found], dtype=bool)
-    return PhiTable(np.array([float(length) for length in lengths]), factors, of_input)
-
-
-def _combinations(table: PhiTable, propagator: Propagator, h: float) -> list[Coefficient]:
-    """Return the coefficients of a step of length h."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
-        phis = propagator.phis(h * table.lengths, table.factors.shape[2] - 1)
-        flat = phis.reshape(len(table.lengths) * len(phis), -1)
-        matrix = table.factors.transpose(0, 2, 1).reshape(len(table.factors), -1)
-        rows = (matrix @ flat).reshape(len(matrix), *phis.shape[2:])
-        scale = h * propagator.input_weight(0.0)
-        return [scale * row if own else row for row, own in zip(rows, table.of_input, strict=True)]
 
 
 class _Term(NamedTuple):
@@ -155,7 +106,15 @@ class _Term(NamedTuple):
     """Where the row lies that reads it."""
 
 
-_Readable = Lagrange | Increment | Spaced | tuple[_Term, ...]
+class _Rest(NamedTuple):
+    """A `Remainder`, read."""
+
+    to: float
+    at: tuple[float, ...]
+    weights: tuple[_Readable, ...]
+
+
+_Readable = Lagrange | Increment | Spaced | tuple[_Term, ...] | _Rest
 
 
 class _Read(NamedTuple):
@@ -183,6 +142,9 @@ def _read(step: Step) -> _Read:
 
 
 def _readable(weight: Weight, at: float) -> _Readable:
+    if isinstance(weight, Remainder):
+        read = tuple(_readable(own, at) for _, own in weight.inputs)
+        return _Rest(float(weight.to), tuple(float(place) for place, _ in weight.inputs), read)
     return _terms(weight, at, of_state=False) if isinstance(weight, Phi) else weight
 
 
@@ -192,6 +154,8 @@ def _phis(weight: _Readable) -> tuple[_Term, ...]:
         return tuple(term for _, own in weight.moments for term in _terms(own, 1.0, of_state=False))
     if isinstance(weight, Spaced):
         return _terms(weight.weight, 1.0, of_state=False)
+    if isinstance(weight, _Rest):
+        return tuple(term for own in weight.weights for term in _phis(own))
     return () if isinstance(weight, Increment) else weight
 
 
@@ -224,6 +188,8 @@ class _StepWeights:
 
     def of(self, weight: _Readable) -> Coefficient:
         """Return a weight in numbers."""
+        if isinstance(weight, _Rest):
+            return self.remainder(weight)
         if isinstance(weight, Lagrange):
             if weight.moments:
                 return self.simplified_weights(weight.nodes, weight.moments)[weight.j]
@@ -234,10 +200,10 @@ class _StepWeights:
         return self.noise(weight) if isinstance(weight, Increment) else self.combined(weight)
 
     def time(self, c: float) -> Any:
-        if c == 1.0:
-            return self.points[1]
+        if c in self.points:  # a float equals the whole number, as a key too
+            return self.points[int(c)]
         start = self.points[0]
-        return start if c == 0.0 else start + c * (self.points[1] - start)
+        return start + c * (self.points[1] - start)
 
     def flow(self, frm: float, to: float) -> Coefficient:
         if frm == to:
@@ -273,6 +239,12 @@ class _StepWeights:
         """Return the weight of noise."""
         a, b = self.time(float(weight.frm)), self.time(float(weight.to))
         return self.flow(float(weight.to), float(weight.at)) * self.propagator.spread(a, b)
+
+    def remainder(self, rest: _Rest) -> Coefficient:
+        """Return what the weights of a row leave of the known part of N."""
+        times = [self.time(c) for c in rest.at]
+        weights = [self.of(weight) for weight in rest.weights]
+        return self.propagator.remainder(self.time(0.0), self.time(rest.to), times, weights)
 
     def simplified_weights(
         self, nodes: tuple[int, ...], simpler: tuple[tuple[int, Phi], ...]

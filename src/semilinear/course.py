@@ -142,6 +142,10 @@ class Course(ABC):
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         """Raise `InvalidArgument` if the linear part does not fit states of this shape and kind."""
 
+    def found(self, x: Any, native: Any, backend: Backend) -> tuple[Any, ...]:
+        """Return what a run from x, native in its backend, finds when it begins: x alone."""
+        return (native,)
+
     def retry(self, cursor: Any) -> tuple[Any, Segment] | None:
         """Return where to go on, from the slots before, after values that are not finite.
 
@@ -176,7 +180,7 @@ class Course(ABC):
             raise NonFiniteError("x has NaN or infinite entries; start from finite numbers")
         run = Run(backend, check_finite, noise, self.identity)
         segment, after = self.first()
-        slots, _ = self._through(segment, run, (native,), 0)
+        slots, _ = self._through(segment, run, self.found(x, native, backend), 0)
         code = segment.code
         x = backend.give(slots[code.asked])
         return State(x, after.t, after.done, 0, 0, after.cursor, slots, code, run)

@@ -123,10 +123,7 @@ class LazySegments(Sequence[Segment]):
     def _asked(self, signature: Signature) -> list[Any]:
         step, classes = signature
         if not self.program.propagator.constant:
-            n = classes[0]
-            grid = {q: float(self.program.grid[n + q]) for q in range(-step.history, 2)}
-            propagator = self.program.propagator.of_steps(np.asarray(n))
-            return finite(step_coefficients(step, propagator, grid))
+            return finite(self.program.values(classes[0]))
         lengths = [self._lengths[c] for c in classes]
         points = {1: lengths[-1], 0: 0.0}
         for q, length in enumerate(reversed(lengths[:-1]), start=1):

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from semilinear.course import Course, Next, Run
+from semilinear.kernels import Backend
 from semilinear.lazy_segments import LazySegments
 from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate, Step
 from semilinear.program import Program, table_segments
@@ -124,6 +126,11 @@ class Plan(Course):
 
     def first(self) -> tuple[Segment, Next]:
         return self._start, self._places[0]
+
+    def found(self, x: Any, native: Any, backend: Backend) -> tuple[Any, ...]:
+        if not self.program.reads_unit:
+            return (native,)
+        return native, backend.take(array_namespace(x).ones_like(x))
 
     def segment(self, cursor: int) -> Segment:
         return self._segments[cursor]

@@ -22,7 +22,8 @@ from semilinear.coefficients import (
 )
 from semilinear.errors import NonFiniteError
 from semilinear.lowering import Lowered, lower
-from semilinear.methods.rows import Step
+from semilinear.methods.known import reads_unit
+from semilinear.methods.rows import BASE, UNIT, Step
 from semilinear.propagators import Propagator
 from semilinear.segments import Code, Segment, between, numbers, opening
 
@@ -82,7 +83,14 @@ class Program:
     def opening(self) -> Code:
         """The code that runs before the first evaluation."""
         first, *others = self._until_asking(0)
-        return opening(first, following=tuple(others))
+        slots = (BASE, UNIT) if self.reads_unit else (BASE,)
+        carry = tuple((name, name) for name in slots)
+        return opening(first, slots, carry, following=tuple(others))
+
+    @cached_property
+    def reads_unit(self) -> bool:
+        """Whether a run needs an array of ones beside its state."""
+        return any(map(reads_unit, self.steps))
 
     def _until_asking(self, first: int) -> tuple[Lowered, ...]:
         """Return the steps from number `first` on, up to the first that asks."""
@@ -111,7 +119,7 @@ class Program:
                 values[starts[members] + k] = value(members, float(ask.at))
         return values
 
-    def _at(self, members: list[int], c: float) -> Any:
+    def _at(self, members: list[int] | int, c: float) -> Any:
         index = np.asarray(members)
         if c in (0.0, 1.0):
             return self.grid[index + int(c)]
@@ -160,10 +168,13 @@ class Program:
         step = self.steps[n]
         if self.propagator.form == "scalar":
             return [np.broadcast_to(x, (1,))[0].item() for x in self.coefficients(step, [n])]
+        if n in self.given:
+            return list(self.given[n])
         points = {q: float(self.grid[n + q]) for q in range(-step.history, 2)}
-        return step_coefficients(step, self.propagator.of_steps(np.asarray(n)), points)
+        numbers = step_coefficients(step, self.propagator.of_steps(np.asarray(n)), points)
+        return [*numbers, *self._told(step, n)]
 
-    def _told(self, step: Step, members: list[int]) -> list[np.ndarray]:
+    def _told(self, step: Step, members: list[int] | int) -> list[np.ndarray]:
         if self.tell is None or step.raw:
             return []
         pairs = (self.tell(self._at(members, float(ask.at))) for ask in self.lowered(step).asks)

@@ -16,7 +16,7 @@ from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Multistep
 from semilinear.methods.noise import TRANSITION
-from semilinear.methods.rows import ERROR, NEW, Draw
+from semilinear.methods.rows import ERROR, NEW, UNIT, Draw
 from semilinear.plan import Plan
 from semilinear.program import Program
 
@@ -49,6 +49,9 @@ class DiffusionPlan(Plan):
         prediction: str,
         path_times: np.ndarray,
     ) -> None:
+        self.schedule = schedule
+        self.sampler = sampler
+        self.prediction = prediction
         super().__init__(
             program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
         )
@@ -57,11 +60,14 @@ class DiffusionPlan(Plan):
         )
         self.t = t
         self.t.flags.writeable = False
-        self.schedule = schedule
-        self.sampler = sampler
-        self.prediction = prediction
         self.path_times = path_times
         self.path_times.flags.writeable = False
+
+    def _numbers(self) -> bytes:
+        table = self.sampler.parameterisation.table
+        if table is None:
+            return super()._numbers()
+        return repr((table.digest, self.schedule, self.prediction)).encode()
 
     @cached_property
     def stochastic(self) -> bool:
@@ -100,13 +106,15 @@ class DiffusionPlan(Plan):
         """Psi of each step, shape (steps,): what multiplies x.
 
         For a first step from alpha = 0, where Psi is infinite, the coefficient of x beside the
-        answer.
+        answer. Of a `Tabulated` quantity one for each of its entries, on further axes.
         """
         return self._table[0]
 
     @cached_property
     def weights(self) -> np.ndarray:
         """C_ij of each step, newest evaluation first, shape (steps, values of N).
+
+        Of a `Tabulated` quantity one for each of its entries, on further axes.
 
         Weights of N (eps, for DEIS), zero where a value does not exist yet; multistep methods only.
         Of a predictor-corrector pair, the corrector's; of a starting step of start="rk", its
@@ -124,8 +132,10 @@ class DiffusionPlan(Plan):
         width = 0
         if isinstance(method, Multistep):
             width = method.history + 1 + (method.mode != "P")
-        transfer = np.empty(self.steps)
-        weights = np.zeros((self.steps, width))
+        table = self.sampler.parameterisation.table
+        shape = () if table is None else table.shape
+        transfer = np.empty((self.steps, *shape))
+        weights = np.zeros((self.steps, width, *shape))
         numbers = {n: i for i, n in enumerate(self.main)}
         for row in self.rows:
             if row.dst == NEW and row.step in numbers:
@@ -134,7 +144,7 @@ class DiffusionPlan(Plan):
                 step = self.program.steps[row.step]
                 drawn = {each.slot for each in step.instructions if isinstance(each, Draw)}
                 inputs = zip(row.sources[1:], row.coefficients[1:], strict=True)
-                values = [value for name, value in inputs if name not in drawn]
+                values = [value for name, value in inputs if name not in (UNIT, *drawn)]
                 weights[n, : min(width, len(values))] = values[:width]
         for array in (transfer, weights):
             array.flags.writeable = False

@@ -19,6 +19,7 @@ from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import GridMethod, Multistep, Tapered, etdab, sequence
 from semilinear.methods.estimates import with_estimate
+from semilinear.methods.known import with_known_part
 from semilinear.methods.noise import TRANSITION, with_noise
 from semilinear.methods.rows import Step
 from semilinear.methods.sequence import showing_its_start
@@ -74,6 +75,7 @@ class Layout:
         if self.encoding and final != "t_end":
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
+        self.table = sampler.parameterisation.table
         self.noise, self.lower_end, self.estimate = noise, lower_end, estimate
         if noise is not None:
             self._check_noise(noise)
@@ -176,6 +178,8 @@ class Layout:
     def path(self, times: np.ndarray) -> Path:
         """Return the steps between grid times, with their noise."""
         steps = self.sequence(len(times) - 1)
+        if self.table is not None and self.table.drifts:
+            steps = [with_known_part(step) for step in steps]
         if self.noise is None:
             ends = times if len(steps) < len(times) else np.append(times, times[-1])
             return Path(steps, ends, self._u(ends), ODE)
@@ -213,6 +217,11 @@ class Layout:
         name = self.sampler.name
         if self.encoding:
             raise InvalidArgument("noise: encoding follows the ODE, without noise")
+        if self.table is not None:
+            raise InvalidArgument(
+                f"noise={noise!r}: {name} has a tabulated quantity, which is made for the ODE, and "
+                "takes none"
+            )
         if self.sampler.parameterisation.quantity == VELOCITY:
             raise InvalidArgument(f"noise: {name} integrates dx/dt of the ODE and takes none")
         method = self.sampler.method
@@ -231,7 +240,11 @@ class Layout:
             )
 
     def check(self, times: np.ndarray, prediction: str) -> None:
-        """Refuse what has no limit at the ends."""
+        """Refuse what has no limit at the ends, or lies outside of a table."""
+        if self.table is not None:
+            end = np.inf if self.reaches_data else self.schedule.lam(times[-1])
+            name = f"method={self.sampler.name!r}"
+            self.table.check_covers(self.schedule.lam(times[0]), end, argument=name)
         if self.encoding and (
             self.schedule.sigma(times[0]) == 0 or self.schedule.alpha(times[-1]) == 0
         ):

@@ -8,8 +8,10 @@ import numpy as np
 
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.probability_flow import ODE, ProbabilityFlow
-from semilinear.diffusion.quantities import QUANTITIES
+from semilinear.diffusion.quantities import QUANTITIES, Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.tabulated import Tabulated
+from semilinear.diffusion.tabulated_flow import TabulatedFlow
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.propagators import Propagator, Scalar
@@ -26,23 +28,34 @@ class Parameterisation:
     ----------
     quantity
         ``"eps"``, ``"x0"``, ``"score"``, ``"v"``, ``"flow"``, or ``"velocity"`` (the whole right
-        side, with no exact linear part).
+        side, with no exact linear part); or a `Tabulated`.
     variable
         ``"t"``, ``"rho"`` or ``"lambda"``.
     """
 
-    quantity: str
+    quantity: str | Tabulated
     variable: str
 
     def __post_init__(self) -> None:
-        if self.quantity not in (*QUANTITIES, VELOCITY):
-            raise UnknownName.among("quantity", self.quantity, (*QUANTITIES, VELOCITY))
+        known = (*QUANTITIES, VELOCITY)
+        if not isinstance(self.quantity, Tabulated) and self.quantity not in known:
+            raise UnknownName.among("quantity", self.quantity, known)
         if self.variable not in VARIABLES:
             raise UnknownName.among("variable", self.variable, VARIABLES)
         if self.quantity == VELOCITY and self.variable != "t":
             raise InvalidArgument(
                 f"variable={self.variable!r}: the velocity dx/dt is integrated over t only"
             )
+
+    @property
+    def table(self) -> Tabulated | None:
+        """The quantity, if it is a table."""
+        return self.quantity if isinstance(self.quantity, Tabulated) else None
+
+    @property
+    def rule(self) -> Quantity | Tabulated:
+        """How the quantity is read out of an answer; not of the velocity."""
+        return self.table or QUANTITIES[str(self.quantity)]
 
     def propagator(
         self,
@@ -54,6 +67,8 @@ class Parameterisation:
         """Return the linear part with its weight and its noise; see `ProbabilityFlow`."""
         if self.quantity == VELOCITY:
             return Scalar(0.0)
+        if isinstance(self.quantity, Tabulated):
+            return TabulatedFlow(schedule, VARIABLES[self.variable], self.quantity)
         return ProbabilityFlow(
             schedule,
             VARIABLES[self.variable],
@@ -81,6 +96,6 @@ class Reading:
         alpha, sigma = VARIABLES[cell.variable].alpha_sigma(schedule, u)
         read = readout(self.prediction, alpha, sigma)
         if cell.quantity != VELOCITY:
-            return QUANTITIES[cell.quantity].read(read, alpha, sigma)
+            return cell.rule.read(read, alpha, sigma)
         weight = schedule.diffusion_squared(u) / (2 * sigma)
         return schedule.drift(u) + weight * read.p_eps, weight * read.q_eps

@@ -160,7 +160,7 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
     parameterisation = layout.sampler.parameterisation
     given: dict[int, Sequence[float]] = {}
     if layout.begins_apart:
-        quantity = QUANTITIES[parameterisation.quantity]
+        quantity = QUANTITIES[str(parameterisation.quantity)]
         given[0] = pure_noise_coefficients(schedule, prediction, quantity, times[0], times[1])
     if steps[-1] is DENOISE:
         given[len(steps) - 1] = denoise_coefficients(schedule, prediction, times[-1])

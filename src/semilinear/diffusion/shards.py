@@ -211,9 +211,16 @@ def _header(batches: Batches, shard_size: int, about: Mapping[str, Any] | None) 
 
 
 def _numbers(plan: DiffusionPlan) -> np.ndarray:
-    """Return the times and all coefficients of a plan."""
-    rows = [number for row in plan.rows for number in (*row.coefficients, *(row.tell or ()))]
-    return np.array([*plan.times, *rows], dtype=float)
+    """Return the times and all coefficients of a plan, of arrays two means each."""
+    rows = [c for row in plan.rows for c in (*row.coefficients, *(row.tell or ()))]
+    return np.array([*plan.times, *(x for c in rows for x in _told(c))], dtype=float)
+
+
+def _told(coefficient: Any) -> tuple[float, ...]:
+    if np.ndim(coefficient) == 0:
+        return (float(coefficient),)
+    flat = np.ravel(coefficient)
+    return float(flat.mean()), float((flat * np.cos(np.arange(flat.size))).mean())
 
 
 def _opened(path: Path) -> tuple[dict[str, Any], np.ndarray]:

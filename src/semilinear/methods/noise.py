@@ -23,12 +23,12 @@ def with_noise(step: Step) -> Step:
     A state at position c gains ``sum_i Psi(c, c_i) S_i z_i`` over the parts that end at c_i <= c.
     Differences of states gain nothing.
     """
-    made = [row for row in step.instructions if isinstance(row, Combine) and _is_state(row)]
+    made = [row for row in step.instructions if isinstance(row, Combine) and row.is_state]
     ends = sorted({row.position for row in made})
     drawn: set[str] = set()
     rows: list[Instruction] = []
     for row in step.instructions:
-        if isinstance(row, Combine) and _is_state(row):
+        if isinstance(row, Combine) and row.is_state:
             here = row.position
             parts = zip((Fraction(0), *ends), ends, strict=False)
             names = {f"z{i}": part for i, part in enumerate(parts, start=1) if part[1] <= here}
@@ -38,10 +38,6 @@ def with_noise(step: Step) -> Step:
             row = replace(row, inputs=(*row.inputs, *noise))
         rows.append(row)
     return replace(step, instructions=tuple(rows))
-
-
-def _is_state(row: Combine) -> bool:
-    return any(name == BASE for name, _ in row.states)
 
 
 TRANSITION = with_noise(

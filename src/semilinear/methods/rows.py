@@ -31,6 +31,9 @@ ERROR = "E"
 ERROR_BEFORE = "E before"
 """Name of that of the step before a step that asks for nothing, and is run into."""
 
+UNIT = "1"
+"""Name of an array of ones like the state, which known terms of the equation multiply."""
+
 
 @dataclass(frozen=True)
 class Lagrange:
@@ -71,7 +74,27 @@ class Spaced:
     weight: Phi
 
 
-Weight = Phi | Lagrange | Increment | Spaced
+@dataclass(frozen=True)
+class Remainder:
+    """Weight of the array of ones: what the weights of a row leave of the known part of N.
+
+    A linear part may know a part m(t) of N beforehand. Then N - m is the polynomial, and m is
+    integrated as it is: ``int_0^to Psi(to, s) B(s) m(s) ds - sum_j weight_j m(t_j)`` is what a row
+    at `to` lacks whose weights see all of N.
+
+    Parameters
+    ----------
+    to
+        Position of the row.
+    inputs
+        ``(position, weight)`` of its values of N; whole numbers are grid points.
+    """
+
+    to: Fraction
+    inputs: tuple[tuple[Fraction, Phi | Lagrange | Spaced], ...]
+
+
+Weight = Phi | Lagrange | Increment | Spaced | Remainder
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,11 @@ class Combine:
     def sources(self) -> tuple[str, ...]:
         """Names that are read, states first."""
         return tuple(name for name, _ in (*self.states, *self.inputs))
+
+    @property
+    def is_state(self) -> bool:
+        """Whether the row makes a state, and not a difference of states."""
+        return any(name == BASE for name, _ in self.states)
 
     @property
     def position(self) -> Fraction:

@@ -63,6 +63,16 @@ class Propagator(ABC):
         """Return the standard deviation at b of the noise that enters over [a, b]."""
         raise InvalidArgument(f"linear={self!r} brings no noise, which a stochastic method draws")
 
+    def remainder(
+        self, a: Any, b: Any, times: Sequence[Any], weights: Sequence[Coefficient]
+    ) -> Coefficient:
+        """Return what weights of N leave of its known part m(t) over [a, b].
+
+        ``int_a^b Psi(b, s) B(s) m(s) ds - sum_j weights_j m(times_j)``, for linear parts that bring
+        such a part along.
+        """
+        raise InvalidArgument(f"linear={self!r} knows no part of N")
+
     def gauge(self, a: Any, b: Any) -> Coefficient:
         """Return g(b) / g(a), if methods are meant for the state divided by a function g(t).
 
