@@ -9,7 +9,7 @@ the bootstrap. Rows that began with the same noise are compared draw by draw.
 from __future__ import annotations
 
 import argparse
-import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,9 @@ from rows import ABLATION, BUDGETS, MANY, THEIRS, Chosen, Own, group
 from semilinear.plot.figures import Line, finished, log_log
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from _pages import written
+
 DOCS = HERE.parents[1] / "docs"
 PAGE, PICTURE, ALL = DOCS / "quality.md", DOCS / "_static" / "quality.png", HERE / "TABLE.md"
 BEST, AUTO = "best of semilinear", Chosen().name
@@ -197,12 +200,6 @@ def picture(found: Estimates, limit: Limit | None) -> None:
     axes.set_ylabel("Frechet distance in the classifier's features")
     PICTURE.parent.mkdir(exist_ok=True)
     finished(figure, PICTURE)
-
-
-def written(page: str, name: str, text: str) -> str:
-    """Return a page with new text between the comments of a name."""
-    pattern = rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)"
-    return re.sub(pattern, lambda m: f"{m[1]}\n{text}\n\n{m[2]}", page, count=1, flags=re.DOTALL)
 
 
 def heading(results: Sequence[dict[str, Any]], limit: Limit | None, real: float) -> str:
