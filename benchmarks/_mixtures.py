@@ -123,6 +123,12 @@ def line() -> Mixture:
     return Mixture((0.4, 0.6), ((-1.0,), (0.8,)), (((0.5,),), ((0.4,),)))
 
 
+def two() -> Mixture:
+    """Two round components in the plane."""
+    factors = np.sqrt(0.15) * np.array([np.eye(2)] * 2)
+    return Mixture((0.35, 0.65), ((1.0, 0.6), (-0.7, -0.9)), factors)
+
+
 def plane(*, width: float = 1.0) -> Mixture:
     """Three components in the plane, correlated: the entries of eps are coupled."""
     factors = [[[0.5, 0.3], [0.0, 0.2]], [[0.3, -0.2], [0.1, 0.4]], [[0.6, 0.0], [0.4, 0.1]]]

@@ -18,7 +18,7 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
-from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.divergence import Product, Trace, accumulator
 from semilinear.diffusion.noise import Seed
@@ -27,13 +27,18 @@ from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend
+from semilinear.methods.adams import etdpec
 from semilinear.progress import Progress
 
 LinearisedModel = Callable[[Any, float], tuple[Any, Product]]
 Prior = Callable[[Any], Any]
 
-STEPS = 24
-"""Steps by default: 72 evaluations of the default method."""
+NFE = 72
+"""Evaluations by default, whatever the method."""
+
+PAIR = Sampler("logrho_pec4", EPS_LAMBDA, etdpec(4), etdpec(4).reference)
+"""The default method: the exponential Adams pair of order four on eps over lambda, one evaluation a
+step. Of those that were measured it errs least on the worst schedule, and on images."""
 
 
 class LogLikelihood(NamedTuple):
@@ -80,7 +85,7 @@ def log_likelihood(
     x: Any,
     schedule: NoiseSchedule,
     *,
-    method: str | Sampler = "rho_kutta3",
+    method: str | Sampler = PAIR,
     steps: int | None = None,
     nfe: int | None = None,
     grid: str | grids.Grid | Sequence[float] | np.ndarray = "lambda",
@@ -112,9 +117,10 @@ def log_likelihood(
     x
         Samples at t_end, along the first axis; real, any array library.
     method
-        A sampler with N = eps, without noise.
+        A sampler with N = eps, without noise: by default `PAIR`, or a name such as
+        ``"rho_kutta3"``, ``"logrhoab3"``.
     steps, nfe
-        As in `diffusion.plan`, but 24 steps by default.
+        As in `diffusion.plan`, but 72 evaluations by default.
     schedule, grid, prediction, t_start, t_end, start
         As in `diffusion.plan`. Neither sigma at t_end nor alpha at t_start may be 0.
     divergence
@@ -163,7 +169,7 @@ def log_likelihood(
         raise InvalidArgument(f"x has dtype {x.dtype}; densities are of real samples")
     _check_method(method)
     if steps is None and nfe is None and grids.is_rule(grid):
-        steps = STEPS
+        nfe = NFE
     options: dict[str, Any] = {"method": method, "start": start, "direction": "encode"}
     made = plan(
         schedule, steps=steps, nfe=nfe, grid=grid, prediction=prediction, t_start=t_start,
