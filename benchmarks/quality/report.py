@@ -22,10 +22,10 @@ from rows import ABLATION, BUDGETS, MANY, THEIRS, Chosen, Own, group
 
 from semilinear.plot.figures import Line, finished, log_log
 
-HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 from _pages import written
 
+HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs"
 PAGE, PICTURE, ALL = DOCS / "quality.md", DOCS / "_static" / "quality.png", HERE / "TABLE.md"
 BEST, AUTO = "best of semilinear", Chosen().name
