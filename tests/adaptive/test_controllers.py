@@ -285,7 +285,7 @@ def test_gains_may_be_given_as_numbers() -> None:
     runs = [
         solve(
             Diagonal([-1.0, -3.0]), lambda t, y: np.cos(5 * t) - y, (0.0, 2.0), [1.0, 0.5],
-            method="dpm_solver23", controller=controller,
+            method="zoto_bowman43", controller=controller,
         )
         for controller in ("PID", GAINS["PID"], (0.49, -0.34, 0.2))
     ]  # fmt: skip

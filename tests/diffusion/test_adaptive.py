@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diffusion_problems import PREDICTIONS, SCHEDULES, Gaussian, Mixture, ends, noise_at
-from semilinear import diffusion
+from semilinear import diffusion, methods
 from semilinear.diffusion import EDM, Discrete, Flow, VPLinear, sample_adaptive
 from semilinear.errors import (
     EvaluationLimitError,
@@ -202,7 +202,7 @@ def test_callback_sees_all_steps_in_time():
 
 
 def test_first_step_and_controller_are_those_of_solve():
-    options = {"method": "dpm_solver23", "t_start": 0.9, "rtol": 1e-4, "atol": 1e-4}
+    options = {"method": methods.dpm23(), "t_start": 0.9, "rtol": 1e-4, "atol": 1e-4}
     by_default, other = (
         sample_adaptive(linear, X, VP, first_step=0.05, controller=controller, **options)
         for controller in ("PI", "I")

@@ -80,8 +80,6 @@ def test_phi_moments() -> None:
         "hochbruck_ostermann4": 3,
         "luan4": 3,
         "luan_ostermann5": 4,
-        "dpm_solver12": 1,
-        "dpm_solver23": 2,
         "zoto_bowman32": 2,
         "zoto_bowman43": 3,
         "etd35": 3,

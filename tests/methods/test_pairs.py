@@ -37,8 +37,6 @@ each_lawson_pair = pytest.mark.parametrize("pair", LAWSON_PAIRS.values(), ids=LA
 
 # Name: order, embedded order, stiff orders of both, evaluations, N at the new value, blind moments.
 DECLARED = {
-    "dpm_solver12": (2, 1, 2, 1, 2, False, 1),
-    "dpm_solver23": (3, 2, 3, 2, 3, False, 1),
     "etd35": (5, 3, 3, 3, 6, False, 4),
     "krogstad4": (4, 3, 3, 3, 4, True, 12),
     "lawson32": (3, 2, 1, 1, 3, True, 0),
@@ -210,10 +208,9 @@ def test_the_printed_etd35_has_order_four_and_the_corrected_one_five() -> None:
 def is_another_interval(name: str, slip: str) -> bool:
     """Tell whether the slip gives another embedded value of order two.
 
-    Its first column, which follows from the other weights, is not the printed one. The embedded
-    weights of DPM-Solver-23 are also compared with those of DPM-Solver-2.
+    Its first column, which follows from the other weights, is not the printed one.
     """
-    return name in ("zoto_bowman32", "dpm_solver23") and "end" in slip
+    return name == "zoto_bowman32" and "end" in slip
 
 
 @each_exponential_pair

@@ -28,8 +28,6 @@ DEMANDED = {
     "lawson54": (5, 1, 0, 6),
     "lawson32": (3, 1, 0, 3),
     "etd35": (5, 3, 0, 6),
-    "dpm_solver12": (2, 2, 0, 2),
-    "dpm_solver23": (3, 3, 0, 3),
     "zoto_bowman32": (3, 3, 0, 3),
     "zoto_bowman43": (4, 4, 0, 5),
     **{f"etdab{k}": (k, k, k - 1, 1) for k in range(1, 7)},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fractions import Fraction
+from math import log
 
 import pytest
 
-from semilinear import InvalidArgument
+from semilinear import InvalidArgument, problems, solve
 from semilinear.methods import Tableau, checks
-from semilinear.methods.singlestep import dpm2, dpm3, res3
+from semilinear.methods.singlestep import dpm2, dpm3, dpm12, dpm23, res3
 from semilinear.methods.stiff import stiff_order
 from semilinear.phi import phi
 from tableaux import is_noticed, mutants, weights, with_weight, with_weights
@@ -38,6 +40,45 @@ def test_orders_are_those_declared(tableau: Tableau) -> None:
     assert checks.is_explicit_and_local(tableau)
     assert checks.classical_order(tableau, up_to=tableau.order + 1) == tableau.order
     assert stiff_order(tableau, up_to=tableau.order + 1) == tableau.stiff_order
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_pairs_of_dpm_solver(order: int) -> None:
+    """Values are those of both methods on the stages of the higher one, whose evaluations serve."""
+    pair, high = (dpm12(), dpm2()) if order == 2 else (dpm23(), dpm3())
+    assert (pair.c, pair.a, pair.b, pair.evaluations) == (high.c, high.a, high.b, order)
+    low = checks.embedded_value(pair)
+    assert checks.classical_order(low) == stiff_order(low) == pair.embedded_order == order - 1
+    assert checks.has_row_sums(low)
+    assert not pair.estimate_reads_end
+    none = phi(0) - phi(0)
+    if order == 2:
+        assert pair.embedded == (phi(1), none)
+    else:
+        assert pair.c[1] == THIRD
+        assert pair.embedded == (*dpm2(THIRD).b, none)
+    for at in range(len(pair.embedded)):
+        for _, wrong in mutants(pair.embedded[at], set()):
+            embedded = (*pair.embedded[:at], wrong, *pair.embedded[at + 1 :])
+            slip = replace(pair, name="a slip", embedded=embedded)
+            assert not checks.has_row_sums(checks.embedded_value(slip))
+
+
+@pytest.mark.parametrize("pair", [dpm12(), dpm23()], ids=lambda pair: pair.name)
+def test_adaptive_steps_of_the_pairs_follow_the_tolerance(pair: Tableau) -> None:
+    p = problems.coupled()
+    errors, counts = [], []
+    for rtol in (1e-3, 1e-5):
+        found = solve(
+            p.linear, p.nonlinear, p.t_span, p.y0, method=pair, rtol=rtol, atol=rtol / 1e3
+        )
+        assert found.success
+        errors.append(abs(found.y[:, -1] - p.exact(p.t_span[1])).max())
+        counts.append(found.stats["steps"])
+    assert errors[0] < 0.1
+    assert errors[1] < errors[0] / 10
+    # Steps shrink as the root of the order of the estimate.
+    assert 0.6 < log(counts[1] / counts[0]) / (log(100) / pair.order) < 1.4
 
 
 def test_only_the_refined_method_has_all_moments() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from semilinear import InvalidArgument, Scalar, make_plan, methods
-from semilinear.methods import Tapered, dpm2, dpm3, dpm_fast
+from semilinear.methods import Tapered, dpm3, dpm_fast
 from semilinear.methods.estimates import has_estimate
 
 
@@ -48,13 +48,3 @@ def methods_solve() -> object:
     from semilinear import solve
 
     return solve(Scalar(-1.0), lambda t, y: y, (0.0, 1.0), [1.0], method=dpm_fast(3))
-
-
-def test_the_pairs_are_the_methods_of_their_names() -> None:
-    for name, high, low in (("dpm_solver12", dpm2(), ()), ("dpm_solver23", dpm3(), dpm2("1/3").b)):
-        pair = methods.get(name)
-        assert (pair.c, pair.a, pair.b) == (high.c, high.a, high.b)
-        if low:
-            assert pair.embedded[:2] == low
-            assert not pair.embedded[2]
-            assert pair.c[1] == dpm2("1/3").c[1]

@@ -18,9 +18,10 @@ from semilinear.adapters.k_diffusion_run import (
 )
 from semilinear.diffusion import EDM, Ancestral, sample_adaptive
 from semilinear.errors import InvalidArgument
+from semilinear.methods import dpm12, dpm23
 from semilinear.time_grid import whole_number
 
-ORDERS = {2: "dpm_solver12", 3: "dpm_solver23"}
+PAIRS = {2: dpm12, 3: dpm23}
 SAFETY = 0.81
 
 
@@ -132,7 +133,7 @@ def sample_dpm_adaptive(
     with torch.no_grad(), progress_bar(None, disable) as bar:
         watched = _Watched(model, extra_args or {}, x, callback, bar, [], {})
         found = sample_adaptive(
-            watched.ask, x.detach().to(kept), EDM(), rtol=rtol, atol=atol, method=ORDERS[order],
+            watched.ask, x.detach().to(kept), EDM(), rtol=rtol, atol=atol, method=PAIRS[order](),
             prediction="x0", t_start=high, t_end=low, final="t_end",
             first_step=min(abs(h_init), log(high / low)), callback=watched.after,
             controller=(pcoeff + icoeff + dcoeff, -pcoeff - 2 * dcoeff, dcoeff),
@@ -198,7 +199,7 @@ def _ends(sigma_min: Any, sigma_max: Any) -> tuple[float, float]:
 
 
 def _check_adaptive(order: Any, eta: float, accept_safety: float, h_init: float) -> None:
-    if order not in ORDERS:
+    if order not in PAIRS:
         raise InvalidArgument(f"order={order!r} must be 2 or 3")
     if eta:
         raise InvalidArgument(

@@ -3,8 +3,8 @@
 ``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
 ``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``,
 ``ipndm_v(past)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
-``dpm_fast(evaluations)``, ``dpm_multistep(past)``, ``unipc(order)``, ``sa_solver(predictor,
-corrector)``.
+``dpm12()``, ``dpm23()``, ``dpm_fast(evaluations)``, ``dpm_multistep(past)``, ``unipc(order)``,
+``sa_solver(predictor, corrector)``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from semilinear.methods.lawson import lawson
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.sequence import STARTS, GridMethod, Method, sequence
 from semilinear.methods.simplified import dpm_multistep, sa_solver, unipc
-from semilinear.methods.singlestep import dpm2, dpm3, res3
+from semilinear.methods.singlestep import dpm2, dpm3, dpm12, dpm23, res3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
 from semilinear.methods.tapered import Tapered, dpm_fast
 from semilinear.methods.variable_order import VariableOrder
@@ -40,6 +40,8 @@ __all__ = [
     "butcher",
     "dpm2",
     "dpm3",
+    "dpm12",
+    "dpm23",
     "dpm_fast",
     "dpm_multistep",
     "etd2rk",

@@ -1,18 +1,15 @@
 """Embedded pairs: exponential Runge-Kutta methods with a second value for the error estimate.
 
-DPM-Solver-12 and -23 are the methods of the same names with the ones of one stage less. Krogstad's
-method (ETD34) and the Lawson methods of embedded classical pairs stand where the methods
+Krogstad's method (ETD34) and the Lawson methods of embedded classical pairs stand where the methods
 themselves do.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
-from semilinear.methods.singlestep import dpm2, dpm3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
-from semilinear.phi import ZERO, Phi, phi
+from semilinear.phi import Phi, phi
 
 
 def _f(numerator: int, denominator: int) -> Fraction:
@@ -135,19 +132,6 @@ def _etd35() -> Tableau:
     )
 
 
-def _dpm_solver(name: str, high: Tableau, low: tuple[Phi, ...]) -> Tableau:
-    """Return a pair whose embedded value is the method of one stage less, on the same stages."""
-    return replace(
-        high,
-        name=name,
-        reference=f"Lu et al. (2022), DPM-Solver-{name[-2:]}",
-        embedded=(*low, *(ZERO for _ in range(len(high.c) - len(low)))),
-        embedded_order=high.order - 1,
-    )
-
-
-DPM_SOLVER12 = _dpm_solver("dpm_solver12", dpm2(), (phi(1),))
-DPM_SOLVER23 = _dpm_solver("dpm_solver23", dpm3(), dpm2(_f(1, 3)).b)
 ZOTO_BOWMAN32 = _zoto_bowman32()
 ZOTO_BOWMAN43 = _zoto_bowman43()
 ETD35 = _etd35()

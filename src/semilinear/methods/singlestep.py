@@ -7,11 +7,12 @@ conditions of Hochbruck and Ostermann (2005) for every z.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from semilinear.errors import InvalidArgument
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta, inner_node
-from semilinear.phi import phi
+from semilinear.phi import ZERO, Phi, phi
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 
@@ -68,6 +69,34 @@ def dpm3(c2: Fraction | int = THIRD, c3: Fraction | int = 2 * THIRD) -> Tableau:
         stiff_order=order,
         reference="Lu et al. (2022), DPM-Solver, algorithm 5",
     )
+
+
+def dpm12() -> Tableau:
+    """Return DPM-Solver-12: `dpm2` with exponential Euler embedded.
+
+    Its stages end in the middle of a step, and so does what the estimate sees.
+
+    References
+    ----------
+    Lu et al. (2022), "DPM-Solver", adaptive step size.
+    """
+    return _pair("dpm12", dpm2(), (phi(1), ZERO))
+
+
+def dpm23() -> Tableau:
+    """Return DPM-Solver-23: `dpm3` with `dpm2` of c2 = 1/3 embedded.
+
+    Its stages end at 2/3 of a step, and so does what the estimate sees.
+
+    References
+    ----------
+    Lu et al. (2022), "DPM-Solver", adaptive step size.
+    """
+    return _pair("dpm23", dpm3(), (*dpm2(THIRD).b, ZERO))
+
+
+def _pair(name: str, high: Tableau, embedded: tuple[Phi, ...]) -> Tableau:
+    return replace(high, name=name, embedded=embedded, embedded_order=high.order - 1)
 
 
 def res3(c2: Fraction | int = HALF, c3: Fraction | int = 1) -> Tableau:
