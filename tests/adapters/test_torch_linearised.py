@@ -36,7 +36,7 @@ def test_products_are_those_of_the_jacobian(mode):
         x, v = states(), states() ** 2
         answer, product = linearised(eps_model(network))(x, 0.3)
         expected, by = by_hand(x.numpy(), 0.3)
-        np.testing.assert_allclose(answer.numpy(), expected, rtol=1e-12)
+        np.testing.assert_allclose(answer.numpy(), expected, rtol=1e-12, atol=1e-15)
         for probe in (v, 2 * v):
             np.testing.assert_allclose(product(probe).numpy(), by(probe.numpy()), rtol=1e-10)
         assert not answer.requires_grad
