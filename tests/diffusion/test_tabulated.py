@@ -184,9 +184,13 @@ def test_where_the_integrals_begin_does_not_matter():
 
 
 @pytest.mark.parametrize(
-    "method", ["etdab1", "etdab2", "etdab3", "etdpec3", "etdpece4", "krogstad4"]
+    ("method", "variable"),
+    [
+        *((name, "lambda") for name in ("etdab1", "etdab2", "etdab3", "etdpec3", "krogstad4")),
+        ("etdab3", "rho"),
+        ("etdpece4", "rho"),
+    ],
 )
-@pytest.mark.parametrize("variable", ["lambda", "rho"])
 def test_order_on_uneven_grids(method, variable):
     exact = DATA.flow(VP, X, T_START, T_END)
     own = sampler(smooth(), methods.get(method), variable)
@@ -274,6 +278,20 @@ def test_integrals_do_not_depend_on_the_steps():
         shift = (table.drifted(m) - table.drifted(a)) * flow.integrals(m, b, [], 1.0)[0]
         two = later * flow.remainder(a, m, [], []) + flow.remainder(m, b, [], []) + shift
         np.testing.assert_allclose(two, rest, rtol=0, atol=1e-13 * np.abs(rest).max())
+
+
+@pytest.mark.parametrize("part", ["flow", "integrals", "remainder"])
+def test_a_slip_in_an_answer_of_the_linear_part_shows(monkeypatch, part):
+    table = wild()
+    right = sample(dpm_solver_v3(table))
+    answers = getattr(TabulatedFlow, part)
+
+    def wrong(self, *arguments):
+        answer = answers(self, *arguments)
+        return [1.001 * x for x in answer] if part == "integrals" else 1.001 * answer
+
+    monkeypatch.setattr(TabulatedFlow, part, wrong)
+    assert np.abs(sample(dpm_solver_v3(table)) - right).max() > 1e-6
 
 
 def test_a_slip_in_any_coefficient_shows():

@@ -7,7 +7,6 @@ from semilinear.diffusion.adaptive import AdaptiveSample, sample_adaptive
 from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.catalogue import Sampler, info, names
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.dpm_solver_v3 import dpm_solver_v3
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import choose
 from semilinear.diffusion.following import Trajectory, follow
@@ -39,6 +38,7 @@ from semilinear.diffusion.schedules import (
 from semilinear.diffusion.shards import read_shards, write_shards
 from semilinear.diffusion.stacked import StackedPlan
 from semilinear.diffusion.tabulated import Tabulated
+from semilinear.diffusion.tabulated_samplers import dpm_solver_v3
 from semilinear.diffusion.thresholding import clipped, thresholded
 
 __all__ = [

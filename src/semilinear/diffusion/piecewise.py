@@ -8,13 +8,15 @@ from typing import NamedTuple
 import numpy as np
 
 from semilinear.errors import InvalidArgument
-from semilinear.propagators.gauss import HEAD, NODES, WEIGHTS
+from semilinear.propagators.gauss import rule
 
-LONGEST = 2.0
+NODES, WEIGHTS, _, HEAD = rule(6)
+"""Tables have many nodes, and all entries of all intervals need the exponential at all of these."""
+LONGEST = 0.25
 """Length in lambda of a panel of quadrature."""
-TURN = 4.0
-"""By how much an exponent may change in a panel: 16 nodes then give full precision."""
-MAX_PARTS = 1024
+TURN = 0.25
+"""By how much an exponent may change in a panel: a few nodes then give full precision."""
+MAX_PARTS = 4096
 """Into how many panels an interval of the table is cut, at most."""
 AT_ONCE = 2**20
 """Values of an integrand that are held at a time."""
@@ -26,7 +28,7 @@ class Points(NamedTuple):
     Parameters
     ----------
     lam, weight
-        Shape (panels, 16).
+        Shape (panels, nodes).
     piece
         In which interval of the table each panel lies.
     """
@@ -35,53 +37,66 @@ class Points(NamedTuple):
     weight: np.ndarray
     piece: np.ndarray
 
-    def upto(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return integrals from the first panel's left end: to each point, and to the last end.
+    @property
+    def width(self) -> np.ndarray:
+        """The length of each panel."""
+        widths: np.ndarray = self.weight[:, 0] / WEIGHTS[0]
+        return widths
 
-        Parameters
-        ----------
-        values
-            Of the integrand, shape (panels, 16, entries).
-        """
-        whole = np.einsum("pq,pqe->pe", self.weight, values)
+    def over_panels(self, values: np.ndarray) -> np.ndarray:
+        """Return the integral of an integrand (panels, nodes, entries) over each panel."""
+        whole: np.ndarray = (self.weight[:, None] @ values)[:, 0]
+        return whole
+
+    def upto(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return integrals from the first panel's left end: to each point, and to the last end."""
+        whole = self.over_panels(values)
         ends = np.cumsum(whole, axis=0)
-        width = self.weight[:, :1, None] / WEIGHTS[0]
-        return (ends - whole)[:, None] + width * (HEAD @ values), ends[-1]
+        inside = (self.width[:, None, None] * HEAD) @ values
+        inside += (ends - whole)[:, None]
+        return inside, ends[-1]
+
+
+def within(low: np.ndarray, width: np.ndarray, piece: np.ndarray) -> Points:
+    """Return quadrature points in panels that begin somewhere, each in one interval."""
+    wide = width[:, None]
+    return Points(low[:, None] + wide * NODES, wide * WEIGHTS, piece)
 
 
 class Pieces:
-    """A function that is linear between nodes, entry by entry, and its integral."""
+    """A function that is linear between nodes, entry by entry, and its integral.
+
+    Parameters
+    ----------
+    nodes
+        Shape (n,).
+    values
+        There, shape (n, entries).
+    """
 
     def __init__(self, nodes: np.ndarray, values: np.ndarray) -> None:
-        self.nodes, self.values = nodes, values
+        self.nodes = nodes
         lengths = np.diff(nodes)[:, None]
-        self.slopes = np.diff(values, axis=0) / lengths
         areas = lengths * (values[1:] + values[:-1]) / 2
         total = np.concatenate([np.zeros_like(values[:1]), np.cumsum(areas, axis=0)])
         # From the middle, so that what grows with it spans as few orders of magnitude as it can.
-        self.total = total - total[len(nodes) // 2]
+        total -= total[len(nodes) // 2]
+        slopes = np.diff(values, axis=0) / lengths
+        # Integral, value and slope at the left end of each interval.
+        self._terms = np.stack([total[:-1], values[:-1], slopes], axis=1)
 
     def at(self, lam: np.ndarray, piece: np.ndarray) -> np.ndarray:
         """Return values, shape (n, m, entries), of lam (n, m) in n intervals."""
-        found: np.ndarray = self.values[piece][:, None] + self._past(lam, piece) * self._slope(
-            piece
-        )
+        past = lam - self.nodes[piece][:, None]
+        found: np.ndarray = np.stack([np.ones_like(past), past], axis=-1) @ self._terms[piece, 1:]
         return found
 
     def integral(self, lam: np.ndarray, piece: np.ndarray) -> np.ndarray:
         """Return the integrals from the middle of the table, shaped likewise."""
-        past = self._past(lam, piece)
-        mean = self.values[piece][:, None] + past / 2 * self._slope(piece)
-        found: np.ndarray = self.total[piece][:, None] + past * mean
+        past = lam - self.nodes[piece][:, None]
+        powers = np.stack([np.ones_like(past), past, past**2 / 2], axis=-1)
+        found: np.ndarray = powers @ self._terms[piece]
         return found
-
-    def _past(self, lam: np.ndarray, piece: np.ndarray) -> np.ndarray:
-        past: np.ndarray = lam - self.nodes[piece][:, None]
-        return past[..., None]
-
-    def _slope(self, piece: np.ndarray) -> np.ndarray:
-        slope: np.ndarray = self.slopes[piece][:, None]
-        return slope
 
 
 def panels(
@@ -102,9 +117,8 @@ def panels(
     few = max(1, AT_ONCE // (len(NODES) * max(1, entries)))
     for first in range(0, len(edges) - 1, few):
         part = edges[first : first + few + 1]
-        width = np.diff(part)[:, None]
-        pieces = pieces_of(part[:-1] + np.diff(part) / 2, nodes)
-        yield Points(part[:-1, None] + width * NODES, width * WEIGHTS, pieces)
+        width = np.diff(part)
+        yield within(part[:-1], width, pieces_of(part[:-1] + width / 2, nodes))
 
 
 def pieces_of(lam: np.ndarray, nodes: np.ndarray) -> np.ndarray:

@@ -189,6 +189,11 @@ def _over(asks: Any) -> np.ndarray:
 
 def _check_alike(plans: Sequence[DiffusionPlan]) -> None:
     """Refuse samples whose steps are of different kinds: they evaluate or draw at other places."""
+    if plans[0].form != "scalar":
+        raise InvalidArgument(
+            f"t_start, t_end, grid: {plans[0].name} has a tabulated quantity, whose weights are "
+            "arrays already; give all samples the same times"
+        )
     steps = plans[0].program.steps
     for i, each in enumerate(plans):
         if each.program.steps != steps:

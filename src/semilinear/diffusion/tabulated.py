@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.diffusion.piecewise import Pieces, Points, panels, pieces_of, refined
+from semilinear.diffusion.piecewise import Pieces, Points, panels, pieces_of, refined, within
 from semilinear.diffusion.predictions import Readout
 from semilinear.errors import InvalidArgument
 from semilinear.propagators.base import finite_array
-from semilinear.propagators.gauss import NODES, WEIGHTS
 
 SLACK = 1e-6
 """Of the length of a table: so far it is continued, since its ends were rounded elsewhere."""
@@ -151,21 +150,22 @@ class Tabulated:
 
     def drifted(self, lam: Any) -> np.ndarray:
         """Return B at one lambda."""
-        piece = self._pieces(np.reshape(lam, 1))
+        where = np.reshape(lam, 1).astype(float)
+        piece = self._pieces(where)
         before = self._parts.l.nodes[piece]
-        width = np.reshape(lam, 1) - before
-        rest = self.drift(Points(before + width * NODES[None], width * WEIGHTS[None], piece))
-        total: np.ndarray = self._b_total[piece[0]] + (width * WEIGHTS) @ rest[0]
+        rest = within(before, where - before, piece)
+        total: np.ndarray = self._b_total[piece[0]] + rest.over_panels(self.drift(rest))[0]
         return total.reshape(self.shape)
 
     def kernel(self, points: Points) -> np.ndarray:
-        """Return S + int l at quadrature points, shape (panels, 16, entries)."""
+        """Return S + int l at quadrature points, shape (panels, nodes, entries)."""
         return self._parts.sum.integral(points.lam, points.piece)
 
     def drift(self, points: Points) -> np.ndarray:
         """Return e^-S b at quadrature points."""
-        scale = np.exp(-self._parts.s.integral(points.lam, points.piece))
-        values: np.ndarray = scale * self._parts.b.at(points.lam, points.piece)
+        values = -self._parts.s.integral(points.lam, points.piece)
+        np.exp(values, out=values)
+        values *= self._parts.b.at(points.lam, points.piece)
         return values
 
     def points(self, low: float, high: float, breaks: np.ndarray) -> Iterator[Points]:
@@ -195,7 +195,7 @@ class Tabulated:
         """B at the nodes."""
         nodes = self._parts.l.nodes
         all_points = self.points(nodes[0], nodes[-1], nodes[:0])
-        parts = [np.einsum("pq,pqe->pe", x.weight, self.drift(x)) for x in all_points]
+        parts = [points.over_panels(self.drift(points)) for points in all_points]
         return np.cumsum(np.concatenate([np.zeros_like(parts[0][:1]), *parts]), axis=0)
 
 

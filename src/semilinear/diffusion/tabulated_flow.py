@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.diffusion.piecewise import Points
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.tabulated import Tabulated
 from semilinear.diffusion.variables import Variable
@@ -61,7 +62,7 @@ class TabulatedFlow(Propagator):
         end = self.table.decayed(self._lam(b)).reshape(-1)
         totals = np.zeros((len(nodes) + 1, end.size))
         for points in self.table.points(low, high, self._breaks):
-            kernel = np.exp(self.table.kernel(points) - end)
+            kernel = self._kernel(points, end)
             basis = [points.weight]
             u = self.variable.of_lam(self.schedule, points.lam) if nodes else points.lam
             for node in nodes:
@@ -81,13 +82,21 @@ class TabulatedFlow(Propagator):
         total = np.zeros_like(end)
         for points in self.table.points(low, high, self._breaks):
             known, last = points.upto(self.table.drift(points))
-            kernel = np.exp(self.table.kernel(points) - end)
-            total += np.einsum("pq,pqe->e", points.weight, kernel * (so_far + known))
+            known += so_far
+            known *= self._kernel(points, end)
+            total += points.over_panels(known).sum(axis=0)
             so_far = so_far + last
         answer = -sign * self._alpha(b) * total.reshape(self.table.shape)
         for t, weight in zip(times, weights, strict=True):
             answer = answer - weight * (self.table.drifted(self._lam(t)) - start)
         return answer
+
+    def _kernel(self, points: Points, end: np.ndarray) -> np.ndarray:
+        """Return exp(S - int l from there to the end)."""
+        kernel = self.table.kernel(points)
+        kernel -= end
+        np.exp(kernel, out=kernel)
+        return kernel
 
     def _range(self, a: Any, b: Any) -> tuple[float, float, float]:
         """Return the ends in lambda, ordered, and the direction."""
