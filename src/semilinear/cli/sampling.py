@@ -26,9 +26,6 @@ from semilinear.diffusion.shards import write_shards
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import COMPILED_FROM
 
-PILOT = 16
-"""Images on which it is chosen."""
-
 
 def add_sample(commands: Any) -> None:
     """Add the command ``sample``."""
@@ -44,8 +41,8 @@ def add_sample(commands: Any) -> None:
     add(
         "--method",
         default="tab3",
-        help="a name that `semilinear methods` lists; or auto: the method, grid and ending that "
-        f"suit the model best, tried on {PILOT} images",
+        help="a name that `semilinear methods` lists; or auto: the method, grid, ending "
+        "and noise that suit the model, tried on some images",
     )
     _add_plan(command)
     add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
@@ -195,7 +192,7 @@ def _diffusion_plan(
         nfe = 10
     if options.method == AUTO:
         fit = choose(
-            model, np.empty((PILOT, *shape), dtype), schedule, nfe=nfe,
+            model, np.empty((1, *shape), dtype), schedule, nfe=nfe,
             prediction=options.prediction, t_start=options.t_start, progress=True,
         )  # fmt: skip
         print(fit.reason)
