@@ -65,7 +65,7 @@ class Tabulated:
     References
     ----------
     Zheng et al. (2023), "DPM-Solver-v3: improved diffusion ODE solver with empirical model
-    statistics", eq. 5 to 8 and algorithm 1.
+    statistics".
     """
 
     def __init__(self, lam: Any, l: Any, s: Any, b: Any) -> None:  # noqa: E741

@@ -41,7 +41,8 @@ def dpm_solver_v3(table: Tabulated, *, order: int = 3, corrector: bool = False) 
 
     References
     ----------
-    Zheng et al. (2023), "DPM-Solver-v3", algorithm 1.
+    Zheng et al. (2023), "DPM-Solver-v3: improved diffusion ODE solver with empirical model
+    statistics".
 
     Examples
     --------
