@@ -103,6 +103,7 @@ def sections(found: Estimates) -> list[tuple[str, list[str]]]:
     ablation = [row.name for row in ABLATION]
     heads = {row for n in BUDGETS for row, _ in ranked(found, n, ours)[:FIRST]}
     main = [row.name for row in group("main") if row.name.endswith((" even", " lower"))]
+    main += [row.name for row in group("noisy") + group("refined") if row.name.endswith(" tau=0")]
     named = (
         ("Ingredients of DEIS, one after the other", ablation),
         ("diffusers", [row.name for row in THEIRS]),

@@ -301,5 +301,5 @@ def test_what_is_chosen_is_not_given(
     option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(capsys, "--method", "auto", *option)
-    assert "--method auto chooses grid, ending and steps" in said
+    assert "--method auto chooses steps, grid, ending and noise" in said
     assert f"leave out {option[0]}" in said

@@ -11,7 +11,7 @@ import pytest
 from diffusion_problems import PREDICTIONS, SCHEDULES, Mixture, noise_at
 from semilinear import diffusion
 from semilinear.diffusion import Discrete, VPLinear, choose, grids
-from semilinear.diffusion.correction import BORNE, MIDDLE, SAMPLERS, Judge, Middle
+from semilinear.diffusion.correction import BORNE, MIDDLE, SAMPLERS, Correction, Judge, Middle
 from semilinear.diffusion.denoising_loss import denoising_losses
 from semilinear.diffusion.pilot import Pilot
 from semilinear.errors import InvalidArgument
@@ -195,6 +195,25 @@ def test_auto_draws_from_the_seed(caplog):
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
     assert "noise corrects" in caplog.records[0].getMessage()
+
+
+def test_what_is_not_borne_is_taken_for_want_of_a_better(monkeypatch):
+    def losses(*values):
+        left = iter(values)
+        monkeypatch.setattr(Judge, "_losses", lambda self, x: np.full((64, 2), next(left)))
+        monkeypatch.setattr(Judge, "_compared", lambda self, x: Correction(0.2, 4.0))
+        return choose(MODEL, LIKE, VP, **FEW)
+
+    # The reverse SDE, the flow, and the three.
+    endured = losses(1.0, 1.0, 9.0, 8.0, 3.0)
+    assert endured.noise is not None
+    assert "of the least loss, since it bears none (loss x 3.00, 3 tried)" in endured.reason
+    given_up = losses(1.0, 1.0, 9.0, 8.0, 5.0)
+    assert given_up.noise is None
+
+
+def test_few_samples_are_not_asked():
+    assert choose(MODEL, LIKE, VP, nfe=3, samples=15, reference=20).correction is None
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

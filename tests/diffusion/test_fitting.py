@@ -111,9 +111,17 @@ def test_pilot_of_a_flow_path():
 
 
 def test_pilot_begins_like_a_run():
-    pilot = Pilot(MODEL, VP, LIKE, samples=4, nfe=20, seed=5, t_start=0.9)
-    expected = VP.sigma(0.9) * diffusion.SeededNoise(5, LIKE, count=4).initial()
+    pilot = Pilot(MODEL, VP, LIKE, samples=4, nfe=20, seed=5)
+    expected = VP.sigma(1.0) * diffusion.SeededNoise(5, LIKE, count=4).initial()
     assert np.array_equal(pilot.x_T, expected)
+
+
+def test_pilot_begins_on_the_path():
+    """At a t_start inside of it states hold data already."""
+    pilot = Pilot(MODEL, VP, LIKE, samples=4, nfe=20, seed=5, t_start=0.4)
+    begin = VP.sigma(1.0) * diffusion.SeededNoise(5, LIKE, count=4).initial()
+    assert np.abs(pilot.x_T - DATA.flow(VP, begin, 1.0, 0.4)).max() < 2e-3
+    assert pilot.evaluations > 20
 
 
 def test_errors_are_those_of_samples():
@@ -291,7 +299,7 @@ def test_the_reason(fit):
     assert fit.reason == (
         f"{sampler.name} ({cell.quantity} over {cell.variable}, order {sampler.order}) on the grid "
         f"{fit.family}, {fit.plan().nfe} evaluations: mean error {fit.error:.4g} on the pilot, "
-        f"the least of {len(fit.candidates)} tried; next {name} on {family} with {error:.4g}"
+        f"the least of {len(fit.candidates)} compared; next {name} on {family} with {error:.4g}"
     )
     assert fit.final in fit.family
     end = fit.times[-1]
@@ -301,7 +309,7 @@ def test_the_reason(fit):
 def test_a_reason_without_rivals():
     alone = choose(MODEL, LIKE, VP, **{**FEW, "methods": "tab1"})
     assert "next" not in alone.reason
-    assert alone.reason.endswith("tried")
+    assert alone.reason.endswith("compared")
 
 
 def test_the_text_lists_the_best(fit):
@@ -370,6 +378,9 @@ def test_no_plan_that_works():
         ({"methods": ("tab3", "ddpm")}, ("method='ddpm' is stochastic", "the ODE")),
         ({"seed": -1}, ("seed=-1 must be",)),
         ({"seed": [1, 2]}, ("seed has 2 entries for 3 samples",)),
+        ({"noise": 1.0}, ("noise=1.0 must be True or False",)),
+        ({"nfe": 1, "methods": ("rho_rk4",)}, ("nfe=1: none of the samplers has a plan",)),
+        ({"whole_times": True}, ("none of the samplers has a plan at whole times",)),
         ({"t_start": 5.0}, ("t_start=5.0 lies outside",)),
         ({"t_start": 1e-3}, ("t_start=0.001 must be greater than t_end=0.001",)),
     ],
@@ -388,8 +399,8 @@ def test_unknown_names():
 @pytest.mark.parametrize(
     ("like", "message"),
     [
-        ([[0.0]], "like must be an array"),
-        (np.zeros(()), "like has no axis"),
+        ([[0.0]], "x must be an array"),
+        (np.zeros(()), "x has no axis"),
         (np.zeros((2, 2), complex), "like has dtype complex128"),
     ],
 )

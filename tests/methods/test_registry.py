@@ -243,3 +243,10 @@ def test_nodes_beyond_the_step():
         methods.exponential_runge_kutta(
             "own", (0, 2), {}, {2: phi(2)}, order=1, stiff_order=1, reference="this test"
         )
+
+
+@pytest.mark.parametrize("past", [0, 5, 2.0, "3"])
+@pytest.mark.parametrize("family", [methods.ipndm, methods.ipndm_v])
+def test_families_of_four_refuse_others(family, past):
+    with pytest.raises(InvalidArgument, match="must be a whole number from 1 to 4"):
+        family(past)

@@ -172,8 +172,8 @@ def _check_auto(options: argparse.Namespace) -> None:
     for name, value, default in chosen:
         if value != default:
             raise InvalidArgument(
-                f"--method auto chooses grid, ending and steps for --nfe evaluations; leave out "
-                f"{name}"
+                "--method auto chooses steps, grid, ending and noise for --nfe evaluations; leave "
+                f"out {name}"
             )
 
 

@@ -173,6 +173,15 @@ ALIASES = {
 }
 
 
+ELSEWHERE = {
+    "auto": "needs a model: use diffusion.sample(..., method='auto') or "
+    "diffusion.choose(model, x, schedule).plan()",
+    "dpm_solver_v3": "needs a table: use method=diffusion.dpm_solver_v3(diffusion.Tabulated(lam, "
+    "l, s, b))",
+}
+"""What is no sampler by its name alone, and where it is."""
+
+
 def names() -> MethodTable:
     """Return all samplers by name (aliases left out) with order, history and evaluations per step.
 
@@ -192,6 +201,8 @@ def get(method: str | Sampler) -> Sampler:
             'variable, such as diffusion.Parameterisation("eps", "t")'
         )
     name = ALIASES.get(method.lower(), method.lower())
+    if name in ELSEWHERE:
+        raise InvalidArgument(f"method={method!r} {ELSEWHERE[name]}")
     if name not in _REGISTRY:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
     return _REGISTRY[name]

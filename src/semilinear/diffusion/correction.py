@@ -34,6 +34,9 @@ SURE = 2.5
 BORNE = log(2.0)
 """Mean logarithm of the loss, against that at the ends of the reverse SDE, that is borne."""
 
+ENDURED = log(4.0)
+"""The same of what is taken for want of a better; beyond it noise is given up."""
+
 MIDDLE = 0.2, 0.8
 """Where noise enters, in time of the linear VP schedule (Xue et al. 2023)."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semilinear.diffusion.catalogue import Sampler
-from semilinear.diffusion.correction import Correction
+from semilinear.diffusion.correction import BORNE, Correction
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise_levels import NoiseLevel
 from semilinear.diffusion.plan import plan
@@ -31,7 +31,7 @@ class Fit:
         samplers with noise, the mean logarithm of the network's denoising loss on their samples,
         against that at the ends of the reverse SDE.
     candidates
-        All that was tried, the best first: (sampler, family, error).
+        Those compared on all samples of the last round, the best first: (sampler, family, error).
     evaluations
         Of the model by each sample of the pilot, the reference included.
     schedule, prediction
@@ -83,23 +83,26 @@ class Fit:
         if others:
             text += f"; next {others[0][0]} on {others[0][1]} with {others[0][2]:.4g}"
         if self.correction is not None:
-            text += f"; noise is no help, {self._said}"
+            text += f"; noise is no help: {self._said}"
         return text
 
     @property
     def _of_noise(self) -> str:
+        borne = self.error <= BORNE
+        which = (
+            "the boldest that the network bears" if borne else "of the least loss, none is borne"
+        )
         return (
-            f"noise corrects the network, {self._said}, and of the samplers with noise this is "
-            f"the boldest that it bears (loss x {np.exp(self.error):.2f}, {len(self.candidates)} "
-            "tried)"
+            f"noise corrects the network: {self._said}; of the samplers with noise this is {which} "
+            f"(loss x {np.exp(self.error):.2f}, {len(self.candidates)} tried)"
         )
 
     @property
     def _said(self) -> str:
         assert self.correction is not None
         return (
-            f"whose loss at the ends of the flow is {self.correction.excess:+.1%} from that at "
-            f"the ends of the reverse SDE ({self.correction.deviation:.1f} standard errors)"
+            f"its loss at the ends of the flow is {self.correction.excess:+.1%} from that at the "
+            f"ends of the reverse SDE ({self.correction.deviation:.1f} standard errors)"
         )
 
     def __str__(self) -> str:

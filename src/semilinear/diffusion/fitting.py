@@ -11,7 +11,7 @@ import numpy as np
 from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import Sampler
-from semilinear.diffusion.correction import Bold, Correction, Judge, Middle
+from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge, Middle
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.following import Model
@@ -40,6 +40,9 @@ METHODS = ("tab3", "tab2", "logrhoab2", "unipc3", "unipc2", "res_3m", "dpmpp_2m"
 
 MANY = 64
 """Samples of a pilot that is to tell whether noise helps: with fewer it cannot be sure."""
+
+ENOUGH = 16
+"""Samples without which the question is not asked."""
 
 FIRST, SECOND, LATER = 4, 24, 16
 """All candidates run on `FIRST` samples of the pilot; `SECOND` of the best then run on `LATER`."""
@@ -80,8 +83,8 @@ def choose(
     nfe
         Budget of evaluations of a run.
     samples
-        Of the pilot; 64 by default, 16 where noise is not asked about. The model is asked for so
-        many at once, and for 4 and 16.
+        Of the pilot; 64 by default, 16 where noise is not asked about, as it is not of fewer. The
+        model is asked for so many at once, and for 4 and 16.
     methods
         Samplers without noise that are to be compared, instead of `METHODS`; noise is then out of
         question.
@@ -102,12 +105,17 @@ def choose(
     """
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
+    if not isinstance(noise, bool):
+        raise InvalidArgument(
+            f"noise={noise!r} must be True or False: whether samplers with noise may be chosen"
+        )
     asks = noise and methods is None
     count = samples if samples is not None else (MANY if asks else LATER)
     if fixed_batch:
         if samples is not None:
             raise InvalidArgument("samples: fixed_batch=True takes as many as x has; leave it out")
         count = checked_samples(x, "x").shape[0]
+    asks = asks and count >= ENOUGH
     pilot = Pilot(
         model, schedule, x, samples=count, prediction=prediction, t_start=t_start, seed=seed,
         nfe=reference_evaluations(nfe, reference), progress=progress, whole_times=whole_times,
@@ -115,8 +123,10 @@ def choose(
     if not asks:
         return chosen(pilot, samplers, budget, progress, fixed_batch=fixed_batch)
     judge = Judge(pilot, progress=progress)
-    if judge.correction.helps and (bold := judge.tried(budget)):
-        return _of_noise(pilot, bold, judge.correction)
+    if judge.correction.helps:
+        bold = judge.tried(budget)
+        if bold and bold[0].excess <= ENDURED:
+            return _of_noise(pilot, bold, judge.correction)
     found = chosen(pilot, samplers, budget, progress, fixed_batch=fixed_batch)
     return replace(found, correction=judge.correction)
 
@@ -131,6 +141,12 @@ def chosen(
 ) -> Fit:
     """Return the sampler without noise that comes nearest to the flow."""
     all_of_them = [one for sampler in samplers for one in _candidates(pilot, sampler, nfe)]
+    if not all_of_them:
+        times = " at whole times" if pilot.whole_times else ""
+        raise InvalidArgument(
+            f"nfe={nfe}: none of the samplers has a plan{times} for {pilot.schedule!r} with so few "
+            "evaluations; give more, or other methods"
+        )
     few, more = (pilot if fixed_batch else pilot.part(count) for count in (FIRST, LATER))
     found = _ranked(few, all_of_them, "choosing", progress)
     if few is not pilot:
@@ -235,7 +251,7 @@ def _best(pilot: Pilot, found: list[tuple[float, Candidate]]) -> Fit:
     if not found:
         raise InvalidArgument(
             "no plan has a finite error on the pilot: is the model's prediction what prediction= "
-            "says, and nfe enough for one step?"
+            "says?"
         )
     error, (sampler, family, final, made) = found[0]
     times = made.t if final != "zero" else made.t[:-1]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.answers import checked_samples
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import Model, follow
 from semilinear.diffusion.noise import SeededNoise, rms_of_samples
@@ -21,6 +22,9 @@ from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
 
 REFERENCE, CORRECTED = "unipc3", "res_2m"
+BEFORE = 60
+"""Evaluations on the way to a t_start inside of the path."""
+
 REACH = 7.0
 """Beyond this distance from lambda = 0 and from the path's own range, lambda counts no more."""
 
@@ -111,14 +115,30 @@ class Pilot:
             )
         self.t_end = schedule.t_end
         self.warp = Warp(schedule, self.t_start, self.t_end)
+        checked_samples(like, "x")
         count = whole_number("reference", nfe)
         if count < 20:
             raise InvalidArgument(f"reference={count} must be at least 20 evaluations")
         self.count, self.whole_times = count, whole_times
         self.noise = SeededNoise(seed, like, count=whole_number("samples", samples))
-        self.x_T = self.noise.initial() * schedule.sigma(self.t_start)
         self.evaluations = 0
+        self.x_T = self._begin(progress)
         self.target = self._followed(REFERENCE, None, "reference", progress)
+
+    def _begin(self, progress: bool) -> Any:
+        """Return states at t_start: noise where the path begins, followed from there."""
+        first = self.schedule.t_start
+        x = self.noise.initial() * self.schedule.sigma(first)
+        if self.t_start >= first:
+            return x * (self.schedule.sigma(self.t_start) / self.schedule.sigma(first))
+        grid = Warp(self.schedule, first, self.t_start).to_t(np.linspace(0.0, 1.0, BEFORE + 1))
+        if self.whole_times:
+            grid = np.unique(np.rint(grid))[::-1]
+        grid[0], grid[-1] = first, self.t_start
+        made = plan(self.schedule, method=REFERENCE, grid=grid, prediction=self.prediction)
+        self.evaluations += made.nfe
+        with Progress(made.nfe, label="to t_start", show=progress) as bar:
+            return follow(made, self.model, x, callback=lambda state: bar.update(state.evaluation))
 
     def corrected(self, *, progress: bool = False) -> Any:
         """Return where the reverse SDE takes the samples, with many evaluations as well."""

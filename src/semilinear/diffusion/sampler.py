@@ -60,9 +60,10 @@ def sample(
     schedule, method, steps, nfe, grid, prediction, t_start, t_end, final, start
         As in `diffusion.plan`. ``method="auto"`` has sampler, grid, ending and noise chosen by
         `diffusion.choose` for `nfe` evaluations on a pilot of its own, so that the result does not
-        depend on x_T's neighbours; it costs some 500 evaluations of 64 samples, and where noise is
-        no help some 1,500 of up to 16 more. It logs what it chose and why (logger "semilinear",
-        level INFO). To choose once for many calls, use `choose`.
+        depend on x_T's neighbours; it costs what many images cost (see `choose`) and logs what it
+        chose and why (logger "semilinear", level INFO). To choose once for many calls, use
+        `choose`; a model that is bound to the labels or the mask of x_T needs
+        ``choose(..., fixed_batch=True).plan()``.
     noise, exact, lower_end
         As in `diffusion.plan`.
     seed
