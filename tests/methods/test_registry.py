@@ -191,7 +191,7 @@ def test_parameterised_families() -> None:
     ids=["etdab(0)", "etdpec(1)", "ipndm(0)", "ipndm(5)", "mode", "fixed weights"],
 )
 def test_multistep_methods_that_cannot_be_are_refused(make: object) -> None:
-    with pytest.raises(ValueError, match="need"):
+    with pytest.raises(ValueError, match=r"need|must be a whole number"):
         make()
 
 

@@ -77,9 +77,8 @@ class Fit:
     @property
     def _of_flow(self) -> str:
         others = [c for c in self.candidates if c[0] != self.sampler.name]
-        text = (
-            f"mean error {self.error:.4g} on the pilot, the least of {len(self.candidates)} tried"
-        )
+        count = len(self.candidates)
+        text = f"mean error {self.error:.4g} on the pilot, the least of {count} compared"
         if others:
             text += f"; next {others[0][0]} on {others[0][1]} with {others[0][2]:.4g}"
         if self.correction is not None:
@@ -89,9 +88,7 @@ class Fit:
     @property
     def _of_noise(self) -> str:
         borne = self.error <= BORNE
-        which = (
-            "the boldest that the network bears" if borne else "of the least loss, none is borne"
-        )
+        which = "the boldest that it bears" if borne else "of the least loss, since it bears none"
         return (
             f"noise corrects the network: {self._said}; of the samplers with noise this is {which} "
             f"(loss x {np.exp(self.error):.2f}, {len(self.candidates)} tried)"
