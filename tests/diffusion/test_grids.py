@@ -131,7 +131,7 @@ def test_an_end_below_the_domain():
         diffusion.plan(VP, t_end=-0.5)
 
 
-@pytest.mark.parametrize("value", ["first", [1.0], 1j, np.nan])
+@pytest.mark.parametrize("value", ["first", [[1.0]], 1j, np.nan])
 @pytest.mark.parametrize("argument", ["t_start", "t_end"])
 def test_ends_that_are_no_numbers(argument, value):
     with refused(argument):
