@@ -270,7 +270,7 @@ def test_the_noise_is_left_alone():
         ({"variable": "sigma"}, ("variable='sigma' is not known",)),
         ({"prediction": "noise"}, ("prediction='noise' is not known",)),
         ({"final": "zero"}, ("final='zero' is not known", "denoise, t_end")),
-        ({"method": "tab3"}, ("method='tab3' is not known",)),
+        ({"method": "tab33"}, ("method='tab33' is not known",)),
     ],
 )
 def test_unknown_names(options, parts):
@@ -384,3 +384,11 @@ def test_tolerances_out_of_reach():
 
     with refused("rtol=1e-13, atol=1e-14", "lambda", error=NonFiniteError):
         sample_adaptive(model, X, VP, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["unipc3", "sa_solver", diffusion.catalogue.get("tab3")])
+def test_samplers_are_no_adaptive_methods(method):
+    with pytest.raises(InvalidArgument, match="is a sampler for given steps"):
+        diffusion.sample_adaptive(
+            lambda x, t: x, np.ones((2, 3)), diffusion.VPLinear(), method=method
+        )

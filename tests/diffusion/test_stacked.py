@@ -530,7 +530,7 @@ def test_one_sample():
         ({"t_start": np.array([1.0, np.nan])}, ("t_start=", "nan", "must be one finite number")),
         ({"t_start": np.array([1.0, 1.5])}, ("t_start=", "1.5", "lies outside the domain")),
         ({"t_start": np.array([1.0, 1e-4])}, ("not strictly decreasing",)),
-        ({"grid": np.ones((3, 2, 2))}, ("grid must be one-dimensional",)),
+        ({"grid": np.ones((3, 2, 2))}, ("grid must be finite",)),
         ({"grid": np.array([[1.0, 0.1], [0.5, 0.2]])}, ("grid must be strictly decreasing",)),
         ({"grid": np.empty((3, 0))}, ("grid for 0 samples",)),
         ({"grid": np.array([[1.0, 0.9], [0.5, 0.2]]), "steps": 3}, ("leave out steps",)),

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear import methods
 from semilinear.answers import checked_array
+from semilinear.diffusion import catalogue
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.following import Model
 from semilinear.diffusion.model_calls import asked
@@ -125,6 +127,7 @@ def sample_adaptive(
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, x)")
     cell, first, last = _checked(schedule, x_T, quantity, variable, t_start, t_end)
+    _refuse_sampler(method)
     budget = None
     if max_nfe is not None:
         budget = _Budget(whole_number("max_nfe", max_nfe), first, last, final)
@@ -242,3 +245,14 @@ def _checked(
             "be measured; choose ends inside the path"
         )
     return cell, first, last
+
+
+def _refuse_sampler(method: Any) -> None:
+    core = isinstance(method, str) and method in methods.names()
+    if core or not (isinstance(method, catalogue.Sampler) or method in catalogue.names()):
+        return
+    raise InvalidArgument(
+        f"method={getattr(method, 'name', method)!r} is a sampler for given steps; adaptive steps "
+        "take a method of the core with an estimate of its error, such as 'etdpec', beside "
+        "quantity= and variable="
+    )

@@ -143,7 +143,10 @@ def explicit(grid: Any) -> np.ndarray:
             f"grid={grid!r} must be a name, a rule or a sequence of times"
         ) from None
     if points.ndim != 1 or len(points) < 2 or not np.isfinite(points).all():
-        raise InvalidArgument("grid must be one-dimensional and finite with at least two times")
+        raise InvalidArgument(
+            "grid must be finite, with two or more times: of shape (steps + 1,), or (steps + 1, "
+            "samples) for times by sample"
+        )
     if not (np.diff(points) < 0).all():
         raise InvalidArgument("grid must be strictly decreasing, from noise (large t) to data")
     return points

@@ -84,7 +84,7 @@ def plan(
         SA-Solver, iPNDM) are replaced by the exact ones; others are exact anyway.
     lower_end
         Whether the order of a multistep method falls to one towards the end, as DPM-Solver++ and
-        UniPC do on few steps.
+        UniPC do on few steps. One-step methods stay as they are.
     estimate
         Whether every step also gives an estimate of its local error, `State.estimate`: the
         difference from the result of one order less. It costs no evaluation. Of multistep samplers
