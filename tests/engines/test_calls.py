@@ -63,7 +63,9 @@ def test_an_interrupt_is_never_lost() -> None:
     def interrupt(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    def run() -> None:
+    def run(seconds: float) -> None:
+        # In here: on a machine with other work it may end before the next line.
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         solve(Diagonal(-y0), lambda t, y: y, (0, 1), y0, steps=4000, t_eval=[1.0])
         time.sleep(1.0)
 
@@ -71,9 +73,7 @@ def test_an_interrupt_is_never_lost() -> None:
     try:
         for attempt in range(8):
             with pytest.raises(KeyboardInterrupt):
-                # In here: on a machine with other work the timer may end before the next line.
-                signal.setitimer(signal.ITIMER_REAL, 0.02 + 0.003 * attempt)
-                run()
+                run(0.02 + 0.003 * attempt)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
