@@ -122,8 +122,9 @@ class Pilot:
         self.count, self.whole_times = count, whole_times
         self.noise = SeededNoise(seed, like, count=whole_number("samples", samples))
         self.evaluations = 0
+        self.final = "denoise" if schedule.sigma(self.t_end) else "t_end"
         self.x_T = self._begin(progress)
-        self.target = self._followed(REFERENCE, None, "reference", progress)
+        self.target = self._to_the_end(REFERENCE, None, "reference", progress)
 
     def _begin(self, progress: bool) -> Any:
         """Return states at t_start: noise where the path begins, followed from there."""
@@ -131,25 +132,35 @@ class Pilot:
         x = self.noise.initial() * self.schedule.sigma(first)
         if self.t_start >= first:
             return x * (self.schedule.sigma(self.t_start) / self.schedule.sigma(first))
-        grid = Warp(self.schedule, first, self.t_start).to_t(np.linspace(0.0, 1.0, BEFORE + 1))
-        if self.whole_times:
-            grid = np.unique(np.rint(grid))[::-1]
-        grid[0], grid[-1] = first, self.t_start
-        made = plan(self.schedule, method=REFERENCE, grid=grid, prediction=self.prediction)
-        self.evaluations += made.nfe
-        with Progress(made.nfe, label="to t_start", show=progress) as bar:
-            return follow(made, self.model, x, callback=lambda state: bar.update(state.evaluation))
+        warp = Warp(self.schedule, first, self.t_start)
+        return self._followed(x, warp, BEFORE, REFERENCE, None, "t_end", "to t_start", progress)
 
     def corrected(self, *, progress: bool = False) -> Any:
         """Return where the reverse SDE takes the samples, with many evaluations as well."""
-        return self._followed(CORRECTED, Tau(1.0), "reverse SDE", progress)
+        return self._to_the_end(CORRECTED, Tau(1.0), "reverse SDE", progress)
 
-    def _followed(self, method: str, noise: Tau | None, label: str, progress: bool) -> Any:
-        final = "denoise" if self.schedule.sigma(self.t_end) else "t_end"
-        grid = self.warp.to_t(np.linspace(0.0, 1.0, self.count + (final == "t_end")))
+    def _to_the_end(self, method: str, noise: Tau | None, label: str, progress: bool) -> Any:
+        steps = self.count - (self.final == "denoise")
+        return self._followed(
+            self.x_T, self.warp, steps, method, noise, self.final, label, progress
+        )
+
+    def _followed(
+        self,
+        x: Any,
+        warp: Warp,
+        steps: int,
+        method: str,
+        noise: Tau | None,
+        final: str,
+        label: str,
+        progress: bool,
+    ) -> Any:
+        """Return where a sampler takes states, on a grid that is uniform in a warp."""
+        grid = warp.to_t(np.linspace(0.0, 1.0, steps + 1))
         if self.whole_times:
             grid = np.unique(np.rint(grid))[::-1]
-        grid[0], grid[-1] = self.t_start, self.t_end
+        grid[0], grid[-1] = warp.t_start, warp.t_end
         made = plan(
             self.schedule, method=method, grid=grid, prediction=self.prediction, final=final,
             noise=noise,
@@ -157,7 +168,7 @@ class Pilot:
         self.evaluations += made.nfe
         with Progress(made.nfe, label=label, show=progress) as bar:
             return follow(
-                made, self.model, self.x_T, seed=self.noise,
+                made, self.model, x, seed=self.noise,
                 callback=lambda state: bar.update(state.evaluation),
             )  # fmt: skip
 
