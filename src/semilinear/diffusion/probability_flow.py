@@ -58,7 +58,27 @@ class Intervals(NamedTuple):
         )
 
 
-class ProbabilityFlow(Propagator):
+class AlongPath(Propagator):
+    """A linear part in x = alpha y over a variable of a path; what all of these share."""
+
+    schedule: NoiseSchedule
+    variable: Variable
+
+    def gauge(self, a: Any, b: Any) -> Any:
+        return self._alpha(b) / self._alpha(a)
+
+    @property
+    def _breaks(self) -> np.ndarray:
+        return self.schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
+
+    def _lam(self, u: Any) -> Any:
+        return self.variable.to_lam(self.schedule, u)
+
+    def _alpha(self, u: Any) -> Any:
+        return self.variable.alpha_sigma(self.schedule, u)[0]
+
+
+class ProbabilityFlow(AlongPath):
     """The equation of a sampler in x, over a variable u, with one quantity as N.
 
     The probability-flow ODE of every scalar Gaussian path is dy/drho = eps, y = x / alpha. A noise
@@ -123,9 +143,6 @@ class ProbabilityFlow(Propagator):
         if not self.tau_squared.any():
             return ratio
         return ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
-
-    def gauge(self, a: Any, b: Any) -> Any:
-        return self._alpha(b) / self._alpha(a)
 
     def spread(self, a: Any, b: Any) -> Any:
         found = self._intervals(a, b, [], 1.0)
@@ -223,10 +240,6 @@ class ProbabilityFlow(Propagator):
             answers.append(value)
         return answers
 
-    @property
-    def _breaks(self) -> np.ndarray:
-        return self.schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
-
     def _growth(self, start: Any, end: Any, power: Any) -> Any:
         """Return (G(end) / G(start))^power."""
         growth = self.quantity.growth
@@ -237,12 +250,6 @@ class ProbabilityFlow(Propagator):
     def _weight(self, lam: np.ndarray) -> Any:
         alpha, sigma = self.schedule.alpha_of_lam(lam), self.schedule.sigma_of_lam(lam)
         return self.quantity.weight(np.exp(-lam), alpha, sigma)
-
-    def _lam(self, u: Any) -> Any:
-        return self.variable.to_lam(self.schedule, u)
-
-    def _alpha(self, u: Any) -> Any:
-        return self.variable.alpha_sigma(self.schedule, u)[0]
 
 
 def _are_short(start: np.ndarray, end: np.ndarray, breaks: np.ndarray) -> np.ndarray:

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 
 from semilinear.diffusion.piecewise import Points
+from semilinear.diffusion.probability_flow import AlongPath
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.tabulated import Tabulated
 from semilinear.diffusion.variables import Variable
-from semilinear.propagators import Propagator
 from semilinear.propagators.base import Coefficient
 
-NO_BREAKS = np.empty(0)
 
-
-class TabulatedFlow(Propagator):
+class TabulatedFlow(AlongPath):
     """The probability-flow ODE in x, over a variable u, with a tabulated quantity as N.
 
     N = g + B: B is its known part. In y = x / alpha the flow is ``exp(-int l)`` and the weight of N
@@ -53,9 +51,6 @@ class TabulatedFlow(Propagator):
     def flow(self, a: Any, b: Any) -> Coefficient:
         before, after = self.table.decayed(self._lam(a)), self.table.decayed(self._lam(b))
         return self.gauge(a, b) * np.exp(before - after)
-
-    def gauge(self, a: Any, b: Any) -> Any:
-        return self._alpha(b) / self._alpha(a)
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
         low, high, sign = self._range(a, b)
@@ -102,13 +97,3 @@ class TabulatedFlow(Propagator):
         """Return the ends in lambda, ordered, and the direction."""
         one, other = float(self._lam(a)), float(self._lam(b))
         return min(one, other), max(one, other), 1.0 if other >= one else -1.0
-
-    @property
-    def _breaks(self) -> np.ndarray:
-        return self.schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
-
-    def _lam(self, u: Any) -> Any:
-        return self.variable.to_lam(self.schedule, u)
-
-    def _alpha(self, u: Any) -> Any:
-        return self.variable.alpha_sigma(self.schedule, u)[0]
