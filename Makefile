@@ -28,7 +28,7 @@ lint: $(READY)
 	$(BIN)/mypy src
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 docs: $(READY)
 	$(BIN)/pytest tests/docs

@@ -21,9 +21,11 @@ untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", untimed, max_examples=25)
 settings.register_profile("ci", untimed, max_examples=25, derandomize=True)
 settings.register_profile("nightly", untimed, max_examples=500)
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
-)
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(PROFILE)
+
+PROCESSES = 8
+"""Of `pytest -n auto`, at most: each compiles for itself, and takes a gigabyte."""
 
 ARRAY_LIBRARIES = {
     "numpy": "array_api_compat.numpy",
@@ -51,8 +53,17 @@ def missing_for_gpu() -> str | None:
     return None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processes for `pytest -n auto`."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(PROCESSES, usable or 1)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked ``gpu``, saying why, where it cannot run."""
+    """Skip tests marked ``nightly`` or ``gpu``, saying why, where they do not run."""
+    if item.get_closest_marker("nightly") and PROFILE != "nightly":
+        pytest.skip("takes half a minute; set HYPOTHESIS_PROFILE=nightly")
     if item.get_closest_marker("gpu") and (reason := missing_for_gpu()):
         pytest.skip(reason)
 

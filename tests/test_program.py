@@ -60,7 +60,9 @@ def test_a_constant_is_integrated_exactly(method: Method, start: str, linear: Pr
 
 @each_lawson
 @pytest.mark.parametrize(
-    "linear", [Scalar(-1.3), Scalar(lambda t: -1 + 1.5 * np.cos(2 * t)), LINEAR["dense"]], ids=str
+    "linear",
+    [Scalar(-1.3), Scalar(lambda t: -1 + 1.5 * np.cos(2 * t)), LINEAR["dense"]],
+    ids=["constant", "L(t)", "dense"],
 )
 def test_lawson_methods_are_exact_along_the_flow(method: Tableau, linear: Propagator) -> None:
     """With N = Psi(t, t_0) w the transformed equation is v' = w, whose quadrature is exact.

@@ -35,12 +35,17 @@ class Generator:
         Of torch.
     samples, batch
         How many images, and how many at once.
+    dtype
+        In which convolutions and products are computed.
     """
 
-    def __init__(self, weights: Path, *, device: str, samples: int, batch: int) -> None:
+    def __init__(
+        self, weights: Path, *, device: str, samples: int, batch: int, dtype: torch.dtype
+    ) -> None:
         self.device, self.samples, self.batch = device, samples, batch
         network = mnist_unet.load(weights).to(device, memory_format=torch.channels_last)
-        self.model = eps_model(torch.compile(half(network)) if device == "cuda" else network)
+        self.plain = eps_model(network)
+        self.model = eps_model(torch.compile(lowered(network, device, dtype)))
         self.choices: dict[int, diffusion.Fit] = {}
         self.starts: dict[int, torch.Tensor] = {}
 
@@ -56,7 +61,7 @@ class Generator:
         """Return what `diffusion.choose` chooses, on noise of seed 0, which no run begins with."""
         if nfe not in self.choices:
             like = torch.empty((1, *IMAGE), device=self.device)
-            self.choices[nfe] = diffusion.choose(self.model, like, SCHEDULE, nfe=nfe, seed=0)
+            self.choices[nfe] = diffusion.choose(self.plain, like, SCHEDULE, nfe=nfe, seed=0)
         return self.choices[nfe]
 
     @torch.no_grad()
@@ -98,11 +103,13 @@ class Generator:
         return torch.Generator(self.device).manual_seed(seed)
 
 
-def half(network: torch.nn.Module) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the network with its convolutions and products in half precision, on a GPU."""
+def lowered(
+    network: torch.nn.Module, device: str, dtype: torch.dtype
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the network with its convolutions and products in `dtype`."""
 
     def answer(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cuda", torch.float16):
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             eps: torch.Tensor = network(x, t)
         return eps.float()
 

@@ -62,8 +62,11 @@ def key_of(result: dict[str, Any]) -> Key:
 class Measurement:
     """Distances of rows, appended to a file as they are found."""
 
-    def __init__(self, generator: Generator, results: Path, folder: Path | None) -> None:
+    def __init__(
+        self, generator: Generator, results: Path, folder: Path | None, where: str
+    ) -> None:
         self.generator, self.results, self.folder = generator, results, folder
+        self.where = where
         self.weights = classifier.load(device=generator.device)
         self.reference = Reference(classifier.real_moments("test"))
 
@@ -102,7 +105,7 @@ class Measurement:
             "distance": round(self.reference.distance(moments(values)), 6) if finite else None,
             "draws": [float(f"{value:.3g}") for value in drawn],
             "seconds": round(seconds, 2),
-            "device": self.generator.device,
+            "device": self.where,
         }
         return result
 
@@ -142,6 +145,11 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     made.add_argument("--rows", nargs="+", default=["*"], help='patterns such as "tab3 * even"')
     made.add_argument("--batch", type=int, help="images at once; 2500 on a GPU, else 250")
+    made.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="of convolutions and products; float16 on a GPU, else float32",
+    )
     made.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after")
     made.add_argument("--results", type=Path, default=RESULTS)
     made.add_argument("--images", type=Path, metavar="FOLDER", help="keep the images here")
@@ -167,8 +175,16 @@ def main() -> None:
         raise SystemExit("give --weights, the safetensors file of benchmarks/mnist_model")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batch = given.batch or (2500 if device == "cuda" else 250)
-    generator = Generator(given.weights, device=device, samples=given.samples, batch=batch)
-    Measurement(generator, given.results, given.images).run(todo, minutes=given.minutes)
+    dtype = given.dtype or ("float16" if device == "cuda" else "float32")
+    generator = Generator(
+        given.weights,
+        device=device,
+        samples=given.samples,
+        batch=batch,
+        dtype=getattr(torch, dtype),
+    )
+    where = f"{torch.cuda.get_device_name() if device == 'cuda' else 'CPU'}, {dtype}"
+    Measurement(generator, given.results, given.images, where).run(todo, minutes=given.minutes)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,23 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 100
+"""Characters of a value that a message shows."""
+
 
 class InvalidArgument(ValueError):
     """An argument has a value that cannot be used."""
+
+
+def shown(value: object) -> str:
+    """Return `value` as messages show it: in one short line, arrays by their shape."""
+    shape, item = getattr(value, "shape", None), getattr(value, "item", None)
+    if shape == () and callable(item):
+        value = item()
+    elif isinstance(shape, tuple) and shape:
+        return f"<array of shape {tuple(shape)}>"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
 class UnknownName(InvalidArgument):
@@ -20,7 +34,7 @@ class UnknownName(InvalidArgument):
         known = sorted(known)
         near = difflib.get_close_matches(str(name).lower(), known, n=4, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}."
-        return cls(f"{argument}={name!r} is not known; {hint}")
+        return cls(f"{argument}={shown(name)} is not known; {hint}")
 
 
 class ModelOutputError(ValueError):

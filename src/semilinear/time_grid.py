@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 
 
 def checked_span(t_span: Any) -> tuple[float, float]:
@@ -20,7 +20,8 @@ def checked_span(t_span: Any) -> tuple[float, float]:
         t0 = t1 = math.nan
     if not math.isfinite(t1 - t0) or t0 == t1:
         raise InvalidArgument(
-            f"t_span={t_span!r} must be two numbers (t0, t1), different and a finite distance apart"
+            f"t_span={shown(t_span)} must be two numbers (t0, t1), different and a finite distance "
+            "apart"
         )
     return t0, t1
 
@@ -36,14 +37,14 @@ def step_limits(
     longest = math.inf if max_step is None else number(max_step)
     if not longest > 0:
         raise InvalidArgument(
-            f"max_step={max_step!r} must be a positive number; leave it out for no limit"
+            f"max_step={shown(max_step)} must be a positive number; leave it out for no limit"
         )
     if first_step is None:
         return None, min(longest, span)
     first = number(first_step)
     if not 0 < first <= span:
         raise InvalidArgument(
-            f"first_step={first_step!r} must be a positive number and not longer than t_span "
+            f"first_step={shown(first_step)} must be a positive number and not longer than t_span "
             f"({span:g}); leave it out to have it chosen"
         )
     return first, min(longest, span)
@@ -98,7 +99,9 @@ def whole_number(argument: str, value: Any, *, least: int = 1) -> int:
     """Return a count of at least `least`, or refuse it."""
     found = number(value)
     if not (least <= found < math.inf) or found != int(found):
-        raise InvalidArgument(f"{argument}={value!r} must be a whole number of at least {least}")
+        raise InvalidArgument(
+            f"{argument}={shown(value)} must be a whole number of at least {least}"
+        )
     return int(found)
 
 
@@ -108,7 +111,7 @@ def _steps_of(step_size: Any, length: float) -> int:
     steps = round(count) if count < math.inf else 0
     if steps < 1 or abs(count - steps) > 1e-9 * count:
         raise InvalidArgument(
-            f"step_size={step_size!r} must be positive and divide the length {length} of "
+            f"step_size={shown(step_size)} must be positive and divide the length {length} of "
             "t_span, backwards in time too; or give steps="
         )
     return steps

@@ -122,8 +122,14 @@ def test_two_methods_reproduce_known_values(name: str, t: float) -> None:
         assert max(found.values()) <= bound, f"{method}: {found}"
 
 
+LONG = ("ginzburg_landau", 10.0), ("gray_scott", 1000.0), ("schnakenberg", 10.0)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "t"), MANY)
+@pytest.mark.parametrize(
+    ("name", "t"),
+    [pytest.param(*key, marks=[pytest.mark.nightly] * (key in LONG)) for key in MANY],
+)
 def test_two_methods_agree_as_stated(name: str, t: float) -> None:
     problem = problems.get(name)
     agreement = {k.quantity: k.agreement for k in problem.known if k.t == t}

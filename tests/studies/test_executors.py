@@ -26,7 +26,9 @@ STEPS = (10, 20, 40)
 integral = functools.partial(problems.hochbruck_ostermann, form="integral", points=15)
 
 
-@pytest.mark.parametrize("problem", ["coupled", integral, problems.burgers], ids=str)
+@pytest.mark.parametrize(
+    "problem", ["coupled", integral, problems.burgers], ids=["named", "partial", "function"]
+)
 def test_an_order_study_does_not_depend_on_the_executor(problem: Any, executor: Executor) -> None:
     # Without exact solution the reference comes from the executor too.
     alone = order_study(problem, METHODS, steps=STEPS)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.kernels import Backend, control
 
 RTOL, ATOL = 1e-3, 1e-6
@@ -103,7 +103,7 @@ def _gains(kind: Any) -> tuple[float, float, float]:
     if isinstance(kind, tuple):
         if len(kind) != 3 or not all(isinstance(b, Real) and isfinite(b) for b in kind):
             raise InvalidArgument(
-                f"controller={kind!r} must be a name or three finite gains (b1, b2, b3)"
+                f"controller={shown(kind)} must be a name or three finite gains (b1, b2, b3)"
             )
         return float(kind[0]), float(kind[1]), float(kind[2])
     name = "PI" if kind is None else str(kind).upper()
@@ -132,12 +132,12 @@ def _check_absolute_alone(atol: Any, y0: Any, *, given: bool) -> None:
 def _relative(value: Any, y0: Any) -> float:
     rtol = _tolerance("rtol", value)
     if np.ndim(rtol):
-        raise InvalidArgument(f"rtol={value!r} must be one number; atol may be an array")
+        raise InvalidArgument(f"rtol={shown(value)} must be one number; atol may be an array")
     least = 10 * float(array_namespace(y0).finfo(y0.dtype).eps)
     if not (rtol == 0 or rtol >= least):
         raise InvalidArgument(
-            f"rtol={value!r} must be a number of at least {least:.1e}, ten machine epsilons of y0; "
-            "give a larger one, or 0 to control by atol alone"
+            f"rtol={shown(value)} must be a number of at least {least:.1e}, ten machine epsilons "
+            "of y0; give a larger one, or 0 to control by atol alone"
         )
     return float(rtol)
 
@@ -164,7 +164,7 @@ def _tolerance(argument: str, value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         found = None
     if found is None:
-        raise InvalidArgument(f"{argument}={value!r} must be {what}")
+        raise InvalidArgument(f"{argument}={shown(value)} must be {what}")
     if not (np.isfinite(found).all() and (found >= 0).all()):
-        raise InvalidArgument(f"{argument}={value!r} must be finite and not negative")
+        raise InvalidArgument(f"{argument}={shown(value)} must be finite and not negative")
     return float(found) if found.ndim == 0 else found

@@ -13,6 +13,7 @@ import numpy as np
 
 from semilinear import diffusion, methods
 from semilinear.cli.files import check_output, write
+from semilinear.cli.help import DefaultsShown
 from semilinear.cli.noises import HELP, noise_option
 from semilinear.cli.runs import Clock, Timed, pool
 from semilinear.cli.shards import SHARD_SIZE, check_folder, digest, shard_option
@@ -33,8 +34,8 @@ def add_sample(commands: Any) -> None:
         "sample",
         help="sample images from an eps-model",
         description="Sample images by DEIS and its relatives, from the MNIST model of this package "
-        "or from an ONNX model of your own.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "or from a model of your own.",
+        formatter_class=DefaultsShown,
     )
     add = command.add_argument
     add("-n", type=int, default=64, help="number of images")
@@ -45,9 +46,25 @@ def add_sample(commands: Any) -> None:
         "and noise that suit the model, tried on some images",
     )
     _add_plan(command)
-    add("--model", type=Path, help="ONNX eps-model; the MNIST model of the package if not given")
-    add("--schedule", default="vp_linear", choices=sorted(diffusion.SCHEDULES), help="noise")
-    add("--prediction", default="eps", choices=tuple(PREDICTIONS))
+    add(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a model of your own in ONNX format; the MNIST model of the package if not given",
+    )
+    add(
+        "--schedule",
+        default="vp_linear",
+        choices=sorted(diffusion.SCHEDULES),
+        help="the noise schedule that the model was trained with",
+    )
+    add(
+        "--prediction",
+        default="eps",
+        choices=tuple(PREDICTIONS),
+        help="what the model predicts: the noise eps, the image x0, the score, v, or the velocity "
+        "of a flow",
+    )
     add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
     add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
     add("--batch-size", type=int, default=64, help="images at a time")
@@ -57,6 +74,7 @@ def add_sample(commands: Any) -> None:
         "--out",
         type=Path,
         default=Path("samples.png"),
+        metavar="PATH",
         help="a .png picture or a .npz array; with --shard or --shard-size a directory of arrays, "
         "where only what is missing is computed",
     )
@@ -73,8 +91,19 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     add("--grid", default="uniform", choices=sorted(diffusion.grids.GRIDS), help="time grid")
     add("--t-start", type=float, help="where the grid begins, the noisy end")
     add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
-    add("--final", default="denoise", choices=FINALS, help="the ending")
-    add("--start", default="ramp", choices=methods.STARTS, help="start of multistep methods")
+    add(
+        "--final",
+        default="denoise",
+        choices=FINALS,
+        help="the ending: the state at t_end, which has noise left; one step further, to none; or "
+        "the image that one more evaluation at t_end predicts",
+    )
+    add(
+        "--start",
+        default="ramp",
+        choices=methods.STARTS,
+        help="the first steps of multistep methods: of rising order, or by a Runge-Kutta method",
+    )
     add("--noise", help=HELP)
     add("--exact", action="store_true", help="exact weights where published ones are simplified")
 

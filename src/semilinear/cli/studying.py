@@ -9,6 +9,7 @@ from typing import Any
 
 from semilinear import methods, problems
 from semilinear.cli.files import check_output, write
+from semilinear.cli.help import DefaultsShown
 from semilinear.problems import Problem
 from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 from semilinear.studies.work import MEASURES
@@ -19,7 +20,7 @@ def add_order(commands: Any) -> None:
     command = commands.add_parser(
         "order",
         help="measure the order of methods on a problem",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=DefaultsShown,
     )
     add = command.add_argument
     add("method", nargs="+", help="names of methods")
@@ -38,15 +39,16 @@ def add_work_precision(commands: Any) -> None:
         help="measure the error of methods against the work that they take",
         description="Without --steps and --tolerances: 20 to 160 steps, and tolerances 1e-3 to "
         "1e-7 for methods whose error estimate suits every problem.",
+        formatter_class=DefaultsShown,
     )
     add = command.add_argument
     add("method", nargs="+", help="names of methods")
-    add("--problem", default="coupled", help="a name that `semilinear problems` lists (coupled)")
+    add("--problem", default="coupled", help="a name that `semilinear problems` lists")
     add("--t-end", type=float, help="another end of the time span")
     add("--steps", type=int, nargs="+", help="numbers of steps on fixed grids, increasing")
     add("--tolerances", type=float, nargs="+", help="relative tolerances, decreasing")
-    add("--start", default="rk", choices=methods.STARTS, help="start of multistep methods (rk)")
-    add("--repeats", type=int, default=3, help="timed runs, of which the median counts (3)")
+    add("--start", default="rk", choices=methods.STARTS, help="start of multistep methods")
+    add("--repeats", type=int, default=3, help="timed runs, of which the median counts")
     add("--compiled", action="store_true", help="use the N compiled by Numba")
     add("--against", default="evaluations", choices=MEASURES, help="the axis of the picture")
     _add_outputs(command, "draw error against evaluations, seconds or steps, to a picture file")

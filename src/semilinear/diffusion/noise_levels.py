@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear.diffusion.schedules import Discrete, NoiseSchedule
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 
 ROUNDING = 1e-9
 """Of parts of the time domain."""
@@ -250,8 +250,8 @@ def noise_level(value: Any) -> NoiseLevel:
         return Tau(nonnegative("noise", value))
     except InvalidArgument:
         raise InvalidArgument(
-            f"noise={value!r} must be a noise level such as diffusion.Tau(1.0), a number tau >= 0 "
-            "or a function tau(t)"
+            f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), a number "
+            "tau >= 0 or a function tau(t)"
         ) from None
 
 
@@ -259,14 +259,14 @@ def nonnegative(name: str, value: Any) -> float:
     """Return a parameter that must be a number, at least 0 and finite."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not real or not 0 <= value < inf:
-        raise InvalidArgument(f"{name}={value!r} must be a number, at least 0 and finite")
+        raise InvalidArgument(f"{name}={shown(value)} must be a number, at least 0 and finite")
     return float(value)
 
 
 def at_most_one(name: str, value: Any) -> None:
     """Refuse a parameter that does not lie between 0 and 1."""
     if nonnegative(name, value) > 1:
-        raise InvalidArgument(f"{name}={value!r} must lie between 0 and 1")
+        raise InvalidArgument(f"{name}={shown(value)} must lie between 0 and 1")
 
 
 def in_order(low: Any, high: Any) -> None:

@@ -25,7 +25,7 @@ from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.stacked import Ends, of_samples, stacked
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.methods import STARTS
 from semilinear.methods.estimates import has_estimate
 from semilinear.program import Program
@@ -243,11 +243,11 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
 def checked_time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
     """Return a time inside of the domain of a schedule, or refuse it."""
     if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
-        raise InvalidArgument(f"{argument}={value!r} must be one finite number")
+        raise InvalidArgument(f"{argument}={shown(value)} must be one finite number")
     low, high = schedule.t_min, schedule.t_max
     if not low <= value <= high:
         raise InvalidArgument(
-            f"{argument}={value!r} lies outside the domain [{low}, {high}] of the times of "
+            f"{argument}={shown(value)} lies outside the domain [{low}, {high}] of the times of "
             f"{schedule!r}"
         )
     return float(value)

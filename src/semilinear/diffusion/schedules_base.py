@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Scalar: TypeAlias = float | np.floating[Any] | np.integer[Any]
@@ -312,6 +312,6 @@ def checked_schedule(schedule: Any) -> NoiseSchedule:
     """Return a schedule, or refuse what is none."""
     if not isinstance(schedule, NoiseSchedule):
         raise InvalidArgument(
-            f"schedule={schedule!r} must be a NoiseSchedule such as diffusion.VPLinear()"
+            f"schedule={shown(schedule)} must be a NoiseSchedule such as diffusion.VPLinear()"
         )
     return schedule

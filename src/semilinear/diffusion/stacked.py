@@ -11,7 +11,7 @@ import numpy as np
 from semilinear.course import Next, Noise, Run, State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.lazy_segments import Operators
 from semilinear.methods.rows import Draw, Step
 from semilinear.plan import Row
@@ -166,7 +166,9 @@ def _numbers(argument: str, value: Any) -> np.ndarray:
     try:
         return np.array(value, dtype=float)
     except (TypeError, ValueError):
-        raise InvalidArgument(f"{argument}={value!r} must hold times, which are numbers") from None
+        raise InvalidArgument(
+            f"{argument}={shown(value)} must hold times, which are numbers"
+        ) from None
 
 
 def _joined(segments: Sequence[Segment]) -> Segment:
