@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 LONGEST = 100
@@ -27,6 +27,12 @@ def shown(value: object) -> str:
 
 class UnknownName(InvalidArgument):
     """A name that is looked up (a method, a schedule, a problem) does not exist."""
+
+    @classmethod
+    def check(cls, argument: str, name: object, known: Collection[str]) -> None:
+        """Refuse what is none of the `known` names."""
+        if not (isinstance(name, str) and name in known):
+            raise cls.among(argument, name, known)
 
     @classmethod
     def among(cls, argument: str, name: object, known: Iterable[str]) -> UnknownName:

@@ -50,3 +50,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out.startswith("semilinear 0.")
+
+
+@pytest.mark.parametrize("command", ["sample", "order", "work-precision", "solve"])
+def test_help_shows_defaults_only_where_there_are_some(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "default: None" not in text
+    assert "default: False" not in text
+    assert command != "sample" or "(default: tab3)" in text

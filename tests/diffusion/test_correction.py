@@ -270,6 +270,17 @@ def test_a_model_bound_to_its_batch(model):
     assert fit.plan().nfe <= 4
 
 
+def test_auto_says_what_a_bound_model_needs():
+    def bound(x, t):
+        if len(x) != 3:
+            raise RuntimeError(f"labels for 3 samples, not {len(x)}")
+        return MODEL(x, t)
+
+    with pytest.raises(RuntimeError, match="labels for 3") as caught:
+        diffusion.sample(bound, np.zeros((3, 8, 2)), VP, method="auto", nfe=4)
+    assert "choose(..., fixed_batch=True)" in "".join(caught.value.__notes__)
+
+
 def test_a_batch_has_its_own_length():
     with pytest.raises(InvalidArgument, match="samples: fixed_batch=True takes as many as x has"):
         choose(MODEL, LIKE, VP, samples=3, fixed_batch=True)

@@ -56,8 +56,7 @@ def sampler(name: str | Sampler) -> Sampler:
     """Return the sampler that ``sample_NAME`` runs."""
     if isinstance(name, Sampler):
         return name
-    if name not in NAMES:
-        raise UnknownName.among("method", name, NAMES)
+    UnknownName.check("method", name, NAMES)
     found = catalogue.get(SPELLINGS.get(name, name))
     if name == "dpmpp_3m_sde":
         found = found._replace(method=_DPM3M)

@@ -122,8 +122,7 @@ def sample_adaptive(
     >>> bool(np.abs(found.x - x).max() < 1e-2)
     True
     """
-    if final not in ENDINGS:
-        raise UnknownName.among("final", final, ENDINGS)
+    UnknownName.check("final", final, ENDINGS)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, x)")
     cell, first, last = _checked(schedule, x_T, quantity, variable, t_start, t_end)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
 from semilinear.diffusion.noise_splits import Ancestral
 from semilinear.diffusion.parameterisations import Parameterisation
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.methods import (
     CLASSICAL,
     GridMethod,
@@ -196,7 +196,7 @@ def get(method: str | Sampler) -> Sampler:
         return method
     if not isinstance(method, str):
         raise InvalidArgument(
-            f"method={method!r} must be a name or a diffusion.Sampler(name, parameterisation, "
+            f"method={shown(method)} must be a name or a diffusion.Sampler(name, parameterisation, "
             "method, reference): a method of the core becomes a sampler with a quantity and a "
             'variable, such as diffusion.Parameterisation("eps", "t")'
         )

@@ -60,10 +60,8 @@ class Trace:
         self.xp = array_namespace(x)
         self.like = x
         self.shape, self.dtype = tuple(x.shape), accumulator(x)
-        if divergence not in DIVERGENCES:
-            raise UnknownName.among("divergence", divergence, DIVERGENCES)
-        if distribution not in DISTRIBUTIONS:
-            raise UnknownName.among("distribution", distribution, DISTRIBUTIONS)
+        UnknownName.check("divergence", divergence, DIVERGENCES)
+        UnknownName.check("distribution", distribution, DISTRIBUTIONS)
         count = whole_number("probes", probes)
         self.exact = divergence == "exact"
         if self.exact and count != 1:

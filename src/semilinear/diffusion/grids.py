@@ -109,8 +109,7 @@ def times(
         A name of `GRIDS`, a rule like ``PowerT(1.5)``, or decreasing times.
     """
     if isinstance(grid, str):
-        if grid not in GRIDS:
-            raise UnknownName.among("grid", grid, GRIDS)
+        UnknownName.check("grid", grid, GRIDS)
         grid = GRIDS[grid]()
     if not callable(grid):
         return explicit(grid)

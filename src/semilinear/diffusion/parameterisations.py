@@ -37,11 +37,9 @@ class Parameterisation:
     variable: str
 
     def __post_init__(self) -> None:
-        known = (*QUANTITIES, VELOCITY)
-        if not isinstance(self.quantity, Tabulated) and self.quantity not in known:
-            raise UnknownName.among("quantity", self.quantity, known)
-        if self.variable not in VARIABLES:
-            raise UnknownName.among("variable", self.variable, VARIABLES)
+        if not isinstance(self.quantity, Tabulated):
+            UnknownName.check("quantity", self.quantity, (*QUANTITIES, VELOCITY))
+        UnknownName.check("variable", self.variable, VARIABLES)
         if self.quantity == VELOCITY and self.variable != "t":
             raise InvalidArgument(
                 f"variable={self.variable!r}: the velocity dx/dt is integrated over t only"

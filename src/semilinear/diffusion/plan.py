@@ -268,5 +268,4 @@ def _check_words(schedule: Any, prediction: str, final: str, start: str, directi
         ("direction", direction, ("sample", "encode")),
     )
     for argument, value, names in known:
-        if value not in names:
-            raise UnknownName.among(argument, value, names)
+        UnknownName.check(argument, value, names)

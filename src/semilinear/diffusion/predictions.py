@@ -65,8 +65,7 @@ FINITE_AT_PURE_NOISE = ("x0", "v", "flow")
 
 def check_prediction(prediction: Any) -> None:
     """Refuse a prediction that is not known."""
-    if prediction not in tuple(PREDICTIONS):
-        raise UnknownName.among("prediction", prediction, PREDICTIONS)
+    UnknownName.check("prediction", prediction, PREDICTIONS)
 
 
 def readout(prediction: str, alpha: Any, sigma: Any) -> Readout:

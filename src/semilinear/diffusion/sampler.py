@@ -20,6 +20,11 @@ from semilinear.diffusion.stacked import Ends
 from semilinear.errors import InvalidArgument
 
 AUTO = "auto"
+PILOT = (
+    'raised while method="auto" tried the model on 4, 16 or 64 samples of its own; for a model '
+    "that is bound to the batch of x_T take choose(..., fixed_batch=True).plan() and follow that"
+)
+"""Said of errors of a model there."""
 log = logging.getLogger("semilinear")
 
 
@@ -96,7 +101,7 @@ def sample(
     >>> bool(np.abs(y - x).max() < 1e-2)
     True
     """
-    if method == AUTO:
+    if isinstance(method, str) and method == AUTO:
         _refuse_beside_auto(
             steps=steps, t_end=t_end, noise=noise,
             grid=None if isinstance(grid, str) and grid == "quadratic" else grid,
@@ -105,10 +110,15 @@ def sample(
             exact=exact or None, lower_end=lower_end or None,
         )  # fmt: skip
         begin: Any = t_start  # one for all: arrays are refused
-        chosen = choose(
-            model, x_T, schedule, nfe=10 if nfe is None else nfe, prediction=prediction,
-            t_start=begin, progress=progress,
-        )  # fmt: skip
+        try:
+            chosen = choose(
+                model, x_T, schedule, nfe=10 if nfe is None else nfe, prediction=prediction,
+                t_start=begin, progress=progress,
+            )  # fmt: skip
+        except Exception as error:
+            if not isinstance(error, InvalidArgument):
+                error.add_note(PILOT)
+            raise
         log.info("%s", chosen.reason)
         made = chosen.plan()
     else:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.methods import adams, butcher, etdrk, pairs, variable_order
 from semilinear.methods import lawson as _lawson
 from semilinear.methods.adams import etdab, etdpec, ipndm, ipndm_v
@@ -101,7 +101,8 @@ def get(method: str | Method) -> Method:
         return method
     if not isinstance(method, str):
         raise InvalidArgument(
-            f"method={method!r} must be a name or a method object; see semilinear.methods.names()"
+            f"method={shown(method)} must be a name or a method object; see "
+            "semilinear.methods.names()"
         )
     name = method.lower()
     name = ALIASES.get(name, name)

@@ -42,8 +42,7 @@ def lawson(tableau: Butcher | str, *, name: str | None = None) -> Tableau:
     Lawson (1967), SIAM J. Numer. Anal. 4, eq. 4.
     """
     if not isinstance(tableau, Butcher):
-        if tableau not in CLASSICAL:
-            raise UnknownName.among("tableau", tableau, CLASSICAL)
+        UnknownName.check("tableau", tableau, CLASSICAL)
         tableau = CLASSICAL[tableau]
     nodes = (*tableau.c, Fraction(1))
 

@@ -54,8 +54,7 @@ def sequence(
         Whether the last step of a predictor-corrector pair is corrected, by an evaluation at its
         end.
     """
-    if start not in STARTS:
-        raise UnknownName.among("start", start, STARTS)
+    UnknownName.check("start", start, STARTS)
     if isinstance(method, VariableOrder):
         raise InvalidArgument(
             f"method={method.name!r} chooses its order along with its steps and has none on a "

@@ -114,8 +114,7 @@ def work_precision_plot(
     InvalidArgument
         If the measure is another one, or was not taken.
     """
-    if measure not in MEASURES:
-        raise UnknownName.among("measure", measure, MEASURES)
+    UnknownName.check("measure", measure, MEASURES)
     if measure == "seconds" and study.repeats == 0:
         raise InvalidArgument("measure='seconds': the study has none; make it with repeats=3")
     lines = [

@@ -132,8 +132,7 @@ class WorkPrecision:
         InvalidArgument
             If the measure is unknown or the error not positive.
         """
-        if measure not in MEASURES:
-            raise UnknownName.among("measure", measure, MEASURES)
+        UnknownName.check("measure", measure, MEASURES)
         if not 0 < error < math.inf:
             raise InvalidArgument(f"error={error!r} must be positive and finite")
         return {

@@ -118,8 +118,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("beta_schedule", BETAS),
     )
     for key, names in known:
-        if config[key] not in names:
-            raise UnknownName.among(key, config[key], names)
+        UnknownName.check(key, config[key], names)
     ladder = _ladder(config, is_flow=is_flow)
     prediction = PREDICTIONS[config["prediction_type"]]
     if prediction == "flow" and not is_flow:
