@@ -18,6 +18,7 @@ from semilinear.errors import LONGEST, UnknownName, shown
         (np.float64("nan"), "nan"),
         (np.array(2), "2"),
         (np.ones((1000, 2)), "<array of shape (1000, 2)>"),
+        (np.array([1e-3, -1.0]), "array([ 0.001, -1. ])"),
         ([1, 2], "[1, 2]"),
     ],
 )

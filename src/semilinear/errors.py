@@ -15,14 +15,14 @@ class InvalidArgument(ValueError):
 
 
 def shown(value: object) -> str:
-    """Return `value` as messages show it: in one short line, arrays by their shape."""
+    """Return `value` as messages show it: in one short line, long arrays by their shape."""
     shape, item = getattr(value, "shape", None), getattr(value, "item", None)
     if shape == () and callable(item):
         value = item()
-    elif isinstance(shape, tuple) and shape:
-        return f"<array of shape {tuple(shape)}>"
     text = " ".join(repr(value).split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+    if len(text) <= LONGEST:
+        return text
+    return f"<array of shape {tuple(shape)}>" if shape else f"{text[: LONGEST - 4]} ..."
 
 
 class UnknownName(InvalidArgument):

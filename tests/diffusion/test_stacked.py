@@ -589,9 +589,9 @@ def test_answers_that_cannot_be_used():
 def test_where_there_is_one_time_for_all():
     x = states()
     model = Gaussian().model(VP)
-    with refused("t_start=<array of shape (4,)>", "one finite number"):
+    with refused("t_start=array(", "one finite number"):
         diffusion.sample(model, x, VP, method="auto", t_start=STARTS)
-    with refused("t_start=<array of shape (4,)>", "one finite number"):
+    with refused("t_start=array(", "one finite number"):
         diffusion.sample_adaptive(model, x, VP, t_start=STARTS)
     with refused("densities are at one time"):
         diffusion.log_likelihood(lambda x, t: (x, lambda v: v), x, VP, t_start=STARTS)
