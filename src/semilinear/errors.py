@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable
+from math import prod
 from typing import Any
 
 LONGEST = 100
 """Characters of a value that a message shows."""
+
+ENTRIES = 8
+"""Of an array that a message shows."""
 
 
 class InvalidArgument(ValueError):
@@ -19,10 +23,10 @@ def shown(value: object) -> str:
     shape, item = getattr(value, "shape", None), getattr(value, "item", None)
     if shape == () and callable(item):
         value = item()
+    elif isinstance(shape, tuple) and prod(shape) > ENTRIES:
+        return f"<array of shape {tuple(shape)}>"
     text = " ".join(repr(value).split())
-    if len(text) <= LONGEST:
-        return text
-    return f"<array of shape {tuple(shape)}>" if shape else f"{text[: LONGEST - 4]} ..."
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
 
 
 class UnknownName(InvalidArgument):
