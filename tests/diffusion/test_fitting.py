@@ -17,7 +17,7 @@ from semilinear import diffusion
 from semilinear.diffusion import Flow, Parameterisation, Sampler, VPLinear, choose, fit_grid
 from semilinear.diffusion.catalogue import get
 from semilinear.diffusion.fitting import ENDS, FAMILIES, FIRST, SECOND
-from semilinear.diffusion.pilot import Pilot, Warp
+from semilinear.diffusion.pilot import Pilot
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.methods import etdab
 from tolerances import to_numpy
@@ -49,40 +49,6 @@ def same(one, other):
         and one.candidates == other.candidates
         and one.error == other.error
     )
-
-
-# --- the coordinate of time -----------------------------------------------------------------------
-
-
-@given(
-    name=st.sampled_from(list(SCHEDULES)), ends=st.tuples(st.floats(0, 0.45), st.floats(0, 0.45))
-)
-def test_warp_is_monotone_and_its_own_inverse(name, ends):
-    schedule = SCHEDULES[name]
-    span = schedule.t_start - schedule.t_end
-    first, last = schedule.t_start - ends[0] * span, schedule.t_end + ends[1] * span
-    warp = Warp(schedule, first, last)
-    s = np.linspace(0.0, 1.0, 201)
-    t = warp.to_t(s)
-    assert (t[0], t[-1]) == (first, last)
-    assert (np.diff(t) < 0).all()
-    # No cell of its table is longer, and between its points it is linear: exact but for kinks.
-    assert np.abs(warp.of_t(t) - s).max() < 1 / 2000
-    assert np.median(np.abs(warp.of_t(t) - s)) < 1e-6
-    times = np.linspace(first, last, 201)
-    coordinates = warp.of_t(times)
-    assert (coordinates[0], coordinates[-1]) == (0.0, 1.0)
-    assert (np.diff(coordinates) > 0).all()
-    assert np.abs(warp.to_t(coordinates) - times).max() < span / 2000
-
-
-def test_warp_where_lambda_is_infinite():
-    """Flow begins at alpha = 0 and ends at sigma = 0; the middle of it is where both are equal."""
-    warp = Warp(Flow(), 1.0, 0.0)
-    assert warp.to_t(0.5) == pytest.approx(0.5, abs=1e-6)
-    assert warp.of_t([1.0, 0.5, 0.0]).tolist() == pytest.approx([0.0, 0.5, 1.0])
-    # Half of it is t, so that no more than half of it lies within a thousandth of the ends.
-    assert 0.999 - 1e-3 > warp.to_t(0.25) > 0.5
 
 
 # --- the pilot ------------------------------------------------------------------------------------

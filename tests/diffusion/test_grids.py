@@ -37,6 +37,9 @@ def test_grids():
     np.testing.assert_allclose(np.diff(np.sqrt(t["quadratic"]), 2), 0, atol=1e-15)
     np.testing.assert_allclose(np.diff(VP.lam(t["lambda"]), 2), 0, atol=1e-13)
     np.testing.assert_allclose(np.diff(VP.rho(t["karras"]) ** (1 / 7), 2), 0, atol=1e-14)
+    mixed = (1 - t["mixed"]) / 0.999
+    mixed += (VP.lam(t["mixed"]) - VP.lam(1.0)) / (VP.lam(1e-3) - VP.lam(1.0))
+    np.testing.assert_allclose(np.diff(mixed), 2 / steps, rtol=1e-4)  # from a table
     rule = PowerT(1.5)
     by_rule = diffusion.plan(VP, steps=steps, grid=rule).t
     np.testing.assert_allclose(by_rule, rule(VP, 1.0, 1e-3, steps), rtol=1e-14)
@@ -119,6 +122,14 @@ def test_ends_outside_the_domain(ends):
 def test_grids_in_the_noise_that_cannot_reach_pure_noise(grid):
     with refused("grid: rho is inf at t=1", "choose t_start or t_end inside"):
         diffusion.plan(Flow(), grid=grid, prediction="v")
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+def test_a_mixed_grid_goes_from_pure_noise_to_data(n):
+    t = diffusion.plan(Flow(), steps=n, grid="mixed", prediction="flow").t
+    assert (t[0], t[-1]) == (1.0, 0.0)
+    # Alpha and sigma of this path change places when time is turned round.
+    np.testing.assert_allclose(t, 1 - t[::-1], atol=1e-6)
 
 
 def test_a_grid_in_lambda_that_cannot_reach_the_data():

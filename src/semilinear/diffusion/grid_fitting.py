@@ -12,8 +12,9 @@ from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
 from semilinear.diffusion.following import Model
-from semilinear.diffusion.pilot import Pilot, Warp
+from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number

@@ -11,6 +11,7 @@ import numpy as np
 
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_vp import VPLinear
+from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument, UnknownName
 
 VP = VPLinear()
@@ -70,6 +71,19 @@ class PowerVPTime:
 
 
 @dataclass(frozen=True)
+class Mixed:
+    """Half uniform in t and half in lambda: no step is long in either.
+
+    It may begin at alpha = 0 and end at sigma = 0: what lies beyond seven units of lambda hardly
+    counts.
+    """
+
+    def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
+        points: np.ndarray = Warp(schedule, t_start, t_end).to_t(np.linspace(0.0, 1.0, n + 1))
+        return points
+
+
+@dataclass(frozen=True)
 class Whole:
     """The times of another rule, rounded: for networks that know whole times only."""
 
@@ -90,6 +104,7 @@ GRIDS: dict[str, Callable[[], Grid]] = {
     "quadratic": lambda: PowerT(2.0),
     "lambda": UniformLambda,
     "karras": PowerRho,
+    "mixed": Mixed,
 }
 """Grids by name."""
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from semilinear.diffusion.noise_levels import Tau
 from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
+from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
@@ -24,49 +23,6 @@ from semilinear.time_grid import whole_number
 REFERENCE, CORRECTED = "unipc3", "res_2m"
 BEFORE = 60
 """Evaluations on the way to a t_start inside of the path."""
-
-REACH = 7.0
-"""Beyond this distance from lambda = 0 and from the path's own range, lambda counts no more."""
-
-
-@dataclass(frozen=True)
-class Warp:
-    """A coordinate of time that is half uniform in t and half in lambda: 0 at t_start, 1 at t_end.
-
-    Good grids of all schedules are nearly uniform in it.
-    """
-
-    schedule: NoiseSchedule
-    t_start: float
-    t_end: float
-
-    def of_t(self, t: Any) -> Any:
-        """Return the coordinate of times."""
-        t = np.asarray(t, dtype=float)
-        in_t = (self.t_start - t) / (self.t_start - self.t_end)
-        first, last = self._ends
-        in_lam = (np.clip(self.schedule.lam(t), first, last) - first) / (last - first)
-        return (in_t + in_lam) / 2
-
-    def to_t(self, s: Any) -> Any:
-        """Return the times of coordinates."""
-        coordinates, times = self._table
-        return np.interp(s, coordinates, times)
-
-    @cached_property
-    def _ends(self) -> tuple[float, float]:
-        # Where alpha or sigma is 0 lambda is infinite: what lies beyond these ends hardly counts.
-        low, high = self.schedule.lam(self.t_start), self.schedule.lam(self.t_end)
-        return max(low, min(high, 0.0) - REACH), min(high, max(low, 0.0) + REACH)
-
-    @cached_property
-    def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        first, last = self._ends
-        inner = self.schedule.t_of_lam(np.linspace(first, last, 2001)[1:-1])
-        even = np.linspace(self.t_start, self.t_end, 2001)
-        times = np.unique(np.concatenate([even, inner]))[::-1]
-        times = times[(times <= self.t_start) & (times >= self.t_end)]
-        return self.of_t(times), times
 
 
 class Pilot:

@@ -62,7 +62,7 @@ def plan(
         The number of steps, or a budget of evaluations into which as many steps as possible are
         fitted; neither with explicit grid times, else one of them (10 steps by default).
     grid
-        ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``; a rule of
+        ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``, ``"mixed"``; a rule of
         `diffusion.grids`; or decreasing times. Times of shape (steps + 1, samples) give each sample
         of a batch its own.
     prediction

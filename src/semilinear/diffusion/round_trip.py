@@ -46,10 +46,10 @@ def round_trip(
     x: Any,
     schedule: NoiseSchedule,
     *,
-    method: str | Sampler = "tab3",
+    method: str | Sampler = "unipc3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray = "mixed",
     prediction: str = "eps",
     t_start: float | None = None,
     t_end: float | None = None,
@@ -63,7 +63,8 @@ def round_trip(
     Parameters
     ----------
     model, schedule, method, grid, prediction, t_start, t_end, start
-        As in `diffusion.sample`.
+        As in `diffusion.sample`, but for the defaults: on this grid a predictor and its corrector
+        of order three lose less than half of what others do.
     x
         Samples at t_end, along the first axis.
     steps, nfe
