@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend
 
@@ -59,6 +61,14 @@ def described(output: Any, backend: Backend) -> str:
     if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
         return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
     return found
+
+
+def copied(array: Any) -> Any:
+    """Return a copy, in memory of its own; arrays that never change are returned as they are."""
+    if isinstance(array, np.ndarray) or type(array).__module__.startswith("cupy"):
+        return array.copy()
+    clone = getattr(array, "clone", None)  # of PyTorch; it is recorded for gradients
+    return array if clone is None else clone()
 
 
 def checked_array(x: Any, argument: str) -> Any:

@@ -160,3 +160,52 @@ def test_the_noise_is_left_alone():
         x = X.copy()
         follow(diffusion.plan(VP, method=name, steps=3), MODEL, x, seed=1, trajectory=True)
         assert np.array_equal(x, X)
+
+
+# --- networks that reuse their memory -------------------------------------------------------------
+
+
+def into_one_buffer(model, copy):
+    """Return a model that answers in the same array each time, and spoils its input."""
+    buffer = copy(X)
+
+    def answer(x, t):
+        buffer[...] = model(x, t)
+        x[...] = np.nan
+        return buffer
+
+    return answer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_may_reuse_its_memory_and_write_into_its_input(name):
+    made = diffusion.plan(VP, method=name, steps=5, final="denoise")
+    x = X.copy()
+    found = follow(made, into_one_buffer(MODEL, np.array), x, seed=2, trajectory=True)
+    expected = follow(made, MODEL, X, seed=2, trajectory=True)
+    for one, other in zip(found.x, expected.x, strict=True):
+        assert np.array_equal(one, other)
+    assert np.array_equal(x, X)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("size", [3, 300])
+def test_so_may_a_network_of_torch(size, gradients):
+    torch = pytest.importorskip("torch")
+    x = torch.ones(2, size, dtype=torch.float64)
+    buffer = torch.empty_like(x)
+    scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=gradients)
+
+    def reusing(x, t):
+        nonlocal buffer
+        if gradients:  # such a buffer is a new tensor of the same memory
+            buffer = buffer.detach()
+        buffer.copy_(scale * torch.cos(x + t))
+        x.detach().fill_(torch.nan)
+        return buffer
+
+    made = diffusion.plan(VP, method="tab3", steps=6)
+    found = follow(made, reusing, x)
+    expected = follow(made, lambda x, t: scale * torch.cos(x + t), x)
+    assert torch.equal(found, expected)
+    assert (x == 1).all()

@@ -200,6 +200,19 @@ def test_the_density_of_any_model_has_mass_one():
     assert np.exp(found.log_p).sum() * (x[1, 0] - x[0, 0]) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_a_model_may_return_one_buffer_again_and_again():
+    x, model, buffer = mixture_samples(VP), mixture_model(VP), np.empty((50, 2))
+
+    def reusing(x, t):
+        answer, product = model(x, t)
+        buffer[...] = answer
+        return buffer, product
+
+    expected = log_likelihood(model, x, VP, steps=20, divergence="exact").log_p
+    found = log_likelihood(reusing, x, VP, steps=20, divergence="exact").log_p
+    assert np.array_equal(found, expected)
+
+
 def test_samples_without_further_axes():
     x = np.linspace(-1, 1, 5)
     one = log_likelihood(lambda x, t: (x / 2, lambda v: v / 2), x, VP, seed=0)

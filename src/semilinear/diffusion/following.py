@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.answers import checked_samples
+from semilinear.answers import checked_samples, copied
 from semilinear.course import Noise, State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise import Seed, SeededNoise, on_host, rms_of_samples
@@ -53,7 +53,11 @@ def follow(
     trajectory: bool = False,
     check_finite: bool = True,
 ) -> Any:
-    """Run a model through a plan that is made already; parameters as in `sample`."""
+    """Run a model through a plan that is made already; parameters as in `sample`.
+
+    The model gets an array of its own and its answer is copied (but for libraries whose arrays
+    never change): it may write into the one, and return the other again and again.
+    """
     states = [x]
     estimates: list[np.ndarray] = []
     drawn = seed
@@ -77,7 +81,7 @@ def follow(
 
         last = run(
             made,
-            model,
+            lambda x, t: copied(model(copied(x), t)),
             x,
             after_step=after_step,
             after_evaluation=after_evaluation,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from semilinear.answers import checked_samples
+from semilinear.answers import checked_samples, copied
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
@@ -215,7 +215,7 @@ def _run(
         answer, product = _both(model(state.x, t), where)
         alpha = made.schedule.alpha(t)
         read = readout(made.prediction, alpha, made.schedule.sigma(t))
-        state = made.advance(state, answer)
+        state = made.advance(state, copied(answer))
         of_eps = float(read.p_eps) * size + float(read.q_eps) * trace(product, where)
         # In advance it is called N: here its name is what the caller knows.
         if not Backend(of_eps).is_finite(of_eps):
