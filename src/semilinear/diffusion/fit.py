@@ -82,24 +82,30 @@ class Fit:
         if others:
             text += f"; next {others[0][0]} on {others[0][1]} with {others[0][2]:.4g}"
         if self.correction is not None:
-            text += f"; noise is no help: {self._said}"
+            text += f"; noise would not help: {self._said}"
         return text
 
     @property
     def _of_noise(self) -> str:
-        borne = self.error <= BORNE
-        which = "the boldest that it bears" if borne else "of the least loss, since it bears none"
-        return (
-            f"noise corrects the network: {self._said}; of the samplers with noise this is {which} "
-            f"(loss x {np.exp(self.error):.2f}, {len(self.candidates)} tried)"
+        text, loss = f"noise corrects the network: {self._said}; ", np.exp(self.error)
+        if self.error <= BORNE:
+            return text + (
+                "this is the boldest of the samplers with noise that leaves samples with at most "
+                f"{np.exp(BORNE):g} times the loss of the reverse SDE's ({loss:.2f} times)"
+            )
+        return text + (
+            f"no sampler with noise leaves samples with at most {np.exp(BORNE):g} times the loss "
+            f"of the reverse SDE's; this one comes nearest ({loss:.2f} times)"
         )
 
     @property
     def _said(self) -> str:
         assert self.correction is not None
+        excess, deviation = self.correction.excess, self.correction.deviation
         return (
-            f"its loss at the ends of the flow is {self.correction.excess:+.1%} from that at the "
-            f"ends of the reverse SDE ({self.correction.deviation:.1f} standard errors)"
+            f"the model's denoising loss on samples of the flow is {abs(excess):.1%} "
+            f"{'above' if excess > 0 else 'below'} that on samples of the reverse SDE "
+            f"({abs(deviation):.1f} standard errors)"
         )
 
     def __str__(self) -> str:

@@ -29,6 +29,7 @@ FAMILIES: dict[str, grids.Grid] = {
     "quadratic": grids.PowerT(2.0),
     "lambda": grids.UniformLambda(),
     "karras": grids.PowerRho(),
+    "mixed": grids.Mixed(),
 }
 """Grids that are tried."""
 
@@ -68,10 +69,12 @@ def choose(
     """Choose parameterisation, variable, order, grid, ending and noise for a model.
 
     First, whether noise corrects the network: then its denoising loss is greater on samples that
-    follow the flow than on those of the reverse SDE (`Correction`), and the boldest of a few
-    samplers with noise is chosen that it bears. Else all of `METHODS` run on all grids of
-    `FAMILIES` with all `ENDS` for few samples, the best of them for more; the one that brings the
-    samples nearest to where the flow takes them is chosen.
+    follow the flow than on those of the reverse SDE (`Correction`). If so, the boldest of three
+    samplers with noise is chosen that leaves samples with at most twice the loss of the reverse
+    SDE's; if none does, that with the least loss, unless it is more than four times.
+    Else all of `METHODS` run on all grids of `FAMILIES` with all `ENDS` for few samples, the best
+    of them for more; the one that brings the samples nearest to where the flow takes them is
+    chosen.
 
     Parameters
     ----------

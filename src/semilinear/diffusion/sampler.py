@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,18 +57,18 @@ def sample(
     Parameters
     ----------
     model
-        ``model(x, t)``: the prediction at state x and time t, a float; an array like x. The output
-        is kept by reference for some steps: return a new array each time. Where samples have times
-        of their own (arrays as t_start, t_end or grid), t is an array of shape (samples,), of x's
-        library and device, in x's real precision or single.
+        ``model(x, t)``: the prediction at state x and time t, a float; an array like x. It may
+        write into x and return one buffer again and again. Where samples have times of their own
+        (arrays as t_start, t_end or grid), t is an array of shape (samples,), of x's library and
+        device, in x's real precision or single.
     x_T
         Noise at t_start: standard normal times sigma(t_start), any shape, any array library.
     schedule, method, steps, nfe, grid, prediction, t_start, t_end, final, start
         As in `diffusion.plan`. ``method="auto"`` has sampler, grid, ending and noise chosen by
         `diffusion.choose` for `nfe` evaluations on a pilot of its own, so that the result does not
         depend on x_T's neighbours; it costs what many images cost (see `choose`) and logs what it
-        chose and why (logger "semilinear", level INFO). To choose once for many calls, use
-        `choose`; a model that is bound to the labels or the mask of x_T needs
+        chose and why (logger "semilinear", level INFO; `progress` prints it). To choose once for
+        many calls, use `choose`; a model that is bound to the labels or the mask of x_T needs
         ``choose(..., fixed_batch=True).plan()``.
     noise, exact, lower_end
         As in `diffusion.plan`.
@@ -120,6 +121,8 @@ def sample(
                 error.add_note(PILOT)
             raise
         log.info("%s", chosen.reason)
+        if progress:
+            sys.stderr.write(f"{chosen.reason}\n")
         made = chosen.plan()
     else:
         made = plan(
