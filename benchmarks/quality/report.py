@@ -108,7 +108,7 @@ def sections(found: Estimates) -> list[tuple[str, list[str]]]:
         ("Ingredients of DEIS, one after the other", ablation),
         ("diffusers", [row.name for row in THEIRS]),
         ("Chosen by `diffusion.choose`", [AUTO]),
-        (f"The best {FIRST} of each budget", sorted(heads.difference(ablation))),
+        (f"Among the best {FIRST} of some budget", sorted(heads.difference(ablation))),
         ("Samplers without noise", [r for r in main if r not in {*ablation, *heads}]),
     )
     return [(title, [row for row in rows if row in known]) for title, rows in named]

@@ -427,6 +427,22 @@ def test_grids_of_other_schedules(name):
     assert fit.plan().nfe <= 4
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{"t_end": 0.05}, {"final": "zero"}, {"t_end": 0.2, "final": "denoise"}, {"final": "t_end"}],
+    ids=str,
+)
+def test_what_is_given_of_the_ending_stays(given):
+    fit = fit_grid(MODEL, LIKE, VP, method="tab1", **SMALL, **given)
+    assert fit.family.startswith("fitted from")
+    assert fit.final == given.get("final", fit.final)
+    if "t_end" in given:
+        assert fit.times[-1] == given["t_end"]
+    if fit.final == "t_end":
+        assert fit.times[-1] == VP.t_end
+    assert all(fit.final in family for _, family, _ in fit.candidates)
+
+
 @settings(max_examples=5)
 @given(seed=st.integers(0, 2**63 - 1))
 def test_never_worse_on_the_second_pilot(seed):
@@ -458,6 +474,9 @@ def test_evaluations_of_a_fit_are_counted():
         ({"sweeps": 0}, ("sweeps=0 must be a whole number",)),
         ({"nfe": 0}, ("nfe=0 must be a whole number",)),
         ({"method": "ddpm"}, ("method='ddpm' is stochastic",)),
+        ({"t_end": 2.0}, ("t_end=2.0 lies outside the domain",)),
+        ({"t_end": 0.1, "final": "t_end"}, ('final="t_end" with t_end=0.1', "leave t_end out")),
+        ({"final": "soon"}, ("final='soon' is not known",)),
     ],
 )
 def test_bad_arguments_of_a_fit(options, parts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -141,9 +141,15 @@ def chosen(
     progress: bool,
     *,
     fixed_batch: bool = False,
+    t_end: float | None = None,
+    final: str | None = None,
 ) -> Fit:
-    """Return the sampler without noise that comes nearest to the flow."""
-    all_of_them = [one for sampler in samplers for one in _candidates(pilot, sampler, nfe)]
+    """Return the sampler without noise that comes nearest to the flow; with an end, if given."""
+    all_of_them = [
+        Candidate(sampler, *one)
+        for sampler in samplers
+        for one in _candidates(pilot, sampler, nfe, _endings(pilot, sampler, t_end, final))
+    ]
     if not all_of_them:
         times = " at whole times" if pilot.whole_times else ""
         raise InvalidArgument(
@@ -195,6 +201,10 @@ def deterministic(method: str | Sampler) -> Sampler:
     return sampler
 
 
+Ending = tuple[float, str]
+"""Where a grid ends, and how the run does."""
+
+
 class Candidate(NamedTuple):
     """A sampler on a grid."""
 
@@ -218,9 +228,11 @@ def _ranked(
     return sorted(found, key=lambda row: row[0])
 
 
-def _candidates(pilot: Pilot, sampler: Sampler, nfe: int) -> Iterator[Candidate]:
+def _candidates(
+    pilot: Pilot, sampler: Sampler, nfe: int, endings: Iterable[Ending]
+) -> Iterator[tuple[str, str, DiffusionPlan]]:
     """Yield all plans of a sampler on the grids of all families, where they exist."""
-    for t_end, final in _endings(pilot, sampler):
+    for t_end, final in endings:
         for name, family in FAMILIES.items():
             rule = grids.Whole(family) if pilot.whole_times else family
             try:
@@ -235,19 +247,29 @@ def _candidates(pilot: Pilot, sampler: Sampler, nfe: int) -> Iterator[Candidate]
             if pilot.whole_times and not all(t == round(t) for t in made.times):
                 continue
             rho = pilot.schedule.rho(t_end)
-            yield Candidate(sampler, f"{name} to rho={rho:.2g}, {final}", final, made)
+            yield f"{name} to rho={rho:.2g}, {final}", final, made
 
 
-def _endings(pilot: Pilot, sampler: Sampler) -> Iterator[tuple[float, str]]:
+def _endings(
+    pilot: Pilot, sampler: Sampler, t_end: float | None, final: str | None
+) -> list[Ending]:
+    """Return what is tried at the data; of what is given, only that."""
     schedule = pilot.schedule
     least, most = schedule.rho(pilot.t_end), schedule.rho(pilot.t_start)
-    yield pilot.t_end, "denoise" if schedule.sigma(pilot.t_end) else "t_end"
-    for rho in ENDS:
-        if least < rho < most:
-            # With x_0 as N both are the same, or the step is the wilder one.
-            for final in ("denoise", "zero")[: 1 + (sampler.parameterisation.quantity == "eps")]:
-                t = schedule.t_of_rho(rho)
-                yield (round(t) if pilot.whole_times else t), final
+    # With x_0 as N both are the same, or the step is the wilder one.
+    finals = ("denoise", "zero")[: 1 + (sampler.parameterisation.quantity == "eps")]
+    times = [schedule.t_of_rho(rho) for rho in ENDS if least < rho < most]
+    if pilot.whole_times:
+        times = [round(t) for t in times]
+    found: list[Ending] = [(pilot.t_end, "denoise" if schedule.sigma(pilot.t_end) else "t_end")]
+    found += [(t, each) for t in times for each in finals]
+    if t_end is not None:
+        found = [(t_end, each) for each in finals]
+    if final == "t_end":
+        return [(pilot.t_end, final)]
+    if final is not None:
+        found = [(t, final) for t in dict.fromkeys(t for t, _ in found)]
+    return found
 
 
 def _best(pilot: Pilot, found: list[tuple[float, Candidate]]) -> Fit:

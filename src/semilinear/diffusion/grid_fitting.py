@@ -9,13 +9,15 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
 from semilinear.diffusion.following import Model
 from semilinear.diffusion.pilot import Pilot
+from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.warp import Warp
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.progress import Progress
 from semilinear.time_grid import whole_number
 
@@ -30,6 +32,8 @@ def fit_grid(
     method: str | Sampler = "tab3",
     prediction: str = "eps",
     t_start: float | None = None,
+    t_end: float | None = None,
+    final: str | None = None,
     seed: Any = 0,
     reference: int | None = None,
     sweeps: int = 2,
@@ -48,6 +52,10 @@ def fit_grid(
         As in `choose`.
     method
         A sampler without noise.
+    t_end, final
+        Where the grid ends, and how the run does, as in `diffusion.plan`; what is not given is
+        chosen. ``final="t_end"``, which leaves the noise of the end, only at the schedule's own
+        t_end: elsewhere there is nothing to compare with.
     seed
         Of the noise of the pilots: an integer; the second has the next one.
     sweeps
@@ -57,6 +65,7 @@ def fit_grid(
     count = whole_number("sweeps", sweeps)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^63 - 1")
+    _check_ending(schedule, t_end, final)
     pilot, other = (
         Pilot(
             model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
@@ -64,8 +73,8 @@ def fit_grid(
         )
         for own in (int(seed), int(seed) + 1)
     )  # fmt: skip
-    begin = chosen(pilot, [sampler], budget, progress)
-    moved = _moved(pilot, begin, count, progress)
+    begin = chosen(pilot, [sampler], budget, progress, t_end=t_end, final=final)
+    moved = _moved(pilot, begin, count, progress, end_moves=t_end is None)
     tried = [
         (other.error(fit.plan()), fit)
         for fit in ([begin, moved] if moved is not begin else [begin])
@@ -78,11 +87,25 @@ def fit_grid(
     )  # fmt: skip
 
 
-def _moved(pilot: Pilot, fit: Fit, sweeps: int, progress: bool) -> Fit:
+def _check_ending(schedule: NoiseSchedule, t_end: float | None, final: str | None) -> None:
+    """Refuse an ending that cannot be compared with where the flow ends."""
+    if final is not None:
+        UnknownName.check("final", final, FINALS)
+    if t_end is None:
+        return
+    if final == "t_end" and t_end != schedule.t_end:
+        raise InvalidArgument(
+            f'final="t_end" with t_end={t_end!r}: states that keep noise cannot be compared with '
+            'where the flow ends; leave t_end out, or take final="denoise"'
+        )
+    checked_time(schedule, "t_end", t_end)
+
+
+def _moved(pilot: Pilot, fit: Fit, sweeps: int, progress: bool, *, end_moves: bool) -> Fit:
     """Return a fit whose points have moved to where the error on the pilot is least."""
     warp = pilot.warp
     s = np.asarray(warp.of_t(fit.times))
-    inner = range(1, len(s) - (fit.final == "t_end"))
+    inner = range(1, len(s) - (fit.final == "t_end" or not end_moves))
     best = fit
     with Progress(sweeps * len(inner), label="fitting", show=progress) as bar:
         for sweep in range(sweeps):
@@ -101,6 +124,8 @@ def _move(pilot: Pilot, warp: Warp, fit: Fit, s: np.ndarray, k: int) -> tuple[Fi
         points[k] = value
         times = warp.to_t(points)
         times[0] = fit.times[0]
+        if k < len(s) - 1:
+            times[-1] = fit.times[-1]
         return replace(fit, times=times), points
 
     def error(value: float) -> float:
