@@ -7,12 +7,36 @@ import pytest
 
 from diffusion_problems import PREDICTIONS, SCHEDULES, answer, ends
 from semilinear import InvalidArgument, ModelOutputError, UnknownName, diffusion
-from semilinear.diffusion import EDM, Flow, VPLinear
+from semilinear.diffusion import EDM, Flow, VPLinear, guided, in_dtype, inpainted
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.thresholding import clipped, thresholded
 from tolerances import assert_close
 
 VP = VPLinear()
+
+
+KNOWN = np.zeros((4, 3, 5))
+AROUND = {
+    "clipped": clipped,
+    "thresholded": thresholded,
+    "inpainted": lambda model, *args, **kw: inpainted(model, *args, KNOWN, KNOWN, **kw),
+    "in half precision": lambda *args, **kw: in_dtype(clipped(*args, **kw), "float64"),
+    "guided": lambda *args, **kw: guided(lambda x, t: x, clipped(*args, **kw), 2.0),
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_what_it_was_made_for_is_compared_with_the_run(around):
+    x = states()
+    model = around(lambda x, t: x, VP, prediction="v")
+    for make in (diffusion.sample, diffusion.encode):
+        assert make(model, x, VP, prediction="v", steps=2).shape == x.shape
+        with pytest.raises(
+            InvalidArgument, match=r"made for prediction='v', and .*eps"
+        ):
+            make(model, x, VP, steps=2)
+        with pytest.raises(InvalidArgument, match=r"made for schedule=VPLinear.*has schedule=EDM"):
+            make(model, x, EDM(), prediction="v", steps=2)
 
 
 def states(shape=(4, 3, 5)):

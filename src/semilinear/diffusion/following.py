@@ -11,11 +11,32 @@ from semilinear.answers import checked_samples, copied
 from semilinear.course import Noise, State
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise import Seed, SeededNoise, on_host, rms_of_samples
+from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.rows import BEFORE
 from semilinear.progress import Progress
 from semilinear.stepping import run
 
 Model = Callable[[Any, float], Any]
+
+
+class MadeFor(NamedTuple):
+    """What a combinator takes the answers of its model for: see `made_for`."""
+
+    schedule: NoiseSchedule
+    prediction: str
+
+
+def made_for(model: Model, mark: MadeFor | None) -> Model:
+    """Return a model that says what it was made for, so that other runs can refuse it."""
+    if mark is not None:
+        model.made_for = mark  # type: ignore[attr-defined]
+    return model
+
+
+def mark_of(model: Any) -> MadeFor | None:
+    """Return what a model was made for, if it says so."""
+    return getattr(model, "made_for", None)
 
 
 class Trajectory(NamedTuple):
@@ -58,6 +79,7 @@ def follow(
     The model gets an array of its own and its answer is copied (but for libraries whose arrays
     never change): it may write into the one, and return the other again and again.
     """
+    _check_made_for(made, model)
     states = [x]
     estimates: list[np.ndarray] = []
     drawn = seed
@@ -92,6 +114,17 @@ def follow(
         return last.x
     sizes = np.array(estimates) if made.estimates else None
     return Trajectory(made.t_formed, tuple(states), sizes)
+
+
+def _check_made_for(made: DiffusionPlan, model: Any) -> None:
+    mark = mark_of(model)
+    if mark is None or (mark.schedule, mark.prediction) == (made.schedule, made.prediction):
+        return
+    which = "prediction" if mark.prediction != made.prediction else "schedule"
+    raise InvalidArgument(
+        f"model: what was put around it was made for {which}={shown(getattr(mark, which))}, and "
+        f"the run has {which}={shown(getattr(made, which))}; give both the same {which}"
+    )
 
 
 def _size(estimate: Any, like: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.following import Model, made_for, mark_of
 from semilinear.diffusion.model_calls import (
     asked,
     checked_model,
@@ -70,7 +70,7 @@ def guided(
             return c
         return _guided(c, asked(unconditional, x, t, "unconditional"), w, rescale)
 
-    return model
+    return made_for(model, mark_of(conditional) or mark_of(unconditional))
 
 
 def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
@@ -104,7 +104,7 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
         w = _at(scale, on_schedule(t, x))
         return _guided(answer[count:, ...], answer[:count, ...], w, rescale)
 
-    return both
+    return made_for(both, mark_of(model))
 
 
 def _guided(c: Any, u: Any, w: Any, rescale: float) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.following import MadeFor, Model, made_for
 from semilinear.diffusion.model_calls import (
     asked,
     checked_model,
@@ -136,7 +136,7 @@ def inpainted(
         lacking = combined([1.0 / q, -p / q, -1.0, p / q, -p / q], arrays)
         return answer + weight * lacking
 
-    return filled
+    return made_for(filled, MadeFor(schedule, prediction))
 
 
 def _weight(mask: Any, known: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from semilinear.answers import wrong_output
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.following import Model, made_for, mark_of
 from semilinear.diffusion.model_calls import checked_model
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend
@@ -49,4 +49,4 @@ def in_dtype(model: Model, dtype: Any) -> Model:
             raise wrong_output(f"model at t = {t}", answer, Backend(x))
         return xp.astype(answer, x.dtype)
 
-    return cast
+    return made_for(cast, mark_of(model))

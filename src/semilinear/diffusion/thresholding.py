@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.following import MadeFor, Model, made_for
 from semilinear.diffusion.model_calls import (
     asked,
     checked_model,
@@ -122,7 +122,7 @@ def _with_data(
         # In this order: what did not change cancels exactly, and the answer is added last.
         return combined([1.0 / q, -1.0 / q, 1.0], [change(data), data, answer])
 
-    return changed
+    return made_for(changed, MadeFor(schedule, prediction))
 
 
 def _quantile(xp: Any, rows: Any, quantile: float) -> Any:
