@@ -71,6 +71,15 @@ def copied(array: Any) -> Any:
     return array if clone is None else clone()
 
 
+def refuse_traced(value: Any, argument: str) -> None:
+    """Refuse a number that JAX traces, whose value nothing can be computed from here."""
+    if "Tracer" in type(value).__name__:
+        raise InvalidArgument(
+            f"{argument} is traced by JAX and has no value yet; run the plan by diffusion.follow("
+            "..., check_finite=False), which asks at plain numbers, inside of jax.jit as well"
+        )
+
+
 def checked_array(x: Any, argument: str) -> Any:
     """Return `x` if it is an array of real or complex floating numbers, or refuse it."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):

@@ -17,6 +17,9 @@ jax = pytest.importorskip("jax")
 import jax.numpy as jnp  # noqa: E402
 
 from semilinear.adapters.jax import KeyNoise, Table, register, sample, table  # noqa: E402
+from semilinear.diffusion.guidance import guided  # noqa: E402
+from semilinear.diffusion.inpainting import inpainted  # noqa: E402
+from semilinear.diffusion.thresholding import clipped  # noqa: E402
 
 SCHEDULE = diffusion.VPLinear()
 NAMES = list(diffusion.names())
@@ -135,7 +138,7 @@ def test_the_result_is_like_x(dtype: str) -> None:
     x = jnp.asarray(start(), dtype)
 
     def own(x, t):
-        assert x.dtype == t.dtype == dtype
+        assert (x.dtype, t.dtype) == (dtype, "float32")
         return 0.5 * x
 
     found = sample(own, x, plan)
@@ -280,6 +283,54 @@ def test_plans_that_are_no_numbers_are_refused() -> None:
         sample(model, jnp.ones(3), rotating)
     with pytest.raises(InvalidArgument, match="noise is for real states"):
         KeyNoise(jax.random.key(0), jnp.ones(3, jnp.complex64))
+
+
+def test_times_are_not_rounded_to_half_precision() -> None:
+    """In bfloat16 999 is 1000, outside of what a network knows."""
+    plan = diffusion.plan(diffusion.Discrete.linear(), steps=4, t_end=100.5)
+    seen = []
+
+    def own(x, t):
+        jax.debug.callback(lambda t: seen.append(float(t)), t, ordered=True)
+        return x
+
+    sample(own, jnp.ones(3, jnp.bfloat16), plan)
+    jax.effects_barrier()
+    assert seen == [float(np.float32(t)) for t in plan.times]
+    assert seen[0] == 999.0
+
+
+def test_the_dtype_of_the_time_is_named_where_it_spoils_the_answer() -> None:
+    plan = diffusion.plan(SCHEDULE, steps=2)
+    with pytest.raises(ModelOutputError, match=r"float32 \(t is float32: .*astype\(x.dtype\)\)"):
+        sample(lambda x, t: t * x, jnp.ones(3, jnp.bfloat16), plan)
+
+
+def test_times_by_sample_are_refused() -> None:
+    plan = diffusion.plan(SCHEDULE, steps=2, t_start=[0.5, 0.7])
+    with pytest.raises(InvalidArgument, match=r"times for each sample.*diffusion\.follow"):
+        table(plan)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda own: clipped(own, SCHEDULE),
+        lambda own: inpainted(own, SCHEDULE, jnp.zeros((2, 3)), jnp.ones((2, 3)), seed=1),
+        lambda own: guided(own, own, lambda t: 1.0 + t),
+        lambda own: lambda x, t: SCHEDULE.sigma(t) * x,
+    ],
+    ids=["clipped", "inpainted", "guided", "schedule"],
+)
+def test_models_that_read_the_time_are_refused_here_and_run_by_follow(make) -> None:
+    plan, x = diffusion.plan(SCHEDULE, steps=2), jnp.ones((2, 3))
+    own = make(lambda x, t: 0.5 * x)
+    with pytest.raises(InvalidArgument, match=r"traced by JAX.*diffusion\.follow"):
+        sample(own, x, plan)
+    expected = diffusion.follow(plan, own, x)
+    found = jax.jit(lambda x: diffusion.follow(plan, own, x, check_finite=False))(x)
+    # Terms of order one may cancel.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=100 * EPS)
 
 
 @pytest.mark.parametrize("size", [3, 3000])

@@ -72,10 +72,16 @@ def table(plan: Plan) -> Table:
     Parameters
     ----------
     plan
-        Of scalar form: any of `semilinear.diffusion.plan`, or of a `semilinear.Scalar`.
+        Of scalar form: any of `semilinear.diffusion.plan` with one time for all samples, or of a
+        `semilinear.Scalar`.
     """
     if not isinstance(plan, Plan):
         raise InvalidArgument(f"plan={plan!r} must be a plan of a fixed grid")
+    if plan.form == "samples":
+        raise InvalidArgument(
+            f"plan={plan!r} has times for each sample, which a table does not hold; run it by "
+            "diffusion.follow, or make a plan of one grid for all"
+        )
     if plan.form != "scalar":
         raise InvalidArgument(
             f"plan={plan!r} has {plan.form} coefficients; a table holds numbers, as those of "
@@ -167,8 +173,8 @@ def sample(model: Callable[[Any, Any], Any], x: Any, plan: Plan | Table, *, key:
     Parameters
     ----------
     model
-        ``model(x, t)``, traced once; t is an array of shape () in the real dtype of x. The output
-        is like x.
+        ``model(x, t)``, traced once; t is an array of shape () in the real dtype of x, at least
+        float32. The output is like x.
     x
         State at the start of the plan, any shape. Its sums are made in single precision at least.
     plan
@@ -227,7 +233,8 @@ def sample(model: Callable[[Any, Any], Any], x: Any, plan: Plan | Table, *, key:
 
     rows = (
         jnp.asarray(program.matrices, kind),
-        jnp.asarray(program.times, real),
+        # At least single precision: in half, 999 may be 1000.
+        jnp.asarray(program.times, jnp.promote_types(real, jnp.float32)),
         jnp.arange(1, len(program.times) + 1),
     )
     first = through(jnp.asarray(program.opening, kind), (x,), 0)
@@ -239,9 +246,12 @@ def _like(answer: Any, x: Any) -> Any:
     shape, dtype = getattr(answer, "shape", None), getattr(answer, "dtype", None)
     if (shape, dtype) != (x.shape, x.dtype):
         found = type(answer).__name__ if dtype is None else f"shape {shape} and dtype {dtype}"
+        advice = ""
+        if x.dtype.itemsize == 2 and dtype == jnp.float32:
+            advice = " (t is float32: end with astype(x.dtype))"
         raise ModelOutputError(
-            f"model returned {found}; it must return an array like x, shape {x.shape} and dtype "
-            f"{x.dtype}"
+            f"model returned {found}{advice}; it must return an array like x, shape {x.shape} and "
+            f"dtype {x.dtype}"
         )
     return answer
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.answers import checked_samples
+from semilinear.answers import checked_samples, refuse_traced
 from semilinear.diffusion.following import Model, made_for, mark_of
 from semilinear.diffusion.model_calls import (
     asked,
@@ -142,6 +142,8 @@ def _at(scale: Scale, t: Any) -> Any:
     if not callable(scale):
         return float(scale)
     if not np.ndim(t):
-        return checked_number(scale(t), f"scale(t={t})")
+        value = scale(t)
+        refuse_traced(value, "scale(t)")
+        return checked_number(value, f"scale(t={t})")
     each = np.array([_at(scale, float(time)) for time in t])
     return float(each[0]) if (each == each[0]).all() else each

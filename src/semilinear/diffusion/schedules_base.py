@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from semilinear.answers import refuse_traced
 from semilinear.errors import InvalidArgument, shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -45,6 +46,7 @@ def real_array(value: object, argument: str) -> FloatArray:
     InvalidArgument
         If it does not hold real numbers.
     """
+    refuse_traced(value, argument)
     try:
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
