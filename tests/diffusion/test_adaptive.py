@@ -88,6 +88,18 @@ def test_all_schedules(name):
     assert error_of(schedule, data, x, exact, 1e-4)[0] < 30e-4
 
 
+def test_a_flow_path_runs_between_finite_ends_by_default():
+    schedule = Flow()
+    first, last = (float(schedule.t_of_lam(lam)) for lam in (-7.0, 7.0))
+    x = noise_at(schedule, first, (5, 2))
+    found = sample_adaptive(
+        DATA.model(schedule, "flow"), x, schedule, prediction="flow", rtol=1e-5, atol=1e-5,
+        final="t_end",
+    )  # fmt: skip
+    assert (found.t[0], found.t[-1]) == (first, last)
+    assert np.abs(found.x - DATA.flow(schedule, x, first, last)).max() < 20e-5
+
+
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_all_predictions_take_the_same_steps(prediction):
     reference = sample_adaptive(DATA.model(VP), X, VP)
@@ -303,14 +315,15 @@ def test_estimates_that_are_blind_to_time():
 def test_no_beginning_at_pure_noise(quantity, variable):
     with refused("t_start=1, t_end=0.1: alpha", "choose ends inside the path"):
         sample_adaptive(
-            linear, X, Flow(), quantity=quantity, variable=variable, prediction="flow", t_end=0.1
-        )
+            linear, X, Flow(), quantity=quantity, variable=variable, prediction="flow",
+            t_start=1.0, t_end=0.1,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
 def test_no_end_at_the_data(variable):
     with refused("t_start=0.9, t_end=0: ", "choose ends inside the path"):
-        sample_adaptive(linear, X, Flow(), variable=variable, t_start=0.9)
+        sample_adaptive(linear, X, Flow(), variable=variable, t_start=0.9, t_end=0.0)
 
 
 @pytest.mark.parametrize(

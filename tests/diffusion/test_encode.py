@@ -5,13 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import semilinear as sl
 from diffusion_problems import SCHEDULES, Gaussian, Mixture, ends, noise_at, slopes
-from semilinear import diffusion
-from semilinear.diffusion import EDM, VE, Flow, VPLinear
+from semilinear import InvalidArgument, diffusion
+from semilinear.diffusion import EDM, VE, Flow, SubVP, VPLinear
 
 GAUSSIAN, MIXTURE = Gaussian(), Mixture()
 VP = VPLinear()
 T_END = 1e-2
+STRAIGHT = [
+    ("ddim", "etdab1"),
+    ("flow_ab2", "etdab2"),
+    ("flow_ab3", "etdab3"),
+    ("flow_heun2", "etd2rk"),
+    ("flow_rk4", "etd4rk"),
+]
 
 
 def around(data, schedule, x, method, steps, *, start="rk", grid="quadratic", t_end=T_END):
@@ -126,3 +134,57 @@ def test_a_trajectory_runs_from_the_data_to_the_noise(schedule, t_end):
         GAUSSIAN.model(schedule), x, schedule, steps=5, t_start=t_start, t_end=t_end
     )
     assert (found.x[-1] == last).all()
+
+
+def velocity(x, t):
+    """E[eps - x_0 | x] of the mixture on the straight path, with its limit at the data."""
+    if t == 0:
+        return -x
+    return (x - MIXTURE.denoised(x, 1.0 - t, t)) / t
+
+
+@pytest.mark.parametrize("prediction", ["flow", "v"])
+@pytest.mark.parametrize(("method", "core"), STRAIGHT)
+def test_a_straight_path_is_encoded_from_end_to_end(method, core, prediction):
+    """As `solve` integrates dx/dt: nothing is linear, and nothing singular at either end."""
+    x, grid = noise_at(VP, 0.5, (6, 2)), np.linspace(0.0, 1.0, 41)
+
+    def model(x, t):
+        flow = velocity(x, t)
+        # v = alpha eps - sigma x_0, with eps = x + alpha flow and x_0 = x - sigma flow.
+        both = (1 - t) * (x + (1 - t) * flow) - t * (x - t * flow)
+        return flow if prediction == "flow" else both
+
+    options = {"method": method, "grid": grid[::-1], "prediction": prediction}
+    found = diffusion.encode(model, x, Flow(), **options)
+    expected = sl.solve(
+        sl.Scalar(0.0), lambda t, x: velocity(x, t), (0.0, 1.0), x, grid=grid, method=core
+    ).y_last
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def test_encoding_a_straight_path_by_ddim_keeps_eps_and_x_0_over_a_step():
+    x, grid = noise_at(VP, 0.5, (6, 2)), [0.9, 0.6, 0.3, 0.1]
+    plan = diffusion.plan(Flow(), method="ddim", grid=grid, prediction="flow", direction="encode")
+    state, t = x, plan.t
+    for k in range(3):
+        a, s = 1 - t[k], t[k]
+        flow = velocity(state, s)
+        state = (1 - t[k + 1]) * (state - s * flow) + t[k + 1] * (state + a * flow)
+    np.testing.assert_allclose(diffusion.follow(plan, velocity, x), state, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "unipc3"}, r"unipc3 from flow .*t_start=0\.9991, t_end=0\.00091.*'ddim'"),
+        ({"method": "flow_ab2", "prediction": "x0"}, "flow_ab2 from x0"),
+        ({"method": "flow_ab2", "prediction": "eps"}, "flow_ab2 from eps"),
+        ({"method": "euler"}, "euler from flow"),
+        ({"schedule": SubVP(), "t_end": 0.0}, r"such as t_start=1, t_end=0\.001$"),
+    ],
+)
+def test_other_encodings_need_ends_inside_of_the_path(options, words):
+    given = {"schedule": Flow(), "grid": "uniform", "prediction": "flow", **options}
+    with pytest.raises(InvalidArgument, match=words):
+        diffusion.plan(given.pop("schedule"), direction="encode", **given)

@@ -27,7 +27,7 @@ def refused(error: type[Exception], *parts: str):
         ("method", "heunn", "did you mean heun"),
         ("method", "zzzzz", "known: ddim, ddpm, deis,"),
         ("grid", "karas", "did you mean karras?"),
-        ("grid", "polyexponential", "known: karras, lambda, quadratic, uniform."),
+        ("grid", "polyexponential", "known: karras, lambda, mixed, quadratic, uniform."),
         ("prediction", "epsilon", "did you mean eps?"),
         ("prediction", "noise", "known: eps, flow, score, v, x0."),
         ("final", "zeros", "did you mean zero"),
@@ -121,7 +121,7 @@ def test_encoding_ends_at_its_end(final):
     ],
 )
 def test_encoding_from_no_noise_or_to_pure_noise(schedule, options):
-    with refused(InvalidArgument, "t_start, t_end: encoding cannot begin at sigma = 0", "choose"):
+    with refused(InvalidArgument, "encoding by tab3", "cannot begin at sigma = 0", "choose ends"):
         diffusion.encode(lambda x, t: x, X, schedule, **options)
 
 

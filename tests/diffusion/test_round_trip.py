@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffusion_problems import Gaussian
+from diffusion_problems import Gaussian, Mixture
 from semilinear import InvalidArgument, diffusion
-from semilinear.diffusion import VPLinear
+from semilinear.diffusion import Flow, VPLinear
 from semilinear.diffusion.round_trip import round_trip
 
-VP, GAUSSIAN = VPLinear(), Gaussian()
+VP, GAUSSIAN, MIXTURE = VPLinear(), Gaussian(), Mixture()
 
 
 def test_it_is_an_encoding_and_a_sampling():
@@ -30,6 +30,21 @@ def test_the_distance_falls_with_the_steps():
     options = {"method": "logrhoab3", "grid": "lambda"}
     rms = [round_trip(GAUSSIAN.model(VP), x, VP, steps=n, **options).rms.max() for n in (50, 100)]
     assert rms[1] < rms[0] / 4 < 1e-3
+
+
+def test_a_flow_path_needs_no_ends():
+    """They are those at lambda = 7 and -7."""
+    flow = Flow()
+    x = np.array([[1.0, 0.5], [-0.6, -1.1], [0.3, -0.2], [0.9, 1.0]])
+    model = MIXTURE.model(flow, "flow")
+    found = round_trip(model, x, flow, prediction="flow")
+    ends = {"t_start": flow.t_of_lam(-7.0), "t_end": flow.t_of_lam(7.0)}
+    same = round_trip(model, x, flow, prediction="flow", **ends)
+    np.testing.assert_array_equal(found.x, same.x)
+    finer = round_trip(model, x, flow, prediction="flow", steps=100)
+    assert finer.rms.max() < found.rms.max() / 4 < 2.5e-4
+    latent = MIXTURE.flow(flow, x, ends["t_end"], ends["t_start"])
+    assert np.abs(found.latent - latent).max() < 1e-2
 
 
 def test_every_array_library(xp):

@@ -618,7 +618,7 @@ def test_jax():
     reference = follow(made, curved, states())
     assert_close(np.asarray(found), reference.astype("float32"), operations=100)
     assert_close(np.asarray(jitted), reference.astype("float32"), operations=100)
-    with refused("has samples coefficients"):
+    with refused("has times for each sample"):
         table(made)
     with refused("no pytree"):
         jax.tree_util.tree_flatten(made.start(x))

@@ -12,12 +12,12 @@ from semilinear.answers import checked_array
 from semilinear.diffusion import catalogue
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.following import Model
+from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.model_calls import asked
 from semilinear.diffusion.noise import on_host
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.variables import VARIABLES, Variable
 from semilinear.errors import (
     EvaluationLimitError,
@@ -84,7 +84,8 @@ def sample_adaptive(
     Parameters
     ----------
     model, x_T, schedule, prediction, t_start, t_end, progress
-        As in `diffusion.sample`.
+        As in `diffusion.sample`. Where alpha or sigma is 0 at the schedule's own ends, as for
+        `Flow`, the times at which lambda is -7 and 7 are the defaults.
     rtol, atol
         Tolerances.
     method
@@ -228,14 +229,14 @@ def _checked(
             f"quantity={quantity!r} must be one of {ADAPTIVE}: near sigma = 0 the estimate does "
             "not see an error of x0, and the velocity leaves nothing linear"
         )
-    checked_schedule(schedule)
     dtype = str(checked_array(x_T, "x_T").dtype)
     if dtype.endswith("float16"):
         raise InvalidArgument(
             f"x_T has dtype {dtype}, too coarse for an error estimate: use float32"
         )
-    first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
-    last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
+    t_start, t_end = inner_ends(schedule, t_start, t_end)
+    first = checked_time(schedule, "t_start", t_start)
+    last = checked_time(schedule, "t_end", t_end)
     if not first > last:
         raise InvalidArgument(f"t_start={first:.6g} must be greater than t_end={last:.6g}")
     if schedule.alpha(first) == 0 or schedule.sigma(last) == 0:

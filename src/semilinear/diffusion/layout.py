@@ -10,11 +10,12 @@ import numpy as np
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
+from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel
 from semilinear.diffusion.parameterisations import VELOCITY
-from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE
+from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
-from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules import Flow, NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import GridMethod, Multistep, Tapered, etdab, sequence
@@ -245,13 +246,8 @@ class Layout:
             end = np.inf if self.reaches_data else self.schedule.lam(times[-1])
             name = f"method={self.sampler.name!r}"
             self.table.check_covers(self.schedule.lam(times[0]), end, argument=name)
-        if self.encoding and (
-            self.schedule.sigma(times[0]) == 0 or self.schedule.alpha(times[-1]) == 0
-        ):
-            raise InvalidArgument(
-                "t_start, t_end: encoding cannot begin at sigma = 0 nor end at alpha = 0; choose "
-                "ends inside the path"
-            )
+        if self.encoding:
+            self._check_encoding(times, prediction)
         if not self.begins_in_noise:
             return
         name, t = self.sampler.name, self.t_start
@@ -266,6 +262,26 @@ class Layout:
                 f"t_start={t:.6g}: alpha is 0 there, which {name} with start={self.start!r} cannot "
                 "step from; choose a smaller t_start"
             )
+
+    def _check_encoding(self, times: np.ndarray, prediction: str) -> None:
+        """Refuse ends at sigma = 0 or alpha = 0, unless N is finite there and dx/dt."""
+        alpha, sigma = self.schedule.alpha(times[[0, -1]]), self.schedule.sigma(times[[0, -1]])
+        if sigma[0] > 0 and alpha[-1] > 0:
+            return
+        cell = self.sampler.parameterisation
+        if cell.is_straight(self.schedule):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                read = cell.rule.read(readout(prediction, alpha, sigma), alpha, sigma)
+            if np.isfinite(read).all():
+                return
+        first, last = inner_ends(self.schedule, None, None)
+        straight = type(self.schedule) is Flow
+        other = ", or 'ddim' or a flow_ method with prediction='flow' or 'v'" if straight else ""
+        raise InvalidArgument(
+            f"t_start={times[-1]:.6g}, t_end={times[0]:.6g}: encoding by {self.sampler.name} from "
+            f"{prediction} cannot begin at sigma = 0 nor end at alpha = 0; choose ends inside the "
+            f"path, such as t_start={first:.4g}, t_end={last:.4g}{other}"
+        )
 
 
 def _noisy(step: Step, leg: Leg) -> Step:

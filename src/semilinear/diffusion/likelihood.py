@@ -21,6 +21,7 @@ from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.divergence import Product, Trace, accumulator
+from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.predictions import readout
@@ -122,7 +123,9 @@ def log_likelihood(
     steps, nfe
         As in `diffusion.plan`, but 72 evaluations by default.
     schedule, grid, prediction, t_start, t_end, start
-        As in `diffusion.plan`. Neither sigma at t_end nor alpha at t_start may be 0.
+        As in `diffusion.plan`. Neither sigma at t_end nor alpha at t_start may be 0: where they are
+        at the schedule's own ends, as for `Flow`, the times at which lambda is -7 and 7 are the
+        defaults.
     divergence
         ``"hutchinson"``: unbiased estimates of the traces, by `probes` products for each
         evaluation. ``"exact"``: d products, for samples of few entries.
@@ -168,8 +171,10 @@ def log_likelihood(
     if "complex" in str(checked_samples(x, "x").dtype):
         raise InvalidArgument(f"x has dtype {x.dtype}; densities are of real samples")
     _check_method(method)
-    if steps is None and nfe is None and grids.is_rule(grid):
-        nfe = NFE
+    if grids.is_rule(grid):
+        t_start, t_end = inner_ends(schedule, t_start, t_end)
+        if steps is None and nfe is None:
+            nfe = NFE
     options: dict[str, Any] = {"method": method, "start": start, "direction": "encode"}
     made = plan(
         schedule, steps=steps, nfe=nfe, grid=grid, prediction=prediction, t_start=t_start,

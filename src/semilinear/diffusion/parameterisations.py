@@ -9,7 +9,7 @@ import numpy as np
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.probability_flow import ODE, ProbabilityFlow
 from semilinear.diffusion.quantities import QUANTITIES, Quantity
-from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.schedules import Flow, NoiseSchedule
 from semilinear.diffusion.tabulated import Tabulated
 from semilinear.diffusion.tabulated_flow import TabulatedFlow
 from semilinear.diffusion.variables import VARIABLES
@@ -63,7 +63,8 @@ class Parameterisation:
         noise_scale: float = 1.0,
     ) -> Propagator:
         """Return the linear part with its weight and its noise; see `ProbabilityFlow`."""
-        if self.quantity == VELOCITY:
+        silent = not tau_squared.any()
+        if self.quantity == VELOCITY or (self.is_straight(schedule) and silent):
             return Scalar(0.0)
         if isinstance(self.quantity, Tabulated):
             return TabulatedFlow(schedule, VARIABLES[self.variable], self.quantity)
@@ -74,6 +75,11 @@ class Parameterisation:
             tau_squared=tau_squared,
             noise_scale=noise_scale,
         )
+
+    def is_straight(self, schedule: NoiseSchedule) -> bool:
+        """Tell whether N = eps - x_0 is dx/dt: then nothing is singular at alpha or sigma = 0."""
+        # A subclass may change the path.
+        return (self.quantity, self.variable) == ("flow", "t") and type(schedule) is Flow
 
     def tell(self, schedule: NoiseSchedule, prediction: str) -> Reading | None:
         """Return how an answer becomes N = p x + q answer; None if it is N already."""

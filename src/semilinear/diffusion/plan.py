@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.diffusion import catalogue, grids
-from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.catalogue import FLOW_T, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import (
     DENOISE,
@@ -26,7 +26,7 @@ from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.stacked import Ends, of_samples, stacked
 from semilinear.errors import InvalidArgument, UnknownName, shown
-from semilinear.methods import STARTS
+from semilinear.methods import STARTS, etdab
 from semilinear.methods.estimates import has_estimate
 from semilinear.program import Program
 from semilinear.time_grid import whole_number
@@ -125,6 +125,8 @@ def plan(
     given = sampler.noise if noise is None else noise
     sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
     _check_words(schedule, prediction, final, start, direction)
+    if direction == "encode":
+        sampler = _encoder(sampler, schedule)
     points: np.ndarray | None = None
     if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
@@ -203,6 +205,16 @@ def _with_noise(sampler: Sampler, level: NoiseLevel | None) -> tuple[Sampler, No
         )
     # Without noise a step of order one is the same in both.
     return sampler._replace(parameterisation=Parameterisation(wanted, cell.variable)), level
+
+
+def _encoder(sampler: Sampler, schedule: NoiseSchedule) -> Sampler:
+    """Return the sampler in a cell in which its path may be followed to both ends, if there is."""
+    cell = sampler.parameterisation
+    same = sampler.method == etdab(1) and cell.quantity in ("eps", "x0")
+    # A step that holds eps holds x_0, and so eps - x_0.
+    if same and FLOW_T.is_straight(schedule):
+        return sampler._replace(parameterisation=FLOW_T)
+    return sampler
 
 
 def _times(layout: Layout, u: np.ndarray) -> np.ndarray:
