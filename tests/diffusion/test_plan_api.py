@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 from diffusion_problems import SCHEDULES, Gaussian, ends, noise_at
-from semilinear import diffusion
-from semilinear.diffusion import VPLinear
+from semilinear import UnknownName, diffusion
+from semilinear.diffusion import VPLinear, catalogue
 from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.methods import etdab, unipc
 
 VP = VPLinear()
 DATA = Gaussian()
@@ -275,6 +277,51 @@ class Terminal(io.StringIO):
 
     def isatty(self):
         return True
+
+
+def test_every_alias_leads_somewhere():
+    for alias, name in catalogue.ALIASES.items():
+        assert catalogue.get(alias) is catalogue.get(name.upper())
+        assert catalogue.get(alias).name == name
+        assert alias not in diffusion.names()
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "order"),
+    [
+        ("unipc7", unipc(7), 8),
+        ("unipc9_bh1", unipc(9, "bh1"), 10),
+        ("unipc7_bh2", unipc(7), 8),
+        ("tab8", etdab(9), 9),
+        ("rhoab7", etdab(8), 8),
+        ("logrhoab10", etdab(11), 11),
+        ("res_4m", etdab(4), 4),
+        ("flow_ab1", etdab(1), 1),
+    ],
+)
+def test_families_have_every_order(name, method, order):
+    found = catalogue.get(name)
+    assert found is catalogue.get(name.upper())
+    assert found.method == method
+    assert found.order == order
+    assert name not in diffusion.names()
+    known = catalogue.get(re.sub(r"\d+", "2", name))
+    assert found.parameterisation == known.parameterisation
+    assert (found.exact is None) == (known.exact is None)
+
+
+def test_a_family_of_any_order_runs_as_its_method():
+    cell = diffusion.Parameterisation("x0", "lambda")
+    own = diffusion.Sampler("own", cell, unipc(7), "here")
+    plans = [diffusion.plan(VP, method=m, steps=20, grid="lambda") for m in ("unipc7", own)]
+    assert np.array_equal(plans[0].weights, plans[1].weights)
+    assert plans[0].sampler.name == "unipc7"
+
+
+@pytest.mark.parametrize("name", ["unipc0", "tab100", "rhoab07", "ipndm5", "tab7_bh2", "unipc-1"])
+def test_other_orders_are_unknown(name):
+    with pytest.raises(UnknownName, match="did you mean"):
+        catalogue.get(name)
 
 
 def test_progress_is_drawn_on_a_terminal(monkeypatch):

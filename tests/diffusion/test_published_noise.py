@@ -183,9 +183,12 @@ def test_sa_solver_of_any_two_orders(predictor, corrector):
     agrees(found, sa_solver(predictor, corrector, middle, draws))
 
 
-def test_sa_solver_with_a_second_evaluation():
-    found, draws = sampled("sa_solver_pece", noise=0.8)
-    agrees(found, sa_solver(2, 2, lambda t: 0.8, draws, again=True))
+@pytest.mark.parametrize(
+    ("method", "predictor", "corrector"), [("sa_solver_pece", 2, 2), ("sa_solver3_pece", 3, 4)]
+)
+def test_sa_solver_with_a_second_evaluation(method, predictor, corrector):
+    found, draws = sampled(method, noise=0.8)
+    agrees(found, sa_solver(predictor, corrector, lambda t: 0.8, draws, again=True))
 
 
 @pytest.mark.parametrize("method", ["unipc3", "dpmpp_3m_sde", "sa_solver"])

@@ -30,7 +30,7 @@ VP = VPLinear()
 STARTS = np.array([1.0, 0.45, 0.7, 0.45])
 NAMES = list(diffusion.names())
 # Where these draw depends on the time, so samples that begin elsewhere do so in other steps.
-WITHIN = ("sa_solver", "sa_solver_pece", "sa_solver3")
+WITHIN = ("sa_solver", "sa_solver_pece", "sa_solver3", "sa_solver3_pece")
 
 
 def refused(*parts: str, error: type[Exception] = InvalidArgument):

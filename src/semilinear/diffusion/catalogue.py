@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
@@ -60,6 +62,9 @@ class Sampler(NamedTuple):
         return self.method.order
 
 
+Family = Callable[[int, str], Sampler]
+"""From order and name to a sampler."""
+
 # Weights that do not look at the variable: rho, which reaches sigma = 0 on every schedule.
 EPS_RHO = Parameterisation("eps", "rho")
 EPS_LAMBDA = Parameterisation("eps", "lambda")
@@ -70,7 +75,35 @@ FLOW_T = Parameterisation("flow", "t")
 _DEIS = "Zhang and Chen (2022)"
 _SEEDS = "Gonzalez et al. (2023), SEEDS"
 _RES = "Zhang et al. (2023), RES"
-_KARRAS = "Karras et al. (2022)"
+
+
+def _published(
+    name: str, cell: Parameterisation, method: Multistep, noise: NoiseLevel | None = None
+) -> Sampler:
+    return Sampler(name, cell, method, method.reference, noise, exact(method))
+
+
+def _adams(cell: Parameterisation, reference: str, more: int = 0) -> Family:
+    """Return Adams-Bashforth with as many values of N as the name says, or `more`."""
+    return lambda k, name: Sampler(name, cell, etdab(k + more), reference)
+
+
+_ORDERED: dict[str, Family] = {
+    "tab#": _adams(Parameterisation("eps", "t"), _DEIS, more=1),
+    "rhoab#": _adams(EPS_RHO, _DEIS, more=1),
+    "logrhoab#": _adams(EPS_LAMBDA, _DEIS, more=1),
+    "unipc#": lambda p, name: _published(name, X0_LAMBDA, unipc(p)),
+    "unipc#_bh2": lambda p, name: _published(f"unipc{p}", X0_LAMBDA, unipc(p)),
+    "unipc#_bh1": lambda p, name: _published(name, X0_LAMBDA, unipc(p, "bh1")),
+    "res_#m": _adams(X0_LAMBDA, _RES),
+    "flow_ab#": _adams(FLOW_T, "Adams-Bashforth on the flow ODE"),
+}
+"""Samplers of any order, which stands in their names for #; some of them have a place of their own
+in the table."""
+
+
+def _of_order(family: str, order: int) -> Sampler:
+    return _ORDERED[family](order, family.replace("#", str(order)))
 
 
 def _deis() -> Iterator[Sampler]:
@@ -78,8 +111,8 @@ def _deis() -> Iterator[Sampler]:
     yield Sampler("euler", Parameterisation("velocity", "t"), etdab(1), "probability flow, Euler")
     yield Sampler("ei_score", Parameterisation("score", "t"), etdab(1), f"{_DEIS}, ingredient 1")
     for r in range(1, 7):
-        for variable, prefix in (("t", "tab"), ("rho", "rhoab"), ("lambda", "logrhoab")):
-            yield Sampler(f"{prefix}{r}", Parameterisation("eps", variable), etdab(r + 1), _DEIS)
+        for family in ("tab#", "rhoab#", "logrhoab#"):
+            yield _of_order(family, r)
     for tableau in CLASSICAL.values():
         reference = f"{_DEIS}, rhoRK; {tableau.reference}"
         yield Sampler(f"rho_{tableau.name}", EPS_RHO, lawson(tableau), reference)
@@ -108,18 +141,19 @@ def _dpm_solver() -> Iterator[Sampler]:
 
 def _predictor_corrector() -> Iterator[Sampler]:
     for order in range(1, 7):
-        yield _published(f"unipc{order}", X0_LAMBDA, unipc(order))
-        yield _published(f"unipc{order}_bh1", X0_LAMBDA, unipc(order, "bh1"))
+        yield _of_order("unipc#", order)
+        yield _of_order("unipc#_bh1", order)
     yield _published("sa_solver", X0_LAMBDA, sa_solver(), TauWithin())
     yield _published("sa_solver_pece", X0_LAMBDA, sa_solver(mode="PECE"), TauWithin())
     yield _published("sa_solver3", X0_LAMBDA, sa_solver(3, 4), TauWithin())
+    yield _published("sa_solver3_pece", X0_LAMBDA, sa_solver(3, 4, mode="PECE"), TauWithin())
 
 
 def _refined() -> Iterator[Sampler]:
     yield Sampler("res_2s", X0_LAMBDA, etd2rk(Fraction(1, 2)), _RES)
     yield Sampler("res_3s", X0_LAMBDA, res3(), _RES)
-    yield Sampler("res_2m", X0_LAMBDA, etdab(2), _RES)
-    yield Sampler("res_3m", X0_LAMBDA, etdab(3), _RES)
+    yield _of_order("res_#m", 2)
+    yield _of_order("res_#m", 3)
 
 
 def _stochastic() -> Iterator[Sampler]:
@@ -136,16 +170,10 @@ def _stochastic() -> Iterator[Sampler]:
 
 def _flow() -> Iterator[Sampler]:
     for past in range(2, 5):
-        yield Sampler(f"flow_ab{past}", FLOW_T, etdab(past), "Adams-Bashforth on the flow ODE")
+        yield _of_order("flow_ab#", past)
     # On a flow path nothing is linear in this cell: Heun's method and the classical one of order 4.
     yield Sampler("flow_heun2", FLOW_T, etd2rk(), etd2rk().reference)
     yield Sampler("flow_rk4", FLOW_T, ETD4RK, ETD4RK.reference)
-
-
-def _published(
-    name: str, cell: Parameterisation, method: Multistep, noise: NoiseLevel | None = None
-) -> Sampler:
-    return Sampler(name, cell, method, method.reference, noise, exact(method))
 
 
 _FAMILIES = (_deis, _dpm_solver, _predictor_corrector, _refined, _stochastic, _flow)
@@ -161,15 +189,19 @@ ALIASES = {
     "dpm2": "dpm_solver_2s",
     "unipc": "unipc2",
     "unipc_bh1": "unipc2_bh1",
+    "unipc_bh2": "unipc2",
     "er_sde": "er_sde3",
     "ipndm": "ipndm4",
     "ipndm_v": "ipndm_v4",
     "dpm_solver_1s": "ddim",
+    "sa_solver_pec": "sa_solver",
+    "seeds_1": "seeds1",
     "seeds_2": "seeds2",
     "seeds_3": "seeds3",
     "res_multistep": "res_2m",
     "euler_a": "euler_ancestral",
     **{f"lms{k + 1}": f"rhoab{k}" for k in range(1, 5)},
+    **{f"unipc{k}_bh2": f"unipc{k}" for k in range(1, 7)},
 }
 
 
@@ -203,9 +235,20 @@ def get(method: str | Sampler) -> Sampler:
     name = ALIASES.get(method.lower(), method.lower())
     if name in ELSEWHERE:
         raise InvalidArgument(f"method={method!r} {ELSEWHERE[name]}")
-    if name not in _REGISTRY:
+    found = _REGISTRY.get(name) or _any_order(name)
+    if found is None:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
-    return _REGISTRY[name]
+    return found
+
+
+@cache
+def _any_order(name: str) -> Sampler | None:
+    """Return a sampler of a family whose order is not in the table, if the name means one."""
+    for family in _ORDERED:
+        order = re.fullmatch(family.replace("#", "([1-9][0-9]?)"), name)
+        if order is not None:
+            return _of_order(family, int(order[1]))
+    return None
 
 
 def info(method: str | Sampler) -> MethodInfo:
