@@ -49,6 +49,32 @@ def test_the_last_step_of_x0_extrapolates_over_other_variables(variable):
     np.testing.assert_allclose(plan.weights[-1], basis, rtol=1e-12)
 
 
+@pytest.mark.parametrize("start", ["ramp", "rk"])
+@pytest.mark.parametrize("method", ["tab3", "rhoab1", "logrhoab2", "ipndm4", "flow_ab3"])
+def test_that_step_alone_can_be_of_first_order(method, start):
+    """The steps before it are those of the order of the method, the last is x_0."""
+    answers = []
+
+    def model(x, t):
+        answers.append(DATA.denoised(x, VP.alpha(t), VP.sigma(t)))
+        return answers[-1]
+
+    given = {"method": method, "final": "zero", "prediction": "x0", "start": start}
+    grid = np.linspace(0.9, 0.01, 8)
+    plan = diffusion.plan(VP, grid=grid, lower_end="zero", **given)
+    own = diffusion.plan(VP, grid=grid, **given)
+    found = diffusion.follow(plan, model, X)
+    np.testing.assert_allclose(found, answers[-1], rtol=1e-12, atol=1e-13)
+    assert plan.nfe == own.nfe
+    for n in range(plan.steps - 1):
+        np.testing.assert_array_equal(plan.weights[n], own.weights[n])
+    assert np.count_nonzero(plan.weights[-1]) == 1 < np.count_nonzero(own.weights[-1])
+    # Without a step to sigma = 0 there is nothing to lower.
+    inner = {**given, "final": "t_end", "grid": np.linspace(0.9, 0.1, 6)}
+    same = diffusion.plan(VP, lower_end="zero", **inner)
+    np.testing.assert_array_equal(same.weights, diffusion.plan(VP, **inner).weights)
+
+
 @pytest.mark.parametrize(
     ("method", "order"), [("flow_heun2", 2), ("flow_rk4", 4), ("flow_ab2", 2), ("flow_ab3", 2)]
 )

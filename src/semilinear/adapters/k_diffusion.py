@@ -61,6 +61,9 @@ def sample_lms(
 ) -> Any:
     """Run the linear multistep method of an order: Adams-Bashforth in sigma, rhoab(order - 1).
 
+    A last step to sigma = 0 keeps this order, as in k-diffusion; with ``sample_rhoab3`` it is of
+    order one.
+
     Parameters
     ----------
     model, x, sigmas, extra_args, callback, disable
@@ -71,7 +74,7 @@ def sample_lms(
     if order not in range(1, 8):
         raise InvalidArgument(f"order={order!r} must be a whole number from 1 to 7")
     method = "ddim" if order == 1 else f"rhoab{order - 1}"
-    return sample(model, x, sigmas, extra_args, callback, disable, method=method)
+    return sample(model, x, sigmas, extra_args, callback, disable, method=method, lower_end=False)
 
 
 def sample_dpmpp_2m_sde(

@@ -36,7 +36,7 @@ def sample(
     noise: NoiseLevel | float | Callable[[float], float] | None = None,
     noise_sampler: NoiseSampler = None,
     exact: bool = False,
-    lower_end: bool = False,
+    lower_end: bool | str | None = None,
     start: str = "ramp",
     schedule: NoiseSchedule | None = None,
 ) -> Any:
@@ -64,7 +64,9 @@ def sample(
         A name of `NAMES` or a `semilinear.diffusion.Sampler`. Since t is sigma and alpha is 1,
         ``tab`` is the same as ``rhoab``, and ``euler`` as ``ddim``.
     noise, exact, lower_end, start
-        As in `semilinear.diffusion.plan`.
+        As in `semilinear.diffusion.plan`, but by default a last step to 0 is of order one and gives
+        the denoised x (``lower_end="zero"``); only that of ``lms`` keeps its order, as in
+        k-diffusion (``lower_end=False``).
     noise_sampler
         ``noise_sampler(sigma, sigma_next)``: standard normal numbers like x, asked once for each
         increment with the two ends between which it enters, tensors on the host; a method with
@@ -89,6 +91,8 @@ def sample(
     found = made.sampler(method)
     if noise is None and made.family(found) == "interval":
         noise = made.noise_level(found, s_tmin=made.LOW, s_tmax=made.HIGH)
+    if lower_end is None:
+        lower_end = False if method == "lms" else "zero"
     sigmas, points = _points(torch, sigmas)
     if len(points) < 2:
         return x

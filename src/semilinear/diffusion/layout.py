@@ -32,6 +32,10 @@ REGULAR = ("x0", "v", "flow")
 """Quantities whose flow is finite from alpha = 0 on."""
 
 
+ZERO = "zero"
+"""As `lower_end`: of a last step to sigma = 0 alone."""
+
+
 class Path(NamedTuple):
     """The steps of a run.
 
@@ -67,7 +71,7 @@ class Layout:
         start: str,
         direction: str,
         noise: NoiseLevel | None = None,
-        lower_end: bool = False,
+        lower_end: bool | str = False,
         estimate: bool = False,
     ) -> None:
         self.schedule, self.sampler, self.final, self.start = schedule, sampler, final, start
@@ -77,7 +81,9 @@ class Layout:
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
         self.table = sampler.parameterisation.table
-        self.noise, self.lower_end, self.estimate = noise, lower_end, estimate
+        self.noise, self.estimate = noise, estimate
+        self.lower_zero = lower_end == ZERO
+        self.lower_end = bool(lower_end) and not self.lower_zero
         if noise is not None:
             self._check_noise(noise)
 
@@ -164,13 +170,16 @@ class Layout:
         return [with_estimate(step, method) for step in steps] if self.estimate else steps
 
     def _steps_into_data(self, method: GridMethod) -> bool:
-        """Tell whether the method itself has a limit for a last step to sigma = 0.
+        """Tell whether the method itself makes a last step to sigma = 0, in its limit.
 
         Stages must lie at times that the model knows; in lambda the end is infinitely far, and x_0,
         whose weight lies there alone, cannot be extrapolated to it.
         """
         in_lambda = self.variable.name == "lambda"
         if isinstance(method, Multistep):
+            # Past values saw other noise, and their weights grow with the number of steps.
+            if method.history and (self.noise is not None or self.lower_zero):
+                return False
             at_end = self.sampler.parameterisation.quantity == "x0" or method.simplified
             return not (in_lambda and at_end)
         tableau = method.last[-1] if isinstance(method, Tapered) else method

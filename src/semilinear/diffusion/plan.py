@@ -17,7 +17,7 @@ from semilinear.diffusion.endings import (
     denoise_coefficients,
     pure_noise_coefficients,
 )
-from semilinear.diffusion.layout import Layout
+from semilinear.diffusion.layout import ZERO, Layout
 from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.predictions import check_prediction
@@ -46,7 +46,7 @@ def plan(
     start: str = "ramp",
     noise: Any = None,
     exact: bool = False,
-    lower_end: bool = False,
+    lower_end: bool | str = False,
     estimate: bool = False,
     direction: str = "sample",
 ) -> DiffusionPlan:
@@ -84,7 +84,8 @@ def plan(
         SA-Solver, iPNDM) are replaced by the exact ones; others are exact anyway.
     lower_end
         Whether the order of a multistep method falls to one towards the end, as DPM-Solver++ and
-        UniPC do on few steps. One-step methods stay as they are.
+        UniPC do on few steps. ``"zero"``: only of a last step to sigma = 0, which then is x_0 of
+        its evaluation. One-step methods stay as they are.
     estimate
         Whether every step also gives an estimate of its local error, `State.estimate`: the
         difference from the result of one order less. It costs no evaluation. Of multistep samplers
@@ -127,6 +128,8 @@ def plan(
     _check_words(schedule, prediction, final, start, direction)
     if direction == "encode":
         sampler = _encoder(sampler, schedule)
+    if isinstance(lower_end, str):
+        UnknownName.check("lower_end", lower_end, (ZERO,))
     points: np.ndarray | None = None
     if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)

@@ -45,7 +45,7 @@ def sample(
     start: str = "ramp",
     noise: Any = None,
     exact: bool = False,
-    lower_end: bool = False,
+    lower_end: bool | str = False,
     seed: Seed | Noise = None,
     callback: Callable[[State], None] | None = None,
     progress: bool = False,
