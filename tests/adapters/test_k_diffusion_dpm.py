@@ -114,7 +114,7 @@ def test_adaptive_shows_its_steps() -> None:
     starts = [HIGH, *ends[:-1]]
     for start, found in zip(starts, shown, strict=True):
         assert float(found["t"]) == pytest.approx(-log(float(found["sigma"])))
-        assert any(s == start and y is found["denoised"] for s, _, y in seen), start
+        assert any(s == start and y.equal(found["denoised"]) for s, _, y in seen), start
 
 
 def test_the_options_of_its_controller_reach_it() -> None:

@@ -16,6 +16,7 @@ from semilinear.adapters.k_diffusion_run import (
     sample,
     torch_module,
 )
+from semilinear.adapters.torch_samples import is_untouched, precise, version
 from semilinear.diffusion import EDM, Ancestral, sample_adaptive
 from semilinear.errors import InvalidArgument
 from semilinear.methods import dpm12, dpm23
@@ -168,7 +169,7 @@ class _Watched(NamedTuple):
         if self.bar is not None:
             self.bar.update()
         if self.callback is not None:
-            self.denoised.setdefault(t, answer)
+            self.denoised.setdefault(t, answer.clone())  # the model may write there again
         return answer.detach().to(x.dtype)
 
     def after(self, t: float, x: Any) -> None:
@@ -177,12 +178,16 @@ class _Watched(NamedTuple):
         start = max(self.denoised)
         sigma = self.like.new_tensor(t)
         at = -sigma.log()
+        shown = x.to(self.like.dtype)
+        before = None if shown is x else version(shown)
         self.callback(
             {
-                "x": x.to(self.like.dtype), "i": len(self.ends), "sigma": sigma, "sigma_hat": sigma,
+                "x": shown, "i": len(self.ends), "sigma": sigma, "sigma_hat": sigma,
                 "t": at, "t_up": at, "denoised": self.denoised[start],
             }
         )  # fmt: skip
+        if not is_untouched(shown, before):
+            x.copy_(precise(shown, x))  # in the memory of the state, which goes on from there
         self.ends.append(t)
         for sigma_of in [s for s in self.denoised if s > t]:
             del self.denoised[sigma_of]

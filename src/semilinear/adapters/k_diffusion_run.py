@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear.adapters import k_diffusion_plan as made
+from semilinear.adapters.k_diffusion_answers import Answers, prediction_for
+from semilinear.adapters.torch_samples import handed_out, is_untouched, moved, precise
 from semilinear.course import Noise, State
 from semilinear.diffusion import EDM, NoiseLevel, NoiseSchedule, Sampler, plan
 from semilinear.errors import InvalidArgument, MissingDependency
@@ -57,7 +59,7 @@ def sample(
     callback
         Called once for each step, after the first evaluation that belongs to it, with a dictionary:
         ``x`` and ``denoised`` of this evaluation, ``i`` of the step, ``sigma`` of the step
-        (``sigmas[i]``), ``sigma_hat`` of the evaluation.
+        (``sigmas[i]``), ``sigma_hat`` of the evaluation. What it writes into ``x`` counts.
     disable
         Whether to draw no progress bar; None: only on a terminal. Without tqdm there is none.
     method
@@ -96,8 +98,9 @@ def sample(
     sigmas, points = _points(torch, sigmas)
     if len(points) < 2:
         return x
+    schedule = EDM() if schedule is None else schedule
     through = plan(
-        EDM() if schedule is None else schedule, method=found, grid=points, prediction="x0",
+        schedule, method=found, grid=points, prediction=prediction_for(found, schedule, points[0]),
         noise=noise, exact=exact, lower_end=lower_end, start=start,
     )  # fmt: skip
     begins, increments = made.marks(through)
@@ -105,16 +108,17 @@ def sample(
     given = x.detach().to(kept)
     drawn = _noise(torch, given, sigmas.dtype, increments, noise_sampler)
     with torch.no_grad(), progress_bar(through.steps, disable) as bar:
-        report = _Report(sigmas, points, begins, callback, bar)
+        report, answers = _Report(sigmas, points, begins, callback, bar), Answers(through, given)
         # Elsewhere a check would wait for the device once for each evaluation.
         state = through.start(given, check_finite=x.device.type == "cpu", noise=drawn)
         while not state.done:
-            seen = state.x.to(x.dtype)
+            seen, version = handed_out(state, x.dtype)
             answer = model(seen, seen.new_full(seen.shape[:1], state.t), **(extra_args or {}))
+            told = answers.read(state, answer)
             report(seen, state, answer)
-            if isinstance(answer, torch.Tensor):
-                answer = answer.detach().to(kept)
-            state = through.advance(state, answer)
+            if not is_untouched(seen, version):
+                state = moved(through, state, precise(seen, state.x))
+            state = through.advance(state, answers.kept(told))
     return state.x.to(x.dtype)
 
 

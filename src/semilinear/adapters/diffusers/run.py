@@ -9,20 +9,16 @@ from typing import Any, TypeAlias
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
-from semilinear import diffusion
 from semilinear.adapters.diffusers.course import PipelineCourse
+from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import keeping_backend_for
-from semilinear.methods.rows import BASE, PREDICTED
 
 Generator: TypeAlias = "torch.Generator | Sequence[torch.Generator] | None"
 
 STATES = (torch.float32, torch.float64)
 """What states are kept in; those of other dtypes in float32."""
-
-UNKNOWN = -1
-"""Stands for the version of a tensor that counts no changes."""
 
 
 class PipelineRun:
@@ -44,12 +40,9 @@ class PipelineRun:
     def __init__(self, course: PipelineCourse, evaluation: int, sample: torch.Tensor) -> None:
         self.course, self.begin = course, evaluation
         self.plan = course.plan_from(evaluation)
-        method, cell = self.plan.sampler.method, self.plan.sampler.parameterisation
         # The base of a step with inner evaluations is needed again after the pipeline had it.
-        self.has_stages = method.evaluations > 1 or course.settings.corrects
-        keeps = self.has_stages or method.history > 0
-        kept = (method.history + 2) * method.evaluations
-        self.ring = Ring(kept) if keeps and cell.quantity == self.plan.prediction else None
+        self.has_stages = self.plan.sampler.method.evaluations > 1 or course.settings.corrects
+        self.ring = Ring.of(self.plan)
         self.dtype = sample.dtype if sample.dtype in STATES else torch.float32
         x = sample.to(self.dtype)
         self.noise = Draws(x) if self.plan.stochastic else None
@@ -80,13 +73,11 @@ class PipelineRun:
         if self.noise is not None:
             self.noise.generator = generator
         self.state = state = self.plan.advance(state, answer)
-        self.returned, self.version = self._handed_out(state, sample.dtype)
+        self.returned, self.version = handed_out(state, sample.dtype)
         return self.returned
 
     def _is_own(self, sample: torch.Tensor) -> bool:
-        if sample is not self.returned:
-            return False
-        return self.version is None or self.version == _version(sample) != UNKNOWN
+        return sample is self.returned and is_untouched(sample, self.version)
 
     def _seen(self, sample: torch.Tensor) -> torch.Tensor:
         """Return what the network saw, in the precision of the run where it was left alone."""
@@ -96,24 +87,8 @@ class PipelineRun:
                 f"sample has shape {tuple(sample.shape)}, but that of the run is {tuple(x.shape)}; "
                 "call set_timesteps before another run"
             )
-        if sample.dtype != self.dtype:
-            return torch.where(sample == x.to(sample.dtype), x, sample.to(self.dtype))
-        x = sample.to(self.dtype)
-        return x.clone() if self.has_stages and x is sample else x
-
-    def _handed_out(self, state: State, dtype: torch.dtype) -> tuple[torch.Tensor, int | None]:
-        """Return the sample for the pipeline; no version if it shares the memory of the state.
-
-        Then what the pipeline writes into it is the state without further ado.
-        """
-        x: torch.Tensor = state.x
-        if dtype != x.dtype:
-            x = x.to(dtype)
-        elif state.code.slots[state.code.asked] == PREDICTED:
-            x = x.clone()
-        else:
-            return x, None
-        return x, _version(x)
+        seen = precise(sample, x)
+        return seen.clone() if self.has_stages and seen is sample else seen
 
     def _answer(self, output: torch.Tensor, state: State) -> torch.Tensor:
         threshold = self.course.settings.threshold
@@ -137,29 +112,6 @@ class PipelineRun:
         for name, value in self.__dict__.items():
             made.__dict__[name] = value if name in immutable else deepcopy(value, memo)
         return made
-
-
-class Ring:
-    """Memory for answers that a plan keeps by reference, since networks write into theirs again.
-
-    Parameters
-    ----------
-    size
-        For how many answers: none is needed any more when its place is taken.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size, self.turn = size, -1
-        self.places: list[torch.Tensor] = []
-
-    def place(self, answer: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return memory for an answer."""
-        self.turn = (self.turn + 1) % self.size
-        if len(self.places) < self.size:
-            with torch.inference_mode(False):  # else it could not be written into outside
-                place = torch.empty(answer.shape, dtype=dtype, device=answer.device)
-            self.places.append(place)
-        return self.places[self.turn]
 
 
 class Draws:
@@ -197,22 +149,6 @@ class Draws:
         return copied
 
 
-def moved(plan: diffusion.DiffusionPlan, state: State, x: torch.Tensor) -> State:
-    """Return the state with `x` in the place of what the network saw.
-
-    The base of a step of which the network saw a prediction moves along, so that the prediction
-    from it would have been `x`.
-    """
-    after = plan.moved(state, x)
-    names = state.code.slots
-    if names[state.code.asked] != PREDICTED:
-        return after
-    slots, base, backend = list(after.slots), names.index(BASE), after.run.backend
-    shift = (x - state.x) / float(plan.transfer[state.step])
-    slots[base] = backend.take(backend.give(slots[base]) + shift)
-    return after._replace(slots=tuple(slots))
-
-
 def thresholded(x_0: torch.Tensor, ratio: float, largest: float) -> torch.Tensor:
     """Return x_0 clipped to its own range of moduli and scaled to [-1, 1], sample by sample.
 
@@ -228,8 +164,3 @@ def thresholded(x_0: torch.Tensor, ratio: float, largest: float) -> torch.Tensor
     s = torch.quantile(size, ratio, dim=1).clamp(min=1.0, max=max(1.0, largest))
     s = s.reshape(-1, *[1] * (x_0.ndim - 1))
     return torch.minimum(torch.maximum(x_0, -s), s) / s
-
-
-def _version(x: torch.Tensor) -> int:
-    """Return how often a tensor was written into, if it counts that."""
-    return UNKNOWN if x.is_inference() else int(x._version)
