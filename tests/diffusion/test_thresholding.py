@@ -31,9 +31,7 @@ def test_what_it_was_made_for_is_compared_with_the_run(around):
     model = around(lambda x, t: x, VP, prediction="v")
     for make in (diffusion.sample, diffusion.encode):
         assert make(model, x, VP, prediction="v", steps=2).shape == x.shape
-        with pytest.raises(
-            InvalidArgument, match=r"made for prediction='v', and .*eps"
-        ):
+        with pytest.raises(InvalidArgument, match=r"made for prediction='v', and .*eps"):
             make(model, x, VP, steps=2)
         with pytest.raises(InvalidArgument, match=r"made for schedule=VPLinear.*has schedule=EDM"):
             make(model, x, EDM(), prediction="v", steps=2)
