@@ -158,6 +158,26 @@ def test_euler_ancestral_is_the_stock_one(config: dict, saved: bool, tmp_path) -
         assert chosen(other.config).noise is None
 
 
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_dpm2_ancestral_is_the_stock_one(prediction: str, tmp_path) -> None:
+    theirs = stock.KDPM2AncestralDiscreteScheduler(
+        timestep_spacing="leading", prediction_type=prediction
+    )
+    theirs.set_timesteps(8)
+    ours = from_disk(theirs, tmp_path)
+    assert ours.config.method == "dpm2_ancestral"
+    ours.set_timesteps(8)
+    # Between two timesteps it reads them off ln sigma, straight from one to the next.
+    assert torch.allclose(ours.timesteps.double(), theirs.timesteps.double(), atol=1e-3)
+    expected = run(theirs, start() * float(theirs.init_noise_sigma))
+    # Which the network makes 1e-7 of.
+    assert distance(run(ours, start()), expected) < 1000 * EPS32
+    for keys in ({"method": "tab3"}, {"solver_order": 3}):
+        config = SemilinearScheduler.load_config(tmp_path)
+        assert chosen(SemilinearScheduler.from_config(config, **keys).config).noise is None
+
+
 @pytest.mark.parametrize(
     ("kind", "order", "weights"),
     [
@@ -241,8 +261,7 @@ def test_dpm_solver_of_three_values_for_the_sde_is_what_was_meant() -> None:
             lambda: stock.DPMSolverSinglestepScheduler(algorithm_type="sde-dpmsolver++"),
             "steps of its own; choose `method`, such as 'dpmpp_2s_sde'",
         ),
-        (stock.EDMEulerScheduler, "sigma_data=0.5 belongs to networks of EDM"),
-        (stock.EDMDPMSolverMultistepScheduler, "sigma_data=0.5 belongs to networks of EDM"),
+        (stock.DPMSolverSDEScheduler, "DPMSolverSDEScheduler .* such as 'dpmpp_2s_sde'"),
     ],
 )
 @pytest.mark.parametrize("saved", [False, True])

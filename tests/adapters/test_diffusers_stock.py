@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 stock = pytest.importorskip("diffusers")
 
+from semilinear import InvalidArgument  # noqa: E402
 from semilinear.adapters.diffusers import SemilinearScheduler  # noqa: E402
 
 # The stock scheduler's own, from its arithmetic of tensors by NumPy.
@@ -78,6 +79,46 @@ def test_thresholding_is_that_of_the_stock_scheduler() -> None:
     expected = run(stock.DEISMultistepScheduler(**config), noise(), 12)
     found = run(SemilinearScheduler(final_sigmas_type="sigma_min", **config), noise(), 12)
     assert distance(found, expected) < 1000 * EPS32
+
+
+FROM_ZERO = ("DDPM", "DDIM", "PNDM", "EulerDiscrete", "LMSDiscrete", "HeunDiscrete")
+
+
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+@pytest.mark.parametrize("name", [*FROM_ZERO, "DEISMultistep", "UniPCMultistep", "SASolver"])
+@pytest.mark.parametrize("count", [10, 300, 500])
+@pytest.mark.parametrize("saved", [False, True])
+def test_leading_timesteps_are_those_of_the_class(name: str, count: int, saved, tmp_path) -> None:
+    theirs = getattr(stock, f"{name}Scheduler")(timestep_spacing="leading", steps_offset=1)
+    ours = SemilinearScheduler.from_config(theirs.config)
+    if saved:
+        theirs.save_pretrained(tmp_path)
+        ours = SemilinearScheduler.from_pretrained(tmp_path)
+        ours.save_pretrained(tmp_path)
+        ours = SemilinearScheduler.from_pretrained(tmp_path)
+    assert ours.config.leading_from_zero == (name in FROM_ZERO)
+    for scheduler in (theirs, ours):
+        scheduler.set_timesteps(count)
+    once = theirs.timesteps.double().unique().flip(0)
+    # The method of PNDM repeats some, and puts others between them.
+    expected = once if name != "PNDM" else torch.arange(count - 1.0, -1, -1) * (1000 // count) + 1
+    found = ours.timesteps.double().unique().flip(0)
+    assert torch.equal(found, expected.double())
+    assert set(expected.tolist()) <= set(once.tolist())
+    if name in FROM_ZERO:  # and others after them
+        later = stock.DEISMultistepScheduler.from_config(ours.config)
+        assert not SemilinearScheduler.from_config(later.config).config.leading_from_zero
+
+
+def test_leading_timesteps_that_do_not_exist_are_refused() -> None:
+    ddpm = SemilinearScheduler.from_config(stock.DDPMScheduler().config)
+    ddpm.set_timesteps(1000)
+    assert ddpm.timesteps.tolist() == list(range(999, -1, -1))
+    deis = SemilinearScheduler(timestep_spacing="leading")
+    deis.set_timesteps(999)
+    for scheduler, most in ((ddpm, 1000), (deis, 999)):
+        with pytest.raises(InvalidArgument, match=rf"'leading' has at most {most} steps.*fewer"):
+            scheduler.set_timesteps(most + 1)
 
 
 def log_rho_adams(rho, order, x, model):

@@ -153,12 +153,15 @@ class PipelineCourse:
 
     def _refuse_noise_without_data(self) -> None:
         s = self.settings
-        at_noise = s.zero_snr and self.ladder.times[0] == s.path.t_max
+        at_noise = (s.zero_snr or s.is_flow) and self.ladder.times[0] == s.path.t_max
         if at_noise and s.prediction not in FINITE_AT_PURE_NOISE:
+            whose, types = "rescale_betas_zero_snr=True", "'v_prediction' or 'sample'"
+            if s.is_flow:
+                whose, types = "the path is a flow", "'flow_prediction', as flows have, " + types
             raise InvalidArgument(
-                "rescale_betas_zero_snr=True: the run begins at pure noise, where a prediction of "
-                "the noise tells nothing of the data; begin later, or use a network with "
-                "prediction_type 'v_prediction' or 'sample'"
+                f"prediction_type='epsilon', and {whose}: the run begins at pure noise, where a "
+                "prediction of the noise tells nothing of the data; begin later, or use a network "
+                f"with prediction_type {types}"
             )
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from semilinear.adapters.diffusers.foreign_sampler import owner, take_sampler
-from semilinear.adapters.diffusers.sampler import ORDERS
+from semilinear.adapters.diffusers.decisions import FLOWS, FROM_ZERO, decide
+from semilinear.adapters.diffusers.foreign_sampler import take_sampler
+from semilinear.adapters.diffusers.owner import OWN, defaults, owner
 from semilinear.errors import InvalidArgument
 
-OF_THE_NETWORK = {
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "trained_betas",
-    "rescale_betas_zero_snr",
-    "prediction_type",
-}
-"""Keys of which a network knows but one value, whether or not it is a scheduler's default."""
+STRANGE = (
+    ("use_lu_lambdas", "use_exponential_sigmas=True has the same spacing"),
+    ("invert_sigmas", "its noise runs the other way"),
+    ("sigma_min", "`sigmas` of set_timesteps makes a ladder with other ends"),
+    ("sigma_max", "`sigmas` of set_timesteps makes a ladder with other ends"),
+    ("stochastic_sampling", "choose a stochastic `method`"),
+)
+"""Keys of classes that fit whose values do not, and what to do."""
 
 
 def translated(
@@ -36,21 +35,40 @@ def translated(
         Keys that replace those of the configuration.
     """
     made = {**config, **given}
-    if "sigma_data" in made and "beta_schedule" not in made:
-        raise InvalidArgument(
-            f"config: sigma_data={made['sigma_data']!r} belongs to networks of EDM, which are told "
-            "ln sigma and see a scaled sample; this scheduler does not serve them, "
-            "semilinear.diffusion.sample with the schedule EDM() does"
-        )
-    foreign = (
-        ("use_lu_lambdas", "use_exponential_sigmas=True has the same spacing"),
-        ("invert_sigmas", "its noise runs the other way"),
-        ("sigma_min", "`sigmas` of set_timesteps makes a ladder with other ends"),
-        ("sigma_max", "`sigmas` of set_timesteps makes a ladder with other ends"),
-        ("stochastic_sampling", "choose a stochastic `method`"),
-        ("scale_factors", "its steps change the size of the sample"),
-    )
-    for key, advice in foreign:
+    whose = owner(config)
+    if whose is not None and whose != OWN:
+        decide(whose)
+        made = _complete(made, given, whose)
+    _refuse_strange_values(made)
+    if "beta_schedule" not in made and made.get("trained_betas") is None:
+        _take_flow_matching(made, known)
+    take_sampler(made, given, whose)
+    # Left in the configuration they would keep it from being read by the schedulers that other
+    # values of these keys belong to.
+    if made.get("algorithm_type") == "deis":
+        made.pop("algorithm_type")
+    if made.get("solver_type") == "logrho":
+        made.pop("solver_type")
+    return made
+
+
+def _complete(made: Mapping[str, Any], given: Collection[str], whose: str) -> dict[str, Any]:
+    """Return a configuration with the defaults of its class, where they are not those here.
+
+    Live configurations list which of their values are defaults, saved ones do not, and old ones
+    lack keys. diffusers would drop the first and read the second; here a value is a value.
+    """
+    # With the name diffusers knows that keys without a meaning here are no mistakes.
+    full = {**defaults(whose), **made, "_class_name": whose, "_use_default_values": []}
+    if "leading_from_zero" not in given:
+        full["leading_from_zero"] = whose in FROM_ZERO
+    if "shift" not in given and whose not in FLOWS:
+        full.pop("shift", None)  # left over from a flow that was there before
+    return full
+
+
+def _refuse_strange_values(made: Mapping[str, Any]) -> None:
+    for key, advice in STRANGE:
         if made.get(key):
             raise InvalidArgument(f"config: {key}={made[key]!r} is not known here; {advice}")
     if made.get("timestep_type") == "continuous":
@@ -63,32 +81,18 @@ def translated(
             f"config: snr_shift_scale={made['snr_shift_scale']!r} shifts the noise of the network "
             "(CogVideoX), which this scheduler does not do"
         )
-    if "beta_schedule" not in made and made.get("trained_betas") is None:
-        _take_flow_matching(made, known)
-    take_sampler(made, given, owner(config))
-    # diffusers leaves out what is the other scheduler's default, which need not be the one here.
-    unset = set(made.get("_use_default_values", ())) - OF_THE_NETWORK - set(ORDERS)
-    made["_use_default_values"] = sorted(unset)
-    # Left in the configuration they would keep it from being read by the schedulers that other
-    # values of these keys belong to.
-    if made.get("algorithm_type") == "deis":
-        made.pop("algorithm_type")
-    if made.get("solver_type") == "logrho":
-        made.pop("solver_type")
-    return made
 
 
 def _take_flow_matching(made: dict[str, Any], known: Collection[str]) -> None:
     """Turn the configuration of a flow-matching scheduler, which says `shift`, into one for here.
 
-    Live configurations do not say whose they are.
+    Configurations that were written by hand do not say whose they are.
     """
     if made.get("shift") is not None:
         made["prediction_type"] = "flow_prediction"
-        made["_use_default_values"] = set(made.get("_use_default_values", ())) - {"shift"}
         return
     strange = sorted(key for key in made if key not in known and not key.startswith("_"))
-    # Betas that may be given and are not, beside no schedule of them: IPNDM's own path.
+    # Betas that may be given and are not, beside no schedule of them.
     if strange or "trained_betas" in made:
         has = f"has {', '.join(strange)} but " if strange else "has "
         raise InvalidArgument(

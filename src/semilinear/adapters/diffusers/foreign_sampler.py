@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
-from diffusers import EulerAncestralDiscreteScheduler
-
+from semilinear.adapters.diffusers.owner import OWN
 from semilinear.adapters.diffusers.sampler import NOISES, ORDERS, SA_SOLVERS
 from semilinear.errors import InvalidArgument
 
-OWN = "SemilinearScheduler"
 SA_SOLVER = "SASolverScheduler"
 DPM_SOLVER = "DPMSolverMultistepScheduler"
-ANCESTRAL = "EulerAncestralDiscreteScheduler"
+
+ANCESTRAL = {
+    "EulerAncestralDiscreteScheduler": "euler_ancestral",
+    "KDPM2AncestralDiscreteScheduler": "dpm2_ancestral",
+}
+"""Samplers of classes that have but one."""
+
+ELSEWHERE = {
+    "DPMSolverSDEScheduler": "dpmpp_2s_sde",
+    "CogVideoXDPMScheduler": "dpmpp_2m_sde",
+}
+"""Classes whose stochastic samplers are not here, with the nearest one that is."""
 
 SA_INTERVAL = (200, 800)
 """Timesteps between which diffusers' SA-Solver has tau = 1, however many there are."""
-
-
-def owner(config: Mapping[str, Any]) -> str | None:
-    """Return the class that a configuration is of, if that can be told.
-
-    Configurations that were loaded say it, and keep saying it; live ones are known by their keys.
-    """
-    if (name := config.get("_class_name")) is not None:
-        return str(name)
-    if "method" in config:
-        return OWN
-    if set(ORDERS) <= config.keys():
-        return SA_SOLVER
-    if "euler_at_final" in config and "algorithm_type" in config:
-        return DPM_SOLVER
-    if {key for key in config if key[0] != "_"} == _keys(EulerAncestralDiscreteScheduler):
-        return ANCESTRAL
-    return None
-
-
-def _keys(kind: Any) -> set[str]:
-    return set(kind._get_init_keys(kind)) - {"self"}
 
 
 def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None) -> None:
@@ -55,7 +42,7 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
     """
     asked = "solver_order" in given or "method" in given
     stays = whose == SA_SOLVER and not asked
-    if whose == OWN:
+    if whose in (OWN, None):
         stays = "solver_order" not in given and not (
             "method" in given and made["method"] not in SA_SOLVERS
         )
@@ -70,8 +57,13 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
         _take_sa_solver(made, asked=asked, says_noise=says_noise)
     if asked:
         return
-    if whose == ANCESTRAL:
-        made["method"] = "euler_ancestral"
+    if whose in ELSEWHERE:
+        raise InvalidArgument(
+            f"config: {whose} has a stochastic sampler that is not here; choose `method`, such as "
+            f"{ELSEWHERE[whose]!r} for the same SDE"
+        )
+    if whose in ANCESTRAL:
+        made["method"] = ANCESTRAL[whose]
     elif str(made.get("algorithm_type")).startswith("sde-dpmsolver"):
         _take_sde(made, whose)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,16 +153,28 @@ def _spaced(settings: Settings, count: int) -> np.ndarray:
     if settings.spacing == "linspace":
         times = np.linspace(n - 1, 0, count + 1)[:-1]
     elif settings.spacing == "leading":
-        times = np.arange(count, 0, -1) * float(n // (count + 1))
+        times = _leading(settings, count)
     else:
         times = n - n / count * np.arange(count) - 1.0
     whole = times.round()
     if settings.spacing == "trailing":
         whole = (times + 1.0).round() - 1.0
     distinct = (np.diff(whole, append=-np.inf) < 0).all()
-    return (whole if distinct else times) + (
-        settings.offset if settings.spacing == "leading" else 0
-    )
+    return whole if distinct else times
+
+
+def _leading(settings: Settings, count: int) -> np.ndarray:
+    """Return multiples of a whole number, which end at 0 or before it."""
+    n = settings.training_steps
+    first = 0 if settings.from_zero else 1
+    gap = n // (count + first)
+    if not gap:
+        raise InvalidArgument(
+            f"timestep_spacing='leading' has at most {n - first} steps, since whole timesteps lie "
+            f"between {n} of the training, and num_inference_steps={count}; take fewer, or "
+            "'linspace' or 'trailing'"
+        )
+    return np.arange(count - 1 + first, first - 1, -1.0) * gap + settings.offset
 
 
 def _levels(settings: Settings, points: int) -> np.ndarray:
@@ -243,4 +255,9 @@ def _shift(settings: Settings, mu: float | None) -> float:
         return settings.shift
     if mu is None:
         raise InvalidArgument("mu is missing: the configuration says use_dynamic_shifting=True")
-    return exp(mu) if settings.shift_type == "exponential" else float(mu)
+    shift = exp(mu) if settings.shift_type == "exponential" else float(mu)
+    if not 0 < shift < inf:
+        raise InvalidArgument(
+            f"mu={mu!r} makes a shift of {shift!r}, which must be positive and finite"
+        )
+    return shift

@@ -53,6 +53,12 @@ def _method(config: Mapping[str, Any]) -> diffusion.Sampler:
         name = "sa_solver" if orders else adams(config["solver_order"])
     elif not isinstance(name, str):
         raise InvalidArgument(f"method={name!r} must be a name of semilinear.diffusion.names()")
+    elif name in catalogue.ELSEWHERE:
+        raise InvalidArgument(
+            f"method={name!r} needs more than a name, and a configuration keeps no more; say a "
+            "sampler of semilinear.diffusion.names(), such as method='unipc2', or leave it out for "
+            "Adams in log rho"
+        )
     sampler = catalogue.get(name)
     if not orders:
         return sampler

@@ -46,6 +46,9 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         How sigma / alpha is spaced, instead of by `timestep_spacing`.
     timestep_spacing, steps_offset
         ``"linspace"``, ``"leading"`` or ``"trailing"`` timesteps.
+    leading_from_zero
+        Whether ``"leading"`` timesteps count from zero, as those of DDPM, DDIM, PNDM, Euler, Heun,
+        LMS and KDPM2, or from the timestep after it, as those of DEIS, DPM-Solver and UniPC.
     final_sigmas_type
         Where the last step ends: ``"zero"`` or ``"sigma_min"``, the least of the training.
     use_flow_sigmas, flow_shift
@@ -56,6 +59,9 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
     shift, shift_terminal
         Of flow-matching schedulers: their shift, which makes the path a flow and their ladder the
         default; the last noise level above zero.
+    variance_type
+        ``"learned"`` or ``"learned_range"`` for a network that returns a variance in as many
+        channels again, which are left out; others have no effect.
     method
         A sampler by name, see `semilinear.diffusion.names`; None for log-rho Adams.
     predictor_order, corrector_order
@@ -117,6 +123,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         time_shift_type: str = "exponential",
         shift: float | None = None,
         shift_terminal: float | None = None,
+        variance_type: str | None = "fixed_small",
+        leading_from_zero: bool = False,
         method: str | None = None,
         predictor_order: int | None = None,
         corrector_order: int | None = None,
@@ -150,10 +158,11 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         Parameters
         ----------
         config
-            Of any scheduler for VP noise with betas, or of a flow-matching one, whose `shift` and
+            Of a scheduler for VP noise with betas, or of a flow-matching one, whose `shift` and
             prediction are taken over. If it is of `SASolverScheduler`,
-            `EulerAncestralDiscreteScheduler` or a `DPMSolverMultistepScheduler` for the SDE, so is
-            the sampler, unless `method` or `solver_order` are given beside it.
+            `EulerAncestralDiscreteScheduler`, `KDPM2AncestralDiscreteScheduler` or a
+            `DPMSolverMultistepScheduler` for the SDE, so is the sampler, unless `method` or
+            `solver_order` are given beside it. Others are refused.
         return_unused_kwargs
             Whether to return a tuple with what was not used.
         **kwargs
@@ -197,7 +206,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             Where `timesteps` go.
         timesteps
             Where the steps begin, in place of the ladder of the configuration; real numbers may be
-            among them. Together with `sigmas` only what the network is told.
+            among them. Together with as many `sigmas` only what the network is told.
         sigmas
             Noise levels where the steps begin, in the place of the ladder: sigma / alpha, or sigma
             of a flow, before it is shifted. A zero at the end may be left out.

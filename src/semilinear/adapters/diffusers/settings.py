@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ SPACINGS = ("linspace", "leading", "trailing")
 FINALS = ("zero", "sigma_min")
 SHIFTS = ("exponential", "linear")
 BETAS = ("linear", "scaled_linear", "squaredcos_cap_v2")
+
+LEARNED = ("learned", "learned_range")
+"""Variances that the network itself returns, beside its answer."""
 
 LEAST_SIGNAL = 2.0**-24
 """alphas_cumprod at the last timestep with zero terminal SNR, by convention of diffusers.
@@ -56,7 +61,7 @@ class Settings:
         ``(ratio, largest)`` of dynamic thresholding, or None.
     ladder
         One of `LADDERS`, or None.
-    spacing, offset
+    spacing, offset, from_zero
         Where timesteps lie without a ladder.
     ends_at_zero
         Whether the last step goes to sigma = 0.
@@ -70,6 +75,8 @@ class Settings:
         Whether the ladder of a flow is that of flow-matching schedulers.
     zero_snr
         Whether the last timestep of the training was pure noise.
+    learned_variance
+        Whether the network may return a variance in as many channels again.
     """
 
     path: diffusion.NoiseSchedule
@@ -82,12 +89,14 @@ class Settings:
     ladder: str | None
     spacing: str
     offset: int
+    from_zero: bool
     ends_at_zero: bool
     shift: float | None
     shift_type: str
     shift_terminal: float | None
     matching: bool
     zero_snr: bool
+    learned_variance: bool
 
     @property
     def is_flow(self) -> bool:
@@ -131,10 +140,6 @@ def read(config: Mapping[str, Any]) -> Settings:
         raise InvalidArgument(
             "final_sigmas_type='sigma_min': a flow has no least sigma above 0; choose 'zero'"
         )
-    threshold = None
-    if config["thresholding"]:
-        threshold = (config["dynamic_thresholding_ratio"], config["sample_max_value"])
-    shift = config["shift"] if matching else config["flow_shift"]
     return Settings(
         path=diffusion.Flow() if is_flow else discrete(config),
         training_steps=config["num_train_timesteps"],
@@ -142,17 +147,45 @@ def read(config: Mapping[str, Any]) -> Settings:
         sampler=chosen(config),
         exact=bool(config["exact"]),
         lower_end=bool(config["lower_order_final"]),
-        threshold=threshold,
+        threshold=_threshold(config),
         ladder=ladder,
         spacing=config["timestep_spacing"],
         offset=config["steps_offset"],
+        from_zero=bool(config["leading_from_zero"]),
         ends_at_zero=at_zero,
-        shift=None if config["use_dynamic_shifting"] else shift,
+        shift=_shift(config, "shift" if matching else "flow_shift") if is_flow else None,
         shift_type=config["time_shift_type"],
         shift_terminal=config["shift_terminal"],
         matching=matching,
         zero_snr=bool(config["rescale_betas_zero_snr"]) and not is_flow,
+        learned_variance=config["variance_type"] in LEARNED,
     )
+
+
+def _threshold(config: Mapping[str, Any]) -> tuple[float, float] | None:
+    if not config["thresholding"]:
+        return None
+    ratio, largest = config["dynamic_thresholding_ratio"], config["sample_max_value"]
+    if not 0 < ratio <= 1:
+        raise InvalidArgument(
+            f"dynamic_thresholding_ratio={ratio!r} must be above 0 and at most 1: it is the part "
+            "of the entries of x_0 that is not clipped, 0.995 by default"
+        )
+    if not largest >= 1:
+        raise InvalidArgument(
+            f"sample_max_value={largest!r} must be at least 1: thresholding clips x_0 between 1 "
+            "and this value"
+        )
+    return ratio, largest
+
+
+def _shift(config: Mapping[str, Any], key: str) -> float | None:
+    shift = config[key]
+    if not (isinstance(shift, Real) and 0 < float(shift) < inf):
+        raise InvalidArgument(
+            f"{key}={shift!r} must be positive and finite; 1 leaves the noise levels as they are"
+        )
+    return None if config["use_dynamic_shifting"] else float(shift)
 
 
 def _ladder(config: Mapping[str, Any], *, is_flow: bool) -> str | None:
