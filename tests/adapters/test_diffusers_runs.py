@@ -14,6 +14,8 @@ from semilinear import InvalidArgument, ModelOutputError, NonFiniteError, diffus
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from diffusers import DDPMScheduler  # noqa: E402
+
 from semilinear.adapters.diffusers import SemilinearScheduler  # noqa: E402
 
 LATENT = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -381,6 +383,57 @@ def test_wrong_answers_and_samples_are_named() -> None:
     with pytest.raises(InvalidArgument, match=r"sample has shape \(2, 2, 16, 16\)"):
         scheduler.step(x[:2], t[1], y[:2])
     scheduler.step(y / 2, t[1], y)
+
+
+@pytest.mark.parametrize("kind", ["learned", "learned_range"])
+@pytest.mark.parametrize("keys", [{}, {"method": "rho_heun2"}, {"thresholding": True}])
+def test_a_variance_beside_the_answer_is_left_out(kind: str, keys: dict, tmp_path) -> None:
+    def both(x, t):
+        answer = network(x, t)
+        return torch.cat([answer, torch.full_like(answer, torch.nan)], dim=1)
+
+    theirs = DDPMScheduler(variance_type=kind, timestep_spacing="linspace")
+    expected = run(SemilinearScheduler(**keys), noise())
+    live = SemilinearScheduler.from_config(theirs.config, **keys)
+    theirs.save_pretrained(tmp_path)
+    saved = SemilinearScheduler.from_pretrained(tmp_path, **keys)
+    for scheduler in (live, saved, SemilinearScheduler(variance_type=kind, **keys)):
+        assert torch.equal(run(scheduler, noise(), model=both), expected)
+        # Pipelines may have taken it away themselves.
+        assert torch.equal(run(scheduler, noise()), expected)
+        assert scheduler.config.variance_type == kind
+        with pytest.raises(ModelOutputError, match=r"shape \(3, 6, 16, 16\)"):
+            run(scheduler, noise(), model=lambda x, t: torch.cat([x, x, x], dim=1))
+    with pytest.raises(ModelOutputError, match=r"shape \(3, 4, 16, 16\)"):
+        run(SemilinearScheduler(**keys), noise(), model=both)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.bool])
+def test_whole_numbers_are_refused(dtype) -> None:
+    scheduler = SemilinearScheduler()
+    whole, at = torch.ones(SHAPE, dtype=dtype), torch.tensor([10, 20, 30])
+    with pytest.raises(InvalidArgument, match=r"original_samples has dtype.* \[-1, 1\]"):
+        scheduler.add_noise(whole, noise(), at)
+    with pytest.raises(InvalidArgument, match="sample has dtype"):
+        scheduler.scale_noise(whole, at, noise())
+    with pytest.raises(InvalidArgument, match="sample has dtype"):
+        scheduler.get_velocity(whole, noise(), at)
+    for mix in (scheduler.add_noise, scheduler.get_velocity):
+        with pytest.raises(InvalidArgument, match="noise has dtype"):
+            mix(noise(), whole, at)
+    scheduler.set_timesteps(5)
+    t = scheduler.timesteps
+    with pytest.raises(InvalidArgument, match="sample has dtype"):
+        scheduler.step(noise(), t[0], whole)
+    with pytest.raises(InvalidArgument, match="model_output has dtype"):
+        scheduler.step(whole, t[0], noise())
+    assert scheduler.step_index is None
+
+
+def test_a_batch_of_no_samples_passes() -> None:
+    for keys in ({}, {"thresholding": True}):
+        x = run(SemilinearScheduler(**keys), noise()[:0])
+        assert x.shape == (0, *SHAPE[1:])
 
 
 def test_the_network_sees_the_sample_itself() -> None:

@@ -7,6 +7,8 @@ from abc import abstractmethod
 import numpy as np
 import torch
 
+from semilinear.errors import InvalidArgument
+
 
 class ForwardProcess:
     """x = alpha x_0 + sigma eps at the timesteps of a scheduler."""
@@ -30,18 +32,21 @@ class ForwardProcess:
             One for each sample. Once a pipeline has set the begin index, the place of the run
             counts in their stead: before its first step where it begins, then where it stands.
         """
+        check_real(original_samples=original_samples, noise=noise)
         return self._mixed(original_samples, noise, self._scales(timesteps))
 
     def scale_noise(
         self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor
     ) -> torch.Tensor:
         """Return the same as `add_noise`, under the name that pipelines of flows call."""
+        check_real(sample=sample)
         return self.add_noise(sample, noise, timestep)
 
     def get_velocity(
         self, sample: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> torch.Tensor:
         """Return ``v = alpha noise - sigma x_0``, what a v-prediction is trained on."""
+        check_real(sample=sample, noise=noise)
         alpha, sigma = self._scales(timesteps)
         return self._mixed(sample, noise, (-sigma, alpha))
 
@@ -58,3 +63,13 @@ class ForwardProcess:
         )
         mixed: torch.Tensor = a.reshape(shape) * x_0.to(dtype) + b.reshape(shape) * noise.to(dtype)
         return mixed.to(x_0.dtype)
+
+
+def check_real(**tensors: torch.Tensor) -> None:
+    """Refuse tensors of whole numbers, such as images of bytes, by their names."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            raise InvalidArgument(
+                f"{name} has dtype {tensor.dtype}; convert it to floating point, and images to "
+                "[-1, 1]: image.float() / 127.5 - 1"
+            )

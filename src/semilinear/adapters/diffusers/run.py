@@ -10,6 +10,7 @@ import torch
 from diffusers.utils.torch_utils import randn_tensor
 
 from semilinear.adapters.diffusers.course import PipelineCourse
+from semilinear.adapters.diffusers.forward import check_real
 from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
 from semilinear.errors import InvalidArgument
@@ -66,10 +67,11 @@ class PipelineRun:
         self, output: torch.Tensor, sample: torch.Tensor, generator: Generator
     ) -> torch.Tensor:
         """Return the next sample after the network's answer at `sample`."""
+        check_real(model_output=output, sample=sample)
         state = self.state
         if not self._is_own(sample):
             state = moved(self.plan, state, self._seen(sample))
-        answer = self._answer(output, state)
+        answer = self._answer(self._without_variance(output), state)
         if self.noise is not None:
             self.noise.generator = generator
         self.state = state = self.plan.advance(state, answer)
@@ -90,9 +92,16 @@ class PipelineRun:
         seen = precise(sample, x)
         return seen.clone() if self.has_stages and seen is sample else seen
 
+    def _without_variance(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the first half of the channels where the other one is a variance."""
+        channels = self.state.x.shape[1:2]
+        if not (self.course.settings.learned_variance and channels and output.ndim > 1):
+            return output
+        return output[:, : channels[0]] if output.shape[1] == 2 * channels[0] else output
+
     def _answer(self, output: torch.Tensor, state: State) -> torch.Tensor:
         threshold = self.course.settings.threshold
-        if threshold is not None:
+        if threshold is not None and output.shape == state.x.shape:
             p, q = self.course.readouts[self.begin + state.evaluation]
             return thresholded(p * state.x + q * output.to(self.dtype), *threshold)
         fits = output.shape == state.x.shape and output.device == state.x.device
@@ -160,6 +169,8 @@ def thresholded(x_0: torch.Tensor, ratio: float, largest: float) -> torch.Tensor
     Saharia et al. (2022), "Photorealistic text-to-image diffusion models with deep language
     understanding", section 2.3.
     """
+    if not x_0.numel():
+        return x_0
     size = x_0.abs().reshape(x_0.shape[0], -1)
     s = torch.quantile(size, ratio, dim=1).clamp(min=1.0, max=max(1.0, largest))
     s = s.reshape(-1, *[1] * (x_0.ndim - 1))
