@@ -32,8 +32,11 @@ def test_every_sampler_is_a_function_with_a_name_a_signature_and_words(name: str
     parameters = list(inspect.signature(made).parameters)
     assert parameters[:6] == ["model", "x", "sigmas", "extra_args", "callback", "disable"]
     assert all(parameter in words for parameter in parameters)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'strength'"):
+    words = rf"sample_{name}\(\) got an unexpected keyword argument 'strength'"
+    with pytest.raises(TypeError, match=words):
         made(model, noise(), karras(), strength=1.0)
+    with pytest.raises(TypeError, match=rf"sample_{name}\(\) missing .* argument: 'sigmas'"):
+        made(model, noise())
 
 
 # Weights of the last, as published, do not add up to 1 where the ratio of steps changes.
@@ -160,7 +163,17 @@ def test_sigmas_that_do_not_decrease_are_refused(sigmas, words: str) -> None:
         ("dpmpp_2m_sde", {"solver_type": "euler"}, "solver_type='euler'"),
         ("seeds2", {"eta": -1.0}, "eta=-1.0"),
         ("ddpm", {"eta": 2.0}, "eta=2.0"),
-        ("heun", {"s_churn": -1.0}, "churn=-1.0"),
+        ("heun", {"s_churn": -1.0}, "^s_churn=-1.0"),
+        ("heun", {"s_churn": "5"}, "^s_churn='5' must be a number"),
+        ("heun", {"s_noise": -1.0}, "^s_noise=-1.0"),
+        ("heun", {"s_tmin": -1.0}, "^s_tmin=-1.0"),
+        ("heun", {"s_tmin": 3.0, "s_tmax": 1.0}, "^s_tmin=3.0 must not be greater than s_tmax=1.0"),
+        ("euler_ancestral", {"s_noise": -1.0}, "^s_noise=-1.0"),
+        ("dpmpp_2m_sde", {"s_noise": float("nan")}, "^s_noise=nan"),
+        ("er_sde3", {"s_noise": -1.0}, "^s_noise=-1.0"),
+        ("sa_solver", {"s_tmax": float("nan")}, "^s_tmax=nan"),
+        ("dpmpp_2m_sde", {"eta": None}, "^eta=None must be a number"),
+        ("dpmpp_2m_sde", {"eta": torch.ones(2)}, "^eta=.* must be a number"),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, given, words: str) -> None:
@@ -168,9 +181,32 @@ def test_options_out_of_range_are_refused(name: str, given, words: str) -> None:
         function(name)(model, noise(), karras(), disable=True, **given)
 
 
+@pytest.mark.parametrize("name", ["heun", "euler_ancestral", "dpmpp_2m_sde", "sa_solver", "ddpm"])
+def test_options_may_be_arrays_of_no_axes(name: str) -> None:
+    parameters = inspect.signature(function(name)).parameters
+    given = {key: 0.5 for key in parameters if key == "eta" or key.startswith("s_")}
+
+    def run(kind):
+        torch.manual_seed(0)
+        made = {key: kind(value) for key, value in given.items()}
+        return function(name)(model, noise(), karras(), disable=True, **made)
+
+    assert len(given) > 1
+    assert run(torch.tensor).equal(run(float))
+    assert run(np.array).equal(run(float))
+
+
+@pytest.mark.parametrize("sigmas", [karras(), karras()[:1]])
+def test_x_must_be_a_tensor(sigmas) -> None:
+    with pytest.raises(InvalidArgument, match=r"^x is of type ndarray; .* torch.as_tensor\(x\)"):
+        k_diffusion.sample_heun(model, noise().numpy(), sigmas)
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(AttributeError, match="sample_tab33"):
         k_diffusion.sample_tab33  # noqa: B018
+    with pytest.raises(AttributeError, match=r"sample_dpmpp_sde.*; take sample_dpmpp_2s_sde"):
+        k_diffusion.sample_dpmpp_sde  # noqa: B018
     with pytest.raises(AttributeError, match="tab3"):
         k_diffusion.tab3  # noqa: B018
     with pytest.raises(UnknownName, match=r"did you mean .*tab3"):

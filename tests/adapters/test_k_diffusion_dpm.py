@@ -51,6 +51,33 @@ def test_fast_equals_that_of_k_diffusion(n: int, eta: float) -> None:
             torch.testing.assert_close(a[key], b[key], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_fast_shows_levels_in_the_precision_of_the_run(dtype) -> None:
+    shown = []
+    sample_dpm_fast(lambda x, s: x / 2, noise(dtype), LOW, HIGH, 7, None, shown.append, True)
+    kept = torch.float32 if dtype == torch.float16 else dtype
+    assert len(shown) == 3
+    for found in shown:
+        assert {found[key].dtype for key in ("sigma", "sigma_hat", "t", "t_up")} == {kept}
+        assert found["x"].dtype == found["denoised"].dtype == dtype
+
+
+def test_fast_takes_its_options_as_arrays_of_no_axes() -> None:
+    def run(eta, s_noise):
+        torch.manual_seed(0)
+        return sample_dpm_fast(model, noise(), LOW, HIGH, 7, disable=True, eta=eta, s_noise=s_noise)
+
+    assert run(torch.tensor(0.5), torch.tensor(1.5)).equal(run(0.5, 1.5))
+    with pytest.raises(InvalidArgument, match=r"^s_noise=-1.0"):
+        run(1.0, -1.0)
+
+
+def test_x_must_be_a_tensor() -> None:
+    for called in (lambda *a: sample_dpm_fast(*a, 5), sample_dpm_adaptive):
+        with pytest.raises(InvalidArgument, match=r"^x is of type ndarray"):
+            called(model, noise().numpy(), LOW, HIGH)
+
+
 @pytest.mark.parametrize("n", [3, 7, 11])
 def test_fast_is_a_plan_of_a_named_sampler(n: int) -> None:
     calls = []

@@ -55,6 +55,23 @@ def test_in_half_precision_the_run_keeps_more(dtype) -> None:
     assert float((found - exact).abs().max()) < 30 * torch.finfo(dtype).eps
 
 
+@pytest.mark.parametrize("called", [k_diffusion.sample_euler, k_diffusion.sample_dpm_adaptive])
+def test_a_sigma_beyond_half_precision_is_told_in_single(called) -> None:
+    seen = []
+
+    def half(x, sigma):
+        seen.append((x.dtype, sigma.dtype, float(sigma[0])))
+        return torch.full_like(x, 0.25)
+
+    adaptive = called is k_diffusion.sample_dpm_adaptive
+    ends = (0.1, 7e4) if adaptive else (torch.tensor([7e4, 6e4, 1.0, 0.1]),)
+    x = torch.ones(SHAPE, dtype=torch.float16)
+    found = called(half, x, *ends, disable=True)
+    assert found.dtype == torch.float16
+    assert seen[0] == (torch.float16, torch.float32, 7e4)
+    assert all(kind == torch.float16 for _, kind, sigma in seen if sigma <= 65504)
+
+
 def test_answers_of_another_precision_are_taken() -> None:
     def half(x, sigma):
         return model(x, sigma).to(torch.float16)

@@ -49,6 +49,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Arguments with their defaults, by `family`, in the order that k-diffusion has for them."""
 
+_ELSEWHERE = {
+    "sample_dpmpp_sde": "; take sample_dpmpp_2s_sde, where the noise of the stage is part of that "
+    "of the step and not drawn anew",
+}
+"""Functions of k-diffusion that are not here, and what to take."""
+
 
 def sample_lms(
     model: Model,
@@ -154,12 +160,15 @@ def _function(name: str) -> Callable[..., Any]:
     accepted = _signature(options)
 
     def sampler(*given: Any, **named: Any) -> Any:
-        bound = accepted.bind(*given, **named)
+        try:
+            bound = accepted.bind(*given, **named)
+        except TypeError as error:
+            raise TypeError(f"sample_{name}() {error}") from None
         bound.apply_defaults()
         values = bound.arguments
         noise_sampler = values.pop("noise_sampler", None)
         level = made.noise_level(
-            found, **{name: values.pop(name) for name in options if name != "noise_sampler"}
+            found, **{option: values.pop(option) for option in options if option != "noise_sampler"}
         )
         return sample(**values, method=found, noise=level, noise_sampler=noise_sampler)
 
@@ -191,7 +200,8 @@ def __getattr__(attribute: str) -> Any:
     name = attribute.removeprefix("sample_")
     if name != attribute and name in NAMES:
         return _function(name)
-    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}")
+    hint = _ELSEWHERE.get(attribute, "")
+    raise AttributeError(f"module {__name__!r} has no attribute {attribute!r}{hint}")
 
 
 def __dir__() -> list[str]:

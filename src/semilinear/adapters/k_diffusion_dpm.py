@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.adapters.k_diffusion_plan import number
 from semilinear.adapters.k_diffusion_run import (
     Arguments,
     Callback,
     Model,
     NoiseSampler,
+    levels,
     progress_bar,
     sample,
+    state_dtype,
     torch_module,
 )
 from semilinear.adapters.torch_samples import is_untouched, precise, version
@@ -58,12 +61,14 @@ def sample_dpm_fast(
     """
     low, high = _ends(sigma_min, sigma_max)
     n = whole_number("n", n)
+    eta, s_noise = number("eta", eta), number("s_noise", s_noise)
+    kept = state_dtype(torch_module(), x)
     count = n // 3 + 1
     sigmas = np.exp(np.linspace(log(high), log(low), count + 1))
     sigmas[0], sigmas[-1] = high, low
     method = "dpm_solver_fast" + (str(n % 3) if n % 3 else "")
     return sample(
-        model, x, sigmas, extra_args, _with_lambda(callback), disable, method=method,
+        model, x, sigmas, extra_args, _with_lambda(callback, kept), disable, method=method,
         noise=Ancestral(eta, s_noise, low) if eta else None, noise_sampler=noise_sampler,
     )  # fmt: skip
 
@@ -130,7 +135,7 @@ def sample_dpm_adaptive(
     low, high = _ends(sigma_min, sigma_max)
     _check_adaptive(order, eta, accept_safety, h_init)
     torch = torch_module()
-    kept = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+    kept = state_dtype(torch, x)
     with torch.no_grad(), progress_bar(None, disable) as bar:
         watched = _Watched(model, extra_args or {}, x, callback, bar, [], {})
         found = sample_adaptive(
@@ -165,7 +170,7 @@ class _Watched(NamedTuple):
 
     def ask(self, x: Any, t: float) -> Any:
         seen = x.to(self.like.dtype)
-        answer = self.model(seen, seen.new_full(seen.shape[:1], t), **self.arguments)
+        answer = self.model(seen, levels(torch_module(), seen, t), **self.arguments)
         if self.bar is not None:
             self.bar.update()
         if self.callback is not None:
@@ -176,7 +181,7 @@ class _Watched(NamedTuple):
         if self.callback is None:
             return
         start = max(self.denoised)
-        sigma = self.like.new_tensor(t)
+        sigma = x.new_tensor(t)
         at = -sigma.log()
         shown = x.to(self.like.dtype)
         before = None if shown is x else version(shown)
@@ -220,11 +225,13 @@ def _check_adaptive(order: Any, eta: float, accept_safety: float, h_init: float)
         raise InvalidArgument(f"h_init={h_init!r} must be the length of a step in -ln sigma")
 
 
-def _with_lambda(callback: Callback) -> Callback:
+def _with_lambda(callback: Callback, dtype: Any) -> Callback:
     if callback is None:
         return None
 
     def shown(found: dict[str, Any]) -> None:
-        callback({**found, "t": -found["sigma"].log(), "t_up": -found["sigma"].log()})
+        ends = {name: found[name].to(dtype) for name in ("sigma", "sigma_hat")}
+        at = -ends["sigma"].log()
+        callback({**found, **ends, "t": at, "t_up": at})
 
     return shown

@@ -22,6 +22,7 @@ from semilinear.diffusion import (
     catalogue,
     names,
 )
+from semilinear.diffusion.noise_levels import nonnegative
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument, UnknownName
@@ -102,12 +103,14 @@ def noise_level(
     s_noise: float = 1.0,
 ) -> NoiseLevel | None:
     """Return the noise level of a sampler for the arguments of its family; None for none."""
-    if not 0 <= eta < np.inf:
-        raise InvalidArgument(f"eta={eta!r} must be a number, at least 0 and finite")
+    eta, s_noise = number("eta", eta), number("s_noise", s_noise)
+    s_churn = number("s_churn", s_churn)
+    s_tmin, s_tmax = number("s_tmin", s_tmin), number("s_tmax", s_tmax, finite=False)
     own = found.noise
     if own is None:
-        level = Churn(s_churn, s_tmin, s_tmax, s_noise)
-        return level if s_churn else None
+        if s_tmin > s_tmax:
+            raise InvalidArgument(f"s_tmin={s_tmin} must not be greater than s_tmax={s_tmax}")
+        return Churn(s_churn, s_tmin, s_tmax, s_noise) if s_churn else None
     if isinstance(own, TauWithin):
         return Tau(Within(eta, s_tmin, s_tmax), s_noise)
     if isinstance(own, RhoPower):
@@ -115,6 +118,15 @@ def noise_level(
     if isinstance(own, Ancestral | Eta):
         return replace(own, eta=eta, scale=s_noise)
     return Tau(sqrt(eta), s_noise)
+
+
+def number(name: str, value: Any, *, finite: bool = True) -> float:
+    """Return an option of a sampler, a number or an array of no axes, or refuse it by its name."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()
+    if not finite and isinstance(value, float) and value == np.inf:
+        return value
+    return nonnegative(name, value)
 
 
 class Marks(NamedTuple):

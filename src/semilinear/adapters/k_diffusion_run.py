@@ -50,7 +50,8 @@ def sample(
         ``model(x, sigma, **extra_args)`` with sigma of shape (n,): the denoised x_0, like x.
     x
         Tensor of shape (n, ...): noise, scaled by ``sigmas[0]``. If it is of half precision, so is
-        what the model sees, but the run keeps single precision in between.
+        what the model sees, but the run keeps single precision in between, and so is a sigma that
+        is too large for half.
     sigmas
         Decreasing noise levels, one more than steps; the last may be 0. Copied to the host once.
         With fewer than two there is no step, and x is returned.
@@ -90,6 +91,7 @@ def sample(
         If sigmas do not decrease, or the method cannot step between them.
     """
     torch = torch_module()
+    kept = state_dtype(torch, x)
     found = made.sampler(method)
     if noise is None and made.family(found) == "interval":
         noise = made.noise_level(found, s_tmin=made.LOW, s_tmax=made.HIGH)
@@ -104,7 +106,6 @@ def sample(
         noise=noise, exact=exact, lower_end=lower_end, start=start,
     )  # fmt: skip
     begins, increments = made.marks(through)
-    kept = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
     given = x.detach().to(kept)
     drawn = _noise(torch, given, sigmas.dtype, increments, noise_sampler)
     with torch.no_grad(), progress_bar(through.steps, disable) as bar:
@@ -113,7 +114,7 @@ def sample(
         state = through.start(given, check_finite=x.device.type == "cpu", noise=drawn)
         while not state.done:
             seen, version = handed_out(state, x.dtype)
-            answer = model(seen, seen.new_full(seen.shape[:1], state.t), **(extra_args or {}))
+            answer = model(seen, levels(torch, seen, state.t), **(extra_args or {}))
             told = answers.read(state, answer)
             report(seen, state, answer)
             if not is_untouched(seen, version):
@@ -188,6 +189,21 @@ def _noise(
         return noise_sampler(*ends).to(like.dtype)
 
     return drawn
+
+
+def state_dtype(torch: Any, x: Any) -> Any:
+    """Return the dtype in which the state of a run is kept; or refuse `x`."""
+    if not isinstance(x, torch.Tensor):
+        raise InvalidArgument(
+            f"x is of type {type(x).__name__}; it must be a torch tensor: torch.as_tensor(x)"
+        )
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+
+
+def levels(torch: Any, x: Any, sigma: float) -> Any:
+    """Return sigma for each sample, in the dtype of `x` or, where it overflows there, single."""
+    fits = sigma <= torch.finfo(x.dtype).max
+    return x.new_full(x.shape[:1], sigma, dtype=x.dtype if fits else torch.float32)
 
 
 def progress_bar(total: int | None, disable: bool | None) -> Any:
