@@ -58,6 +58,8 @@ def described(output: Any, backend: Backend) -> str:
         return f"{found}, but as {kind.__module__}.{kind.__name__}, not in the library of the state"
     if "complex" in dtype and not backend.is_complex:
         return f"{found} (a complex problem needs a complex state from the start)"
+    if dtype.endswith("float16") and wanted.endswith(("float32", "float64")):
+        return f"{found} (diffusion.in_dtype makes a model of a half-precision network)"
     if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
         return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
     return found
@@ -85,6 +87,16 @@ def checked_array(x: Any, argument: str) -> Any:
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise InvalidArgument(
             f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
+        )
+    if isinstance(x, np.matrix | np.ma.MaskedArray):
+        raise InvalidArgument(
+            f"{argument} is a {type(x).__name__} of NumPy, with arithmetic of its own; pass a "
+            f"plain array, such as numpy.array({argument})"
+        )
+    if not getattr(x.dtype, "isnative", True):
+        raise InvalidArgument(
+            f"{argument} has dtype {x.dtype}, in the byte order of other machines; use "
+            f"{argument}.astype({argument}.dtype.newbyteorder('='))"
         )
     name = str(x.dtype).rpartition(".")[2]
     if not name.startswith(("float", "complex", "bfloat")):

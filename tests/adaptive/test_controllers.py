@@ -235,7 +235,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "rtol complex": ({"rtol": np.array(1j)}, r"^rtol=1j must be a number"),
     "rtol a flag": ({"rtol": True}, r"^rtol=True must be a number"),
     "atol negative": ({"atol": [1e-3, -1.0]}, r"^atol=.* must be finite and not negative"),
-    "atol of another shape": ({"atol": [1e-3] * 3}, r"^atol has shape \(3,\), .* y0, \(2,\)"),
+    "atol of another shape": ({"atol": [1e-3] * 3}, r"^atol has shape \(3,\), .* state, \(2,\)"),
     "atol larger than the state": ({"atol": np.ones((2, 2))}, r"^atol has shape \(2, 2\)"),
     "atol of text": ({"atol": "x"}, r"^atol='x' must be a number or an array"),
     "atol NaN": ({"atol": [1e-3, np.nan]}, r"^atol=.* must be finite and not negative"),
@@ -246,7 +246,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no tolerance": ({"rtol": 0, "atol": [0.0, 1.0]}, r"^rtol and atol are both 0"),
     "atol beyond the digits": (
         {"rtol": 0, "atol": 1e-17},
-        r"^rtol=0 leaves atol=1e-17, which asks for more digits than y0 has.* give atol=2\.2e-15",
+        r"^rtol=0 leaves atol=1e-17, .*more digits than the state has.* give atol=2\.2e-15",
     ),
     "first step 0": ({"first_step": 0.0}, r"^first_step=0\.0 must be a positive number"),
     "first step negative": ({"first_step": -0.1}, r"^first_step=-0\.1 must be a positive number"),

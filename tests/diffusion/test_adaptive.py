@@ -311,6 +311,29 @@ def test_estimates_that_are_blind_to_time():
 
 
 @pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
+@pytest.mark.parametrize("below", [2.0, 0.5])
+def test_messages_tell_the_time_of_the_schedule(variable, below):
+    """And not the value of the variable, which `solve` calls t."""
+    seen = []
+
+    def model(x, t):
+        seen.append(t)
+        return x * (np.nan if t < below else 0.5)
+
+    with pytest.raises(NonFiniteError) as caught:
+        sample_adaptive(model, X, VP, variable=variable)
+    places = [f"evaluation {i} (t = {t:.9g}) returned NaN" for i, t in enumerate(seen, start=1)]
+    found = [t for t, place in zip(seen, places, strict=True) if place in str(caught.value)]
+    assert len(found) == 1
+    assert found[0] < below
+
+
+def test_tolerances_beyond_the_digits_speak_of_the_dtype():
+    with refused("rtol=1e-08 must be", "1.2e-06, ten machine epsilons of float32"):
+        sample_adaptive(linear, X.astype(np.float32), VP, rtol=1e-8)
+
+
+@pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
 @pytest.mark.parametrize("quantity", ["eps", "v", "flow"])
 def test_no_beginning_at_pure_noise(quantity, variable):
     with refused("t_start=1, t_end=0.1: alpha", "choose ends inside the path"):

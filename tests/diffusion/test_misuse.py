@@ -134,6 +134,9 @@ def test_encoding_from_no_noise_or_to_pure_noise(schedule, options):
         (np.ones(3, object), "x has dtype object", "for example float32"),
         ([1.0, 2.0], "x must be an array, got list", "use numpy.asarray(x)"),
         (None, "x must be an array, got NoneType", "use numpy.asarray(x)"),
+        (np.ones(3, ">f8"), "x has dtype >f8, in the byte order of", "newbyteorder('=')"),
+        (np.ones((2, 3)).view(np.matrix), "x is a matrix of NumPy", "numpy.array(x)"),
+        (np.ma.ones(3), "x is a MaskedArray of NumPy", "numpy.array(x)"),
     ],
 )
 def test_states(run, x, complaint, remedy):
@@ -156,6 +159,10 @@ def test_a_state_that_is_not_finite(bad):
         (lambda x, t: np.ones((2, 3), int), "shape (2, 3) and dtype int64"),
         (lambda x, t: None, "NoneType"),
         (lambda x, t: (x,), "tuple"),
+        (lambda x, t: (x, x), "tuple"),
+        (lambda x, t: (x, None), "tuple"),
+        (lambda x, t: [x, 1], "list"),
+        (lambda x, t: x.astype(np.float16), "shape (2, 3) and dtype float16 (diffusion.in_dtype"),
     ],
 )
 @pytest.mark.parametrize("method", ["tab3", "rho_heun2"])
@@ -167,10 +174,29 @@ def test_answers_of_another_kind(model, found, method):
         ModelOutputError,
         "evaluation 2 of",
         "(t = 0.",
-        f"returned {found}; it must return an array like the state",
+        f"returned {found}",
+        "; it must return an array like the state",
         "shape (2, 3) and dtype float64",
     ):
         diffusion.sample(late, X, VP, method=method, steps=6)
+
+
+@pytest.mark.parametrize("size", [3, 300])
+def test_answers_of_subclasses_are_the_same_for_small_and_large_states(size):
+    """From 256 entries on kernels are compiled."""
+    x = np.ones((2, size))
+    found = diffusion.sample(lambda x, t: (0.5 * x).view(np.matrix), x, VP, steps=3)
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, diffusion.sample(lambda x, t: 0.5 * x, x, VP, steps=3))
+    with refused(ModelOutputError, "MaskedArray, not in the library of the state"):
+        diffusion.sample(lambda x, t: np.ma.masked_array(x), x, VP, steps=3)
+
+
+@pytest.mark.parametrize("size", [3, 300])
+@pytest.mark.parametrize("second", [None, 1])
+def test_pairs_are_no_answers_whatever_the_size(second, size):
+    with refused(ModelOutputError, "returned tuple; it must return an array like the state"):
+        diffusion.sample(lambda x, t: (x, second), np.ones((2, size)), VP, steps=3)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

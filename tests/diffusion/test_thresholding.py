@@ -151,6 +151,19 @@ def test_misuse(make, options, error, message):
         make(**{"model": lambda x, t: x, "schedule": VP, **options})
 
 
+@pytest.mark.parametrize("make", [thresholded, clipped])
+def test_complex_states_are_refused(make):
+    with pytest.raises(InvalidArgument, match=r"x has dtype complex128; .* no order"):
+        make(lambda x, t: x, VP)(np.ones((2, 3), complex), 0.5)
+
+
+@pytest.mark.parametrize("make", [thresholded, clipped])
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0), (0,)])
+def test_empty_batches_stay_empty(make, shape, xp):
+    x = xp.zeros(shape, dtype=xp.float32)
+    assert make(lambda x, t: 2 * x, VP)(x, 0.5).shape == shape
+
+
 def test_misuse_of_calls():
     with pytest.raises(InvalidArgument, match="x has no axis"):
         thresholded(lambda x, t: x, VP)(np.ones(()), 0.5)

@@ -93,5 +93,5 @@ def test_a_jitted_function_with_arguments_in_either_form() -> None:
 
 
 def test_an_absolute_tolerance_beyond_the_digits_of_the_state_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"atol=1e-19.* more digits than y0 has"):
+    with pytest.raises(InvalidArgument, match=r"atol=1e-19.* more digits than the state has"):
         solve(L, lambda t, y: y, (0, 1), Y0, rtol=0.0, atol=1e-19)

@@ -124,8 +124,8 @@ def _check_absolute_alone(atol: Any, y0: Any, *, given: bool) -> None:
     if 0 < np.max(atol) < floor:
         source = f"atol={np.max(atol):.3g}" if given else f"the default atol={ATOL:g}"
         raise InvalidArgument(
-            f"rtol=0 leaves {source}, which asks for more digits than y0 has: its largest entry is "
-            f"known to {floor:.1e}; give atol={floor:.1e} or more, or an rtol"
+            f"rtol=0 leaves {source}, which asks for more digits than the state has: its largest "
+            f"entry is known to {floor:.1e}; give atol={floor:.1e} or more, or an rtol"
         )
 
 
@@ -137,7 +137,7 @@ def _relative(value: Any, y0: Any) -> float:
     if not (rtol == 0 or rtol >= least):
         raise InvalidArgument(
             f"rtol={shown(value)} must be a number of at least {least:.1e}, ten machine epsilons "
-            "of y0; give a larger one, or 0 to control by atol alone"
+            f"of {y0.dtype}; give a larger one, or 0 to control by atol alone"
         )
     return float(rtol)
 
@@ -150,7 +150,8 @@ def _absolute(value: Any, shape: tuple[int, ...]) -> Any:
         fits = False
     if not fits:
         raise InvalidArgument(
-            f"atol has shape {np.shape(atol)}, which does not broadcast to that of y0, {shape}"
+            f"atol has shape {np.shape(atol)}, which does not broadcast to that of the state, "
+            f"{shape}"
         )
     return atol
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -133,10 +134,12 @@ def sample_adaptive(
         budget = _Budget(whole_number("max_nfe", max_nfe), first, last, final)
     clock = _Clock(schedule, VARIABLES[variable], first, last)
     tell = cell.tell(schedule, prediction)
+    asked_at: list[float] = []
 
     def nonlinear(u: float, x: Any) -> Any:
         if budget is not None:
             budget.spend()
+        asked_at.append(u)
         answer = asked(model, x, clock.time(u), "model")
         if tell is None:
             return answer
@@ -150,12 +153,17 @@ def sample_adaptive(
             callback(clock.time(u), x)
 
     after = None if callback is None and budget is None else after_step
-    found = solve(
-        cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol, atol=atol,
-        first_step=first_step, controller=controller, callback=after, progress=progress,
-    )  # fmt: skip
+    try:
+        found = solve(
+            cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol,
+            atol=atol, first_step=first_step, controller=controller, callback=after,
+            progress=progress,
+        )  # fmt: skip
+    except NonFiniteError as error:
+        raise NonFiniteError(clock.told(str(error), asked_at)) from None
     if not found.success:
-        raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {found.message}")
+        message = clock.told(found.message, asked_at)
+        raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {message}")
     times = np.array([clock.time(float(u)) for u in found.t])
     x, nfe = found.y_last, found.nfev
     if final == "denoise":
@@ -212,6 +220,14 @@ class _Clock(NamedTuple):
         if u in (begin, end):
             return self.first if u == begin else self.last
         return float(self.variable.to_t(self.schedule, u))
+
+    def told(self, message: str, asked_at: list[float]) -> str:
+        """Return a message of `solve`, whose t is the variable, with the time of the schedule."""
+
+        def place(found: re.Match[str]) -> str:
+            return f"{found[1]} (t = {self.time(asked_at[int(found[2]) - 1]):.9g})"
+
+        return re.sub(r"(evaluation (\d+)) \(t = [^)]*\)", place, message)
 
 
 def _checked(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import floor
+from math import floor, prod
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.answers import checked_samples
+from semilinear.answers import checked_array, checked_samples
 from semilinear.diffusion.following import MadeFor, Model, made_for
 from semilinear.diffusion.model_calls import (
     asked,
@@ -69,7 +69,10 @@ def thresholded(
 
     def change(data: Any) -> Any:
         xp = array_namespace(checked_samples(data, "x"))
-        flat = xp.abs(xp.reshape(data, (data.shape[0], -1)))
+        entries = prod(data.shape[1:])
+        if not entries or not data.shape[0]:
+            return data
+        flat = xp.abs(xp.reshape(data, (data.shape[0], entries)))
         bound = _quantile(xp, flat, quantile)
         bound = xp.where(bound > largest, bound, xp.full_like(bound, largest))
         s = xp.reshape(bound, (-1, *[1] * (len(data.shape) - 1)))
@@ -113,6 +116,8 @@ def _with_data(
     check_prediction(prediction)
 
     def changed(x: Any, t: float) -> Any:
+        if "complex" in str(checked_array(x, "x").dtype):
+            raise InvalidArgument(f"x has dtype {x.dtype}; complex numbers have no order to clip")
         answer = asked(model, x, t, "model")
         read = data_readout(schedule, prediction, on_schedule(t, x))
         if read is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.kernels._jit import compiled
-from semilinear.kernels.reference import Backend, Native
+from semilinear.kernels.reference import Backend, Native, plain_array
 
 
 @compiled
@@ -113,9 +113,8 @@ class NumPyBackend(Backend):
         self.size = prod(self.shape)
 
     def take(self, array: Any) -> Native | None:
-        if not isinstance(array, np.ndarray):
-            array = np.asarray(array)
-        if array.dtype != self.dtype or array.shape != self.shape:
+        array = plain_array(array)
+        if array is None or array.dtype != self.dtype or array.shape != self.shape:
             return None
         return _own_layout(array).reshape(-1)
 

@@ -15,6 +15,21 @@ Native = Any
 """An array in the form in which a backend keeps states and values of N."""
 
 
+def plain_array(answer: Any) -> np.ndarray | None:
+    """Return an answer as a plain NumPy array, or None for what is none.
+
+    Subclasses lose what they do beyond it, but for masks: what is masked is no number.
+    """
+    if type(answer) is np.ndarray:
+        return answer
+    if isinstance(answer, np.ma.MaskedArray):
+        return None
+    try:
+        return np.asarray(answer)
+    except (TypeError, ValueError):  # a tuple of an array and what is none
+        return None
+
+
 class Backend:
     """Linear combinations of arrays like `like`: its library, shape, dtype and device.
 
@@ -48,8 +63,8 @@ class Backend:
 
     def take(self, array: Any) -> Native | None:
         """Return the native form, or None if shape or dtype differ."""
-        if is_numpy_namespace(self.xp) and not isinstance(array, np.ndarray):
-            array = np.asarray(array)
+        if is_numpy_namespace(self.xp):
+            array = plain_array(array)
         if tuple(getattr(array, "shape", ())) != self.shape:
             return None
         return array if getattr(array, "dtype", None) == self.dtype else None
