@@ -16,6 +16,7 @@ import pytest
 from semilinear import InvalidArgument, diffusion
 from semilinear.cli import main
 from semilinear.cli.noises import noise_option
+from semilinear.cli.shards import default_shard_size
 from semilinear.diffusion.shards import read_shards
 
 FEW = ("sample", "--nfe", "3", "--threads", "1", "--batch-size", "4")
@@ -73,6 +74,35 @@ def test_shards_hold_the_images_of_one_file(extra: tuple[str, ...]) -> None:
         arguments = ("-n", "21", "--shard", f"{k}/3", "--shard-size", "6", "--out", "many", *extra)
         assert main([*FEW, *arguments]) == 0
     np.testing.assert_array_equal(read_shards("many"), whole)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_every_task_has_work_without_a_size_of_files() -> None:
+    for k in (1, 2, 3):
+        assert main([*FEW, "-n", "10", "--shard", f"{k}/3", "--out", "many"]) == 0
+        assert len(list(Path("many").iterdir())) == k
+    np.testing.assert_array_equal(read_shards("many"), images("-n", "10"))
+
+
+@pytest.mark.parametrize(
+    ("count", "parts", "batch_size", "size"),
+    [
+        (8, 2, 64, 4),
+        (8, 1, 64, 1024),
+        (1000, 4, 64, 256),  # whole batches
+        (50_000, 8, 64, 1024),
+        (11, 4, 64, 3),
+        (5, 4, 64, 1),  # with two in a file the last would have none
+        (2, 4, 64, 1),
+    ],
+)
+def test_files_are_as_even_as_batches_allow(
+    count: int, parts: int, batch_size: int, size: int
+) -> None:
+    found = default_shard_size(count, parts, batch_size)
+    assert found == size
+    files = -(-count // found)
+    assert files >= min(parts, count)
 
 
 @pytest.mark.usefixtures("cheap")

@@ -99,6 +99,17 @@ def test_more_samples_may_be_asked_for_later(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_shards(tmp_path, 13), whole(21)[:13])
 
 
+def test_fewer_samples_are_there_already(tmp_path: Path) -> None:
+    """Of 13, samples 8 to 12 lie in the file that holds 8 to 15."""
+    write_shards(batches(), tmp_path, 21, shard_size=8)
+    before = names(tmp_path)
+    again = write_shards(batches(), tmp_path, 13, shard_size=8)
+    assert (again.written, again.samples) == ((), 0)
+    assert [path.name for path in again.present] == before[:2]
+    assert names(tmp_path) == before
+    np.testing.assert_array_equal(read_shards(tmp_path, 13), whole(13))
+
+
 def other(noise: Any = None, **options: Any) -> diffusion.DiffusionPlan:
     return diffusion.plan(diffusion.VPLinear(), method="ddpm", nfe=4, noise=noise, **options)
 

@@ -16,7 +16,7 @@ from semilinear.cli.files import check_output, write
 from semilinear.cli.help import DefaultsShown
 from semilinear.cli.noises import HELP, noise_option
 from semilinear.cli.runs import Clock, Timed, pool
-from semilinear.cli.shards import SHARD_SIZE, check_folder, digest, shard_option
+from semilinear.cli.shards import SHARD_SIZE, check_folder, default_shard_size, digest, shard_option
 from semilinear.diffusion.batches import Batches
 from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fitting import choose
@@ -79,7 +79,11 @@ def add_sample(commands: Any) -> None:
         "where only what is missing is computed",
     )
     add("--shard", metavar="K/M", help="make only files number K, K + M, ... of the directory")
-    add("--shard-size", type=int, help=f"images in a file ({SHARD_SIZE} if not given)")
+    add(
+        "--shard-size",
+        type=int,
+        help=f"images in a file; if not given the M-th part of all, {SHARD_SIZE} at most",
+    )
     command.set_defaults(run=_sample)
 
 
@@ -126,10 +130,11 @@ def _sample(options: argparse.Namespace) -> int:
     )  # fmt: skip
     with pool(options.workers) as executor:
         if _sharded(options):
+            part = shard_option(options.shard)
+            size = options.shard_size or default_shard_size(options.n, part[1], options.batch_size)
             done = write_shards(
-                batches, options.out, options.n, shard_size=options.shard_size or SHARD_SIZE,
-                part=shard_option(options.shard), about={"model": digest(options.model)},
-                executor=executor, progress=True,
+                batches, options.out, options.n, shard_size=size, part=part,
+                about={"model": digest(options.model)}, executor=executor, progress=True,
             )  # fmt: skip
             print(f"{done.samples} {clock.said(plan, model)}")
             there = f" ({len(done.present)} were there already)" if done.present else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from semilinear.errors import InvalidArgument
 
 SHARD_SIZE = 1024
-"""Images in a file: a multiple of usual sizes of batches, or some would be made twice."""
+"""Images in a file at most: a multiple of usual sizes of batches, or some would be made twice."""
 
 
 def shard_option(text: str | None) -> tuple[int, int]:
@@ -23,6 +23,21 @@ def shard_option(text: str | None) -> tuple[int, int]:
     if not 1 <= part[0] <= part[1]:
         raise InvalidArgument(f"--shard {text} must be K/M with 1 <= K <= M, such as 3/8")
     return part
+
+
+def default_shard_size(count: int, parts: int, batch_size: int) -> int:
+    """Return a number of images in a file that leaves work for every part, as far as it goes.
+
+    Even, and in whole batches where that leaves work for every part.
+    """
+    if parts == 1:
+        return SHARD_SIZE
+    even = -(-count // parts)
+    whole = -(-even // batch_size) * batch_size
+    for size in (whole, even):
+        if (parts - 1) * size < count:
+            return min(size, SHARD_SIZE)
+    return max(1, count // parts)
 
 
 def check_folder(path: Path) -> None:

@@ -74,7 +74,7 @@ def write_shards(
     folder
         Made if it is not there, but not the one that it lies in.
     count
-        How many samples there will be. More of them may be asked for later.
+        How many samples there will be. More of them may be asked for later, or fewer.
     shard_size
         Samples in a file.
     part
@@ -96,6 +96,9 @@ def write_shards(
     place.mkdir(exist_ok=True)
     header = _header(batches, shard_size, about)
     numbers = _numbers(batches.plan)
+    longest = _longest(place)
+    # A file that a run for more samples left holds the last shard and more.
+    shards = [(first, max(stop, longest.get(first, 0))) for first, stop in shards]
     mine = {_name(*shard) for shard in shards}
     there = {path.name for path in _files(place)}
     for name in sorted(there & mine) or sorted(there)[:1]:
@@ -135,9 +138,7 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
         If there are fewer, some between are missing, or files of two runs are mixed.
     """
     place = Path(folder)
-    longest: dict[int, int] = {}
-    for first, stop in map(_range, _files(place)):
-        longest[first] = max(stop, longest.get(first, 0))
+    longest = _longest(place)
     chosen: list[tuple[int, int]] = []
     reached = 0
     while reached in longest and (count is None or reached < count):
@@ -187,6 +188,14 @@ def _range(path: Path) -> tuple[int, int]:
 
 def _files(place: Path) -> list[Path]:
     return [path for path in place.iterdir() if NAME.fullmatch(path.name)]
+
+
+def _longest(place: Path) -> dict[int, int]:
+    """Return where the longest of the files that begin with the same sample stops, by that."""
+    longest: dict[int, int] = {}
+    for first, stop in map(_range, _files(place)):
+        longest[first] = max(stop, longest.get(first, 0))
+    return longest
 
 
 def _header(batches: Batches, shard_size: int, about: Mapping[str, Any] | None) -> dict[str, Any]:
