@@ -39,7 +39,7 @@ def test_what_is_no_array_is_refused(wrong: object) -> None:
         plan.start(wrong)
 
 
-@pytest.mark.parametrize("dtype", [int, bool, "U3", object, ">f8"])
+@pytest.mark.parametrize("dtype", [int, bool, "U3", object])
 def test_what_is_not_floating_is_refused(dtype: Any) -> None:
     plan = make_plan(Scalar(-1.0), GRID)
     with pytest.raises(InvalidArgument, match=r"^x has dtype .* must be real or complex floating"):
