@@ -98,8 +98,8 @@ _ORDERED: dict[str, Family] = {
     "res_#m": _adams(X0_LAMBDA, _RES),
     "flow_ab#": _adams(FLOW_T, "Adams-Bashforth on the flow ODE"),
 }
-"""Samplers of any order, which stands in their names for #; some of them have a place of their own
-in the table."""
+"""Samplers of any order up to 9, which stands in their names for #; some of them have a place of
+their own in the table."""
 
 
 def _of_order(family: str, order: int) -> Sampler:
@@ -245,7 +245,7 @@ def get(method: str | Sampler) -> Sampler:
 def _any_order(name: str) -> Sampler | None:
     """Return a sampler of a family whose order is not in the table, if the name means one."""
     for family in _ORDERED:
-        order = re.fullmatch(family.replace("#", "([1-9][0-9]?)"), name)
+        order = re.fullmatch(family.replace("#", "([1-9])"), name)  # tab33 is a slip
         if order is not None:
             return _of_order(family, int(order[1]))
     return None
