@@ -81,7 +81,8 @@ def sample(
     progress
         Whether to draw a progress bar on standard error.
     trajectory
-        Whether to return all grid points instead of the last.
+        Whether to return all grid points instead of the last; with estimates of the error of each
+        step by ``follow(plan(..., estimate=True), ..., trajectory=True)``.
     check_finite
         As in `Plan.start`.
 
