@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -146,9 +146,7 @@ def chosen(
 ) -> Fit:
     """Return the sampler without noise that comes nearest to the flow; with an end, if given."""
     all_of_them = [
-        Candidate(sampler, *one)
-        for sampler in samplers
-        for one in _candidates(pilot, sampler, nfe, _endings(pilot, sampler, t_end, final))
+        one for sampler in samplers for one in _candidates(pilot, sampler, nfe, t_end, final)
     ]
     if not all_of_them:
         times = " at whole times" if pilot.whole_times else ""
@@ -201,10 +199,6 @@ def deterministic(method: str | Sampler) -> Sampler:
     return sampler
 
 
-Ending = tuple[float, str]
-"""Where a grid ends, and how the run does."""
-
-
 class Candidate(NamedTuple):
     """A sampler on a grid."""
 
@@ -229,10 +223,10 @@ def _ranked(
 
 
 def _candidates(
-    pilot: Pilot, sampler: Sampler, nfe: int, endings: Iterable[Ending]
-) -> Iterator[tuple[str, str, DiffusionPlan]]:
+    pilot: Pilot, sampler: Sampler, nfe: int, given_end: float | None, given_final: str | None
+) -> Iterator[Candidate]:
     """Yield all plans of a sampler on the grids of all families, where they exist."""
-    for t_end, final in endings:
+    for t_end, final in _endings(pilot, sampler, given_end, given_final):
         for name, family in FAMILIES.items():
             rule = grids.Whole(family) if pilot.whole_times else family
             try:
@@ -247,13 +241,13 @@ def _candidates(
             if pilot.whole_times and not all(t == round(t) for t in made.times):
                 continue
             rho = pilot.schedule.rho(t_end)
-            yield f"{name} to rho={rho:.2g}, {final}", final, made
+            yield Candidate(sampler, f"{name} to rho={rho:.2g}, {final}", final, made)
 
 
 def _endings(
     pilot: Pilot, sampler: Sampler, t_end: float | None, final: str | None
-) -> list[Ending]:
-    """Return what is tried at the data; of what is given, only that."""
+) -> list[tuple[float, str]]:
+    """Return where grids end and how runs do that are tried; of what is given, only that."""
     schedule = pilot.schedule
     least, most = schedule.rho(pilot.t_end), schedule.rho(pilot.t_start)
     # With x_0 as N both are the same, or the step is the wilder one.
@@ -261,7 +255,7 @@ def _endings(
     times = [schedule.t_of_rho(rho) for rho in ENDS if least < rho < most]
     if pilot.whole_times:
         times = [round(t) for t in times]
-    found: list[Ending] = [(pilot.t_end, "denoise" if schedule.sigma(pilot.t_end) else "t_end")]
+    found = [(pilot.t_end, "denoise" if schedule.sigma(pilot.t_end) else "t_end")]
     found += [(t, each) for t in times for each in finals]
     if t_end is not None:
         found = [(t_end, each) for each in finals]
