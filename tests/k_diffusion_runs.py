@@ -16,6 +16,7 @@ from semilinear.adapters import k_diffusion
 SHAPE = (3, 4, 5)
 STEPS = 8
 EPS = float(np.finfo(np.float64).eps)
+CHURN = {"s_churn": 5.0, "s_noise": 1.003}
 
 
 def karras(last: bool = True, n: int = STEPS):

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from k_diffusion_runs import (  # noqa: E402
+    CHURN,
     EPS,
     SHAPE,
     Recorded,
@@ -40,7 +41,6 @@ def inpaint(found) -> None:
     x[MASK] = known.to(x.dtype)[MASK]
 
 
-CHURN = {"s_churn": 5.0, "s_noise": 1.003}
 SAME = [
     ("euler", {}),
     ("euler", CHURN),

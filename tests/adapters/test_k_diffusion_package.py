@@ -10,7 +10,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from k_diffusion_runs import EPS, Recorded, karras, model, noise, options, their_sampling  # noqa: E402
+from k_diffusion_runs import (  # noqa: E402
+    CHURN,
+    EPS,
+    Recorded,
+    karras,
+    model,
+    noise,
+    options,
+    their_sampling,
+)
 from semilinear.adapters import k_diffusion  # noqa: E402
 
 
@@ -57,7 +66,6 @@ def test_options_by_position_mean_the_same(theirs: ModuleType, name: str, given)
     torch.testing.assert_close(results[1], results[0], rtol=0, atol=2e3 * EPS)
 
 
-CHURN = {"s_churn": 5.0, "s_noise": 1.003}
 SAME = [
     ("euler", {}),
     ("euler", CHURN),
