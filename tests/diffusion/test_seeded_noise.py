@@ -144,7 +144,7 @@ def test_none_is_another_seed_each_time():
 # --- distribution ---------------------------------------------------------------------------------
 
 SAMPLES, ENTRIES = 40, 500
-MANY = np.empty((SAMPLES, ENTRIES))
+MANY = np.zeros((SAMPLES, ENTRIES))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
