@@ -75,3 +75,18 @@ def test_only_what_compiled_kernels_serve_is_kept_so() -> None:
     assert keeping_backend_for(torch.zeros(COMPILED_FROM - 1)) is None
     assert keeping_backend_for(torch.zeros(COMPILED_FROM, requires_grad=True)) is None
     assert keeping_backend_for(torch.zeros(COMPILED_FROM, dtype=torch.bfloat16)) is None
+
+
+@pytest.mark.parametrize("size", [256, 1023, 1024, 1025, 2048, 3001])
+def test_every_entry_of_every_block(size) -> None:
+    states = [torch.randn(size, generator=torch.Generator().manual_seed(s)) for s in range(3)]
+    for last in (1.0, torch.nan):
+        states[1][-1] = last
+        backend, plain = keeping_backend_for(states[0]), backend_for(states[0])
+        handed = backend.receive(states[1], torch.full((size,), 7.0))
+        sources = tuple(backend.take(x) for x in (states[0], handed, states[2]))
+        (found,), finite = backend.combine_scalar(ROWS[:1], sources, True)
+        (expected,), _ = plain.combine_scalar(ROWS[:1], tuple(map(plain.take, states)), True)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(handed.numpy(), states[1].numpy())
+        assert finite is (last == 1.0)

@@ -8,24 +8,36 @@ from typing import Any
 import numpy as np
 
 from semilinear.kernels._jit import compiled
-from semilinear.kernels.numba_ import in_kind_of
+from semilinear.kernels.numba_ import MOST, in_kind_of
 from semilinear.kernels.reference import Native
 from semilinear.kernels.torch_ import TorchBackend
+
+BLOCK = np.uintp(1024)
+"""Entries that are copied at once: they are in the cache still when the combination reads them."""
 
 
 @compiled
 def scalar_one_keeping(out: Any, kept: Any, sources: Any, c: Any, k: int) -> bool:
-    """Write ``out = sum_j c[0, j] sources[j]`` and ``kept = sources[k]`` in one pass."""
+    """Write ``kept = sources[k]`` and ``out = sum_j c[0, j] sources[j]`` in one pass."""
     bad = False
     w = in_kind_of(out, c[0])
     answer = sources[k]
-    for i in range(out.size):
-        total = w[0] * sources[0][i]
-        for j in range(1, len(sources)):
-            total += w[j] * sources[j][i]
-        out[i] = total
-        kept[i] = answer[i]
-        bad |= not np.isfinite(total)
+    size = np.uintp(out.size)
+    # Two loops for each block, as compilers vectorise neither where one writes both arrays: that
+    # takes a test for each pair of arrays whether they overlap, too many of them. Indices are
+    # unsigned, as signed ones may count from the end.
+    for block in range((size + BLOCK - np.uintp(1)) // BLOCK):
+        first = block * BLOCK
+        length = min(BLOCK, size - first)
+        for i in range(length):
+            kept[first + i] = answer[first + i]
+        for i in range(length):
+            e = first + i
+            total = w[0] * sources[0][e]
+            for j in range(1, len(sources)):
+                total += w[j] * sources[j][e]
+            out[e] = total
+            bad |= not np.isfinite(total)
     return bad
 
 
@@ -69,7 +81,7 @@ class KeepingBackend(TorchBackend):
         if answer is None:
             return super().combine_scalar(coefficients, sources, check)
         places = [k for k, source in enumerate(sources) if source is self._kept]
-        if len(coefficients) > 1 or not places:
+        if len(coefficients) > 1 or len(sources) > MOST or not places:
             self._fill()
             return super().combine_scalar(coefficients, sources, check)
         self._answer = None

@@ -15,6 +15,12 @@ import numpy as np
 from semilinear.kernels._jit import compiled
 from semilinear.kernels.reference import Backend, Native, plain_array
 
+MOST, MOST_OF_WIDE = 10, 8
+"""Sources of one pass, and of one that makes two sums or reads coefficients beside each source.
+
+Compilers do not unroll loops over more, which then take ten times as long.
+"""
+
 
 @compiled
 def in_kind_of(out: Any, c: Any) -> Any:
@@ -124,17 +130,21 @@ class NumPyBackend(Backend):
     def combine_scalar(
         self, coefficients: np.ndarray, sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
-        count = len(coefficients)
-        first = np.empty(self.size, self.dtype)
-        if count == 1:
-            bad = scalar_one(first, sources, coefficients)
-            return (first,), not (check and bad)
-        outputs = [first, *(np.empty(self.size, self.dtype) for _ in range(count - 1))]
+        if len(sources) > MOST:
+            parts = [(c[None, :MOST], _after_sum(c[None, MOST:])) for c in coefficients]
+            return self._in_parts(self.combine_scalar, parts, sources, MOST, check)
+        outputs: list[Native] = []
         bad = False
-        for o in range(0, count - 1, 2):
-            bad |= scalar_two(outputs[o], outputs[o + 1], sources, coefficients[o : o + 2])
-        if count % 2:
-            bad |= scalar_one(outputs[-1], sources, coefficients[-1:])
+        while len(outputs) < len(coefficients):
+            left = coefficients[len(outputs) :]
+            first = np.empty(self.size, self.dtype)
+            outputs.append(first)
+            if len(left) == 1 or len(sources) > MOST_OF_WIDE:
+                bad |= scalar_one(first, sources, left[:1])
+            else:
+                second = np.empty(self.size, self.dtype)
+                outputs.append(second)
+                bad |= scalar_two(first, second, sources, left[:2])
         return tuple(outputs), not (check and bad)
 
     def error_norm(
@@ -175,6 +185,10 @@ class NumPyBackend(Backend):
     def combine_elementwise(
         self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
+        if len(sources) > MOST_OF_WIDE:
+            cut = MOST_OF_WIDE
+            parts = [([c[:cut]], [(np.ones_like(c[0]), *c[cut:])]) for c in prepared]
+            return self._in_parts(self.combine_elementwise, parts, sources, cut, check)
         outputs = []
         bad = False
         for c in prepared:
@@ -185,8 +199,11 @@ class NumPyBackend(Backend):
         return tuple(outputs), not (check and bad)
 
     def combine_samples(
-        self, prepared: Sequence[Sequence[Any]], sources: Sequence[Native], check: bool
+        self, prepared: Sequence[Any], sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:
+        if len(sources) > MOST:
+            parts = [([c[:, :MOST].copy()], [_after_sum(c[:, MOST:])]) for c in prepared]
+            return self._in_parts(self.combine_samples, parts, sources, MOST, check)
         samples = (self.shape[0], -1)
         found = tuple(source.reshape(samples) for source in sources)
         outputs = tuple(np.empty(self.size, self.dtype) for _ in prepared)
@@ -202,3 +219,20 @@ class NumPyBackend(Backend):
             prepared, [source.reshape(self.shape) for source in sources], check
         )
         return tuple(x.reshape(-1) for x in outputs), finite
+
+    def _in_parts(
+        self, combine: Any, parts: Sequence[Any], sources: Sequence[Native], cut: int, check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Combine in two passes: the sum of the sources up to `cut` is one of those of the next."""
+        outputs, finite = [], True
+        for first, second in parts:
+            (begun,), _ = combine(first, sources[:cut], False)
+            (total,), good = combine(second, (begun, *sources[cut:]), check)
+            outputs.append(total)
+            finite &= good
+        return tuple(outputs), finite
+
+
+def _after_sum(c: np.ndarray) -> np.ndarray:
+    """Return the coefficients of a pass that begins with a sum, which counts once."""
+    return np.concatenate((np.ones_like(c[:, :1]), c), axis=1)
