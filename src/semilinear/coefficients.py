@@ -200,7 +200,7 @@ class _StepWeights:
         return self.noise(weight) if isinstance(weight, Increment) else self.combined(weight)
 
     def time(self, c: float) -> Any:
-        if c in self.points:  # a float equals the whole number, as a key too
+        if c == int(c):
             return self.points[int(c)]
         start = self.points[0]
         return start + c * (self.points[1] - start)

@@ -31,6 +31,19 @@ Tell = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From times to (p, q) with N = p * state + q * answer."""
 
 
+class GridPoints(dict[int, Any]):
+    """``points[q]``: the grid points t_{n+q} of steps n, read when they are looked at."""
+
+    def __init__(self, grid: np.ndarray, steps: np.ndarray) -> None:
+        super().__init__()
+        self.grid, self.steps = grid, steps
+
+    def __missing__(self, q: int) -> np.ndarray:
+        found: np.ndarray = self.grid[self.steps + q]
+        self[q] = found
+        return found
+
+
 @dataclass(frozen=True)
 class Program:
     """What a plan is made of.
@@ -56,22 +69,25 @@ class Program:
     given: dict[int, Sequence[float]] = field(default_factory=dict)
 
     @cached_property
-    def groups(self) -> dict[Step, list[int]]:
+    def groups(self) -> dict[Step, np.ndarray]:
         """Numbers of the steps that share a step object."""
         groups: dict[Step, list[int]] = {}
         for n, step in enumerate(self.steps):
             groups.setdefault(step, []).append(n)
-        return groups
+        return {step: np.array(members) for step, members in groups.items()}
 
     def lowered(self, step: Step) -> Lowered:
         """Return a step, lowered."""
         return lower(step, told=self.tell is not None)
 
+    @cached_property
+    def _each_lowered(self) -> list[Lowered]:
+        return [self.lowered(step) for step in self.steps]
+
     def walk(self) -> Iterator[tuple[int, Code]]:
         """Yield the number of the step and the code that runs after each evaluation."""
         slots = self.opening.slots
-        for n, step in enumerate(self.steps):
-            current = self.lowered(step)
+        for n, current in enumerate(self._each_lowered):
             final = len(current.asks) - 1
             for k in range(final + 1):
                 following = self._until_asking(n + 1) if k == final else ()
@@ -79,7 +95,7 @@ class Program:
                 yield n, code
                 slots = code.slots
 
-    @property
+    @cached_property
     def opening(self) -> Code:
         """The code that runs before the first evaluation."""
         first, *others = self._until_asking(0)
@@ -90,16 +106,14 @@ class Program:
     @cached_property
     def reads_unit(self) -> bool:
         """Whether a run needs an array of ones beside its state."""
-        return any(map(reads_unit, self.steps))
+        return any(map(reads_unit, self.groups))
 
     def _until_asking(self, first: int) -> tuple[Lowered, ...]:
         """Return the steps from number `first` on, up to the first that asks."""
-        found: list[Lowered] = []
-        for n in range(first, len(self.steps)):
-            found.append(self.lowered(self.steps[n]))
-            if found[-1].asks:
-                break
-        return tuple(found)
+        last = first
+        while last + 1 < len(self.steps) and not self._each_lowered[last].asks:
+            last += 1
+        return tuple(self._each_lowered[first : last + 1])
 
     def evaluation_points(self) -> np.ndarray:
         """Return the independent variable at every evaluation, in order."""
@@ -108,44 +122,44 @@ class Program:
     def at_grid_points(self, values: np.ndarray) -> np.ndarray:
         """Return, of `values` on the grid, those at every evaluation; NaN at stages in between."""
         return self._at_evaluations(
-            lambda members, c: values[np.asarray(members) + int(c)] if c in (0, 1) else np.nan
+            lambda members, c: values[members + int(c)] if c in (0, 1) else np.nan
         )
 
-    def _at_evaluations(self, value: Callable[[list[int], float], Any]) -> np.ndarray:
-        starts = np.cumsum([0] + [step.evaluations for step in self.steps])
-        values = np.empty(starts[-1])
+    def _at_evaluations(self, value: Callable[[np.ndarray, float], Any]) -> np.ndarray:
+        ends = np.cumsum([step.evaluations for step in self.steps])
+        values = np.empty(ends[-1])
         for step, members in self.groups.items():
-            for k, ask in enumerate(self.lowered(step).asks):
-                values[starts[members] + k] = value(members, float(ask.at))
+            asks = self.lowered(step).asks
+            for k, ask in enumerate(asks):
+                values[ends[members] + (k - len(asks))] = value(members, float(ask.at))
         return values
 
-    def _at(self, members: list[int] | int, c: float) -> Any:
-        index = np.asarray(members)
+    def _at(self, members: np.ndarray | int, c: float) -> Any:
         if c in (0.0, 1.0):
-            return self.grid[index + int(c)]
-        return self.grid[index] + c * (self.grid[index + 1] - self.grid[index])
+            return self.grid[members + int(c)]
+        return self.grid[members] + c * (self.grid[members + 1] - self.grid[members])
 
-    def coefficients(self, step: Step, members: list[int]) -> list[Any]:
+    def coefficients(self, step: Step, members: np.ndarray) -> list[Any]:
         """Return the coefficients of a step, arrays over its `members` (scalar form)."""
-        if members[0] in self.given:
-            return [np.asarray(x) for x in zip(*(self.given[n] for n in members), strict=True)]
-        index = np.asarray(members)
-        points = {q: self.grid[index + q] for q in range(-step.history, 2)}
-        shared = self._shared.of(self._place[index]) if extrapolates(step) else None
-        propagator = self.propagator.of_steps(index)
+        if self.given and int(members[0]) in self.given:
+            rows = (self.given[n] for n in members.tolist())
+            return [np.asarray(x) for x in zip(*rows, strict=True)]
+        shared = self._shared.of(self._place[members]) if extrapolates(step) else None
+        propagator = self.propagator.of_steps(members)
+        points = GridPoints(self.grid, members)
         numbers = step_coefficients(step, propagator, points, shared=shared)
         return [*numbers, *self._told(step, members)]
 
     @cached_property
-    def _extrapolating(self) -> np.ndarray:
+    def _width(self) -> np.ndarray:
+        """From how many past grid points each step extrapolates; 0 if it does not, or is given."""
         steps = enumerate(self.steps)
-        return np.array([n for n, s in steps if n not in self.given and extrapolates(s)])
+        return np.array([0 if n in self.given else extrapolates(step) for n, step in steps])
 
     @cached_property
     def _place(self) -> np.ndarray:
-        place = np.zeros(len(self.steps), dtype=int)
-        place[self._extrapolating] = np.arange(len(self._extrapolating))
-        return place
+        """Where the steps that extrapolate are found among all that do."""
+        return np.cumsum(self._width > 0) - 1
 
     @cached_property
     def _shared(self) -> Extrapolation:
@@ -154,27 +168,30 @@ class Program:
         Points that a step does not look at are replaced by made-up ones, and never used: beyond
         the grid, since two of one value would be divided by their distance.
         """
-        index = self._extrapolating
-        width = np.array([extrapolates(self.steps[n]) for n in index])
+        index = np.flatnonzero(self._width)
+        width = self._width[index]
         points = {q: self.grid[index + q] for q in (0, 1)}
-        extent = np.ptp(self.grid[np.isfinite(self.grid)])
+        known = self.grid[np.isfinite(self.grid)]
+        beyond = points[0] + (known.max() - known.min())
         for q in range(1, int(width.max())):
             there = np.maximum(index - q, 0)
-            points[-q] = np.where(width > q, self.grid[there], points[0] + extent + q)
+            points[-q] = np.where(width > q, self.grid[there], beyond + q)
         return extrapolation(self.propagator.of_steps(index), points, int(width.max()))
 
     def values(self, n: int) -> list[Any]:
         """Return the coefficients of step n alone."""
         step = self.steps[n]
         if self.propagator.form == "scalar":
-            return [np.broadcast_to(x, (1,))[0].item() for x in self.coefficients(step, [n])]
+            return [
+                np.broadcast_to(x, (1,))[0].item() for x in self.coefficients(step, np.array([n]))
+            ]
         if n in self.given:
             return list(self.given[n])
         points = {q: float(self.grid[n + q]) for q in range(-step.history, 2)}
         numbers = step_coefficients(step, self.propagator.of_steps(np.asarray(n)), points)
         return [*numbers, *self._told(step, n)]
 
-    def _told(self, step: Step, members: list[int] | int) -> list[np.ndarray]:
+    def _told(self, step: Step, members: np.ndarray | int) -> list[np.ndarray]:
         if self.tell is None or step.raw:
             return []
         pairs = (self.tell(self._at(members, float(ask.at))) for ask in self.lowered(step).asks)
@@ -193,16 +210,16 @@ def finite(coefficients: list[Any]) -> list[Any]:
 
 def table_segments(program: Program) -> tuple[list[Segment], Segment]:
     """Return all segments of a scalar program, and the one that opens it."""
-    tables: dict[Step, np.ndarray] = {}
-    place: dict[int, int] = {}
-    for step, members in program.groups.items():
-        columns = program.coefficients(step, members)
-        table = np.empty((len(columns), len(members)), dtype=np.result_type(float, *columns))
-        for i, column in enumerate(columns):
-            table[i] = column
-        finite([table])
-        tables[step] = table
-        place.update((n, i) for i, n in enumerate(members))
+    groups = program.groups.items()
+    columns = [(members, program.coefficients(step, members)) for step, members in groups]
+    table = np.zeros(
+        (max(len(own) for _, own in columns), len(program.steps)),
+        dtype=np.result_type(float, *(column for _, own in columns for column in own)),
+    )
+    for members, own in columns:
+        for row, column in zip(table, own, strict=False):
+            row[members] = column
+    finite([table])
     positions: dict[Code, list[tuple[int, int]]] = {}
     total = 0
     for n, code in program.walk():
@@ -210,17 +227,14 @@ def table_segments(program: Program) -> tuple[list[Segment], Segment]:
         total += 1
     segments: list[Any] = [None] * total
 
-    def columns_of(numbers: list[int]) -> np.ndarray:
-        return tables[program.steps[numbers[0]]][:, [place[n] for n in numbers]]
-
     for code, found in positions.items():
-        here = [n for _, n in found]
-        read = [columns_of([n + later for n in here]) for later in range(code.reach)]
+        here = np.array([n for _, n in found])
+        read = [table[:, here + later] for later in range(code.reach)]
         for (position, _), matrix in zip(found, _filled(code, read, len(here)), strict=True):
             segments[position] = Segment(code, matrix)
     opening = program.opening
     # Its first step counts as the next one.
-    read = [columns_of([max(0, later - 1)]) for later in range(opening.reach)]
+    read = [table[:, [max(0, later - 1)]] for later in range(opening.reach)]
     return segments, Segment(opening, _filled(opening, read, 1)[0])
 
 

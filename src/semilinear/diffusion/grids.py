@@ -135,7 +135,7 @@ def times(
             f"{n + 1} times"
         )
     points[0], points[-1] = t_start, t_end
-    if not (np.diff(points) < 0).all():
+    if not (points[1:] < points[:-1]).all():
         raise InvalidArgument(
             f"grid: {n} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are not strictly "
             "decreasing; sampling goes from noise (large t) to data"
@@ -161,7 +161,7 @@ def explicit(grid: Any) -> np.ndarray:
             "grid must be finite, with two or more times: of shape (steps + 1,), or (steps + 1, "
             "samples) for times by sample"
         )
-    if not (np.diff(points) < 0).all():
+    if not (points[1:] < points[:-1]).all():
         raise InvalidArgument("grid must be strictly decreasing, from noise (large t) to data")
     return points
 

@@ -138,8 +138,9 @@ class ProbabilityFlow(AlongPath):
         return (1.0 + self.tau_squared) * self._alpha(t) * self._weight(lam) * drho
 
     def flow(self, a: Any, b: Any) -> Any:
-        before, after = (self.variable.alpha_sigma(self.schedule, u) for u in (a, b))
-        ratio = self.quantity.scale(*after) / self.quantity.scale(*before)
+        alpha, sigma = self.variable.alpha_sigma(self.schedule, np.array([a, b]))
+        before, after = self.quantity.scale(alpha, sigma)
+        ratio = after / before
         if not self.tau_squared.any():
             return ratio
         return ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
@@ -159,7 +160,6 @@ class ProbabilityFlow(AlongPath):
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Any]:
         found = self._intervals(a, b, nodes, scale)
-        answers = [np.empty_like(found.start) for _ in range(len(nodes) + 1)]
         direct = self._are_direct(found)
         at_data = (found.lam_end == np.inf) & (self.quantity.peak == np.inf)
         rules = (
@@ -167,8 +167,11 @@ class ProbabilityFlow(AlongPath):
             (at_data, self._values_at_data),
             (~(direct | at_data), self._lam_integrals),
         )
+        answers = [np.empty_like(found.start) for _ in range(len(nodes) + 1)]
         for some, rule in rules:
-            if some.any():
+            if some.all():
+                answers = rule(found)
+            elif some.any():
                 for answer, part in zip(answers, rule(found.take(some)), strict=True):
                     answer[some] = part
         factor = (1.0 + found.tau_squared) * self._alpha(found.end)
@@ -176,12 +179,13 @@ class ProbabilityFlow(AlongPath):
 
     def _intervals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> Intervals:
         start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
+        lam_start, lam_end = self._lam(np.array([start, end]))
         ones = np.ones_like(start)
         return Intervals(
             start,
             end,
-            np.asarray(self._lam(start)),
-            np.asarray(self._lam(end)),
+            lam_start,
+            lam_end,
             self.tau_squared * ones,
             np.asarray(scale, dtype=float) * ones,
             [np.atleast_1d(node) for node in nodes],
@@ -216,19 +220,22 @@ class ProbabilityFlow(AlongPath):
         rate = 1.0 + found.tau_squared
         points = panels(found.lam_start, found.lam_end, self._breaks, self.quantity.peak, rate)
         integrand = -np.exp(-points.lam)  # drho = -rho dlambda
-        if self.quantity is EPS:
-            answers = [_rho_difference(found.lam_start, found.lam_end)]
-        else:
+        if self.quantity is not EPS:
             end, tau_squared = (x[points.owner, None] for x in (found.lam_end, found.tau_squared))
             growth = self._growth(points.lam, end, 1.0 + tau_squared)
             integrand = integrand * self._weight(points.lam) * growth
-            answers = [points.total(integrand)]
+        integrands = [integrand]
         if found.nodes:
-            u = self.variable.of_lam(self.schedule, points.lam)
-        scale = found.scale[points.owner, None]
+            u, scale = (
+                self.variable.of_lam(self.schedule, points.lam),
+                found.scale[points.owner, None],
+            )
         for node in found.nodes:
             integrand = integrand * ((u - node[points.owner, None]) / scale)
-            answers.append(points.total(integrand))
+            integrands.append(integrand)
+        answers = list(points.total(np.array(integrands)))
+        if self.quantity is EPS:
+            answers[0] = _rho_difference(found.lam_start, found.lam_end)
         return answers
 
     def _values_at_data(self, found: Intervals) -> list[np.ndarray]:

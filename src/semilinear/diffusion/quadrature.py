@@ -38,8 +38,8 @@ class Panels(NamedTuple):
     first: np.ndarray
 
     def total(self, values: np.ndarray) -> np.ndarray:
-        """Return the sums over each interval."""
-        return np.add.reduceat((self.weight * values).sum(axis=-1), self.first)
+        """Return the sums over each interval, of values with any axes before those of `lam`."""
+        return np.add.reduceat((self.weight * values).sum(axis=-1), self.first, axis=-1)
 
 
 def panels(
@@ -60,21 +60,24 @@ def panels(
         Of each interval: it varies like e^(rate lambda) or slower.
     """
     low, high = np.minimum(start, end), np.maximum(start, end)
-    middle = np.clip(peak, low, high)
+    middle = np.minimum(np.maximum(peak, low), high)
     low, high = np.maximum(low, middle - REACH), np.minimum(high, middle + REACH)
     longest = np.minimum(PANEL, 8.0 / np.maximum(1.0, rate))
-    counts = np.maximum(1, np.ceil((high - low) / longest)).astype(int)
+    counts = np.maximum(1.0, np.ceil((high - low) / longest)).astype(int)
     owner = np.repeat(np.arange(len(counts)), counts)
-    rank = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ends = np.cumsum(counts)
+    rank = np.arange(len(owner)) - (ends - counts)[owner]
     left = low[owner] + rank * ((high - low) / counts)[owner]
     if len(breaks):
         left, owner = _with_breaks(left, owner, low, high, breaks)
-    right = np.append(left[1:], 0.0)
-    last = np.append(owner[1:] != owner[:-1], True)
-    right[last] = high
+        ends = np.searchsorted(owner, np.arange(len(counts)), side="right")
+    right = np.empty_like(left)
+    right[:-1] = left[1:]
+    right[ends - 1] = high
     width = (right - left)[:, None]
-    sign = np.where(end >= start, 1.0, -1.0)[owner][:, None]
-    first = np.append(0, np.flatnonzero(last)[:-1] + 1)
+    sign = np.where(end >= start, 1.0, -1.0)[owner, None]
+    first = np.zeros_like(ends)
+    first[1:] = ends[:-1]
     return Panels(left[:, None] + width * NODES, sign * width * WEIGHTS, owner, first)
 
 

@@ -46,6 +46,8 @@ def real_array(value: object, argument: str) -> FloatArray:
     InvalidArgument
         If it does not hold real numbers.
     """
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
     refuse_traced(value, argument)
     try:
         array = np.asarray(value)
@@ -279,7 +281,7 @@ class NoiseSchedule(ABC):
             inside = bool(low <= x <= high)
         else:
             x = real_array(x, argument)
-            inside = bool(np.all((low <= x) & (x <= high)))
+            inside = bool(((low <= x) & (x <= high)).all())
         if not inside:
             x = self._moved_inside(x, argument, low, high, _slop(value))
         with np.errstate(divide="ignore", over="ignore"):
