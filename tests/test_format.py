@@ -333,7 +333,7 @@ def test_weights_of_gaps_and_of_rows_of_several_degrees(
 ) -> None:
     step, grid = embedded(*several), np.array([0.0, 0.1, 0.25, 0.3, 0.55])
     program = Program((PURE, PURE, step, step), sl.Scalar(-3.0), grid)
-    scalar = program.coefficients(step, [2, 3])
+    scalar = program.coefficients(step, np.array([2, 3]))
     for place, n in enumerate((2, 3)):
         points = {q: float(grid[n + q]) for q in range(-2, 2)}
         diagonal = step_coefficients(step, sl.Diagonal([-3.0]), points)
