@@ -272,6 +272,24 @@ def test_the_noise_is_left_alone():
     assert np.array_equal(x, X)
 
 
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_a_model_may_reuse_its_memory_and_write_into_its_input(library, prediction):
+    xp = pytest.importorskip(library)
+    x = xp.asarray(X.copy())
+    buffer = xp.empty_like(x)
+
+    def reusing(x, t):
+        buffer[...] = linear(x, t)
+        x[...] = np.nan
+        return buffer
+
+    found = sample_adaptive(reusing, x, VP, prediction=prediction)
+    expected = sample_adaptive(linear, xp.asarray(X.copy()), VP, prediction=prediction)
+    assert (found.x == expected.x).all()
+    assert np.array_equal(x, X)
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,18 @@ def test_the_loss_is_what_it_says(name, prediction):
         assert found[:, number] == pytest.approx((off**2).mean(axis=1), rel=1e-9)
 
 
+def test_the_loss_of_a_model_that_works_in_its_input():
+    def in_place(x, t):
+        x[...] = MODEL(x, t)
+        return x
+
+    x = np.random.default_rng(1).standard_normal((5, 2))
+    found, expected = (
+        denoising_losses(model, x, VP, "eps", (0.2, 1.5), seed=3) for model in (in_place, MODEL)
+    )
+    assert np.array_equal(found, expected)
+
+
 def test_the_loss_is_least_on_data():
     """Of samples of one spread, since a narrow law would have a smaller loss still."""
     rng = np.random.default_rng(0)

@@ -9,7 +9,16 @@ import pytest
 
 from diffusion_problems import Draws, Gaussian, noise_at
 from semilinear import diffusion
-from semilinear.diffusion import Churn, SeededNoise, VPLinear, follow
+from semilinear.diffusion import (
+    Churn,
+    SeededNoise,
+    VPLinear,
+    follow,
+    guided,
+    in_dtype,
+    inpainted,
+    thresholded,
+)
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 
 VP = VPLinear()
@@ -186,6 +195,31 @@ def test_a_model_may_reuse_its_memory_and_write_into_its_input(name):
     for one, other in zip(found.x, expected.x, strict=True):
         assert np.array_equal(one, other)
     assert np.array_equal(x, X)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: guided(model, model, 2.0, rescale=0.5),
+        lambda model: guided(model, lambda x, t: -MODEL(x, t), 2.0),
+        lambda model: thresholded(model, VP),
+        lambda model: inpainted(model, VP, X, np.eye(4, 3), seed=1),
+        lambda model: in_dtype(model, np.float64),
+    ],
+    ids=["guided by itself", "guided", "thresholded", "inpainted", "in_dtype"],
+)
+def test_so_it_may_inside_of_a_combinator(around):
+    x = X.copy()
+    found = around(into_one_buffer(MODEL, np.array))(x, 0.5)
+    assert np.array_equal(found, around(MODEL)(X, 0.5))
+    assert np.array_equal(x, X)
+
+
+def test_a_trajectory_begins_with_a_copy():
+    x = X.copy()
+    found = follow(diffusion.plan(VP, steps=3), MODEL, x, trajectory=True)
+    x[...] = 0.0
+    assert np.array_equal(found.x[0], X)
 
 
 @pytest.mark.parametrize("gradients", [False, True])

@@ -226,6 +226,29 @@ def test_a_model_may_return_one_buffer_again_and_again():
     assert np.array_equal(found, expected)
 
 
+@pytest.mark.parametrize("divergence", ["exact", "hutchinson"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_model_and_its_product_may_work_in_what_they_are_given(library, divergence):
+    xp = pytest.importorskip(library)
+    x = xp.asarray(mixture_samples(VP))
+
+    def model(x, t):
+        return VP.sigma(t) * x, lambda v: VP.sigma(t) * v
+
+    def in_place(x, t):
+        def product(v):
+            v *= VP.sigma(t)
+            return v
+
+        x *= VP.sigma(t)
+        return x, product
+
+    options = {"steps": 20, "divergence": divergence, "seed": 1}
+    expected = log_likelihood(model, x, VP, **options).log_p
+    assert (log_likelihood(in_place, x, VP, **options).log_p == expected).all()
+    assert np.array_equal(x, mixture_samples(VP))
+
+
 def test_samples_without_further_axes():
     x = np.linspace(-1, 1, 5)
     one = log_likelihood(lambda x, t: (x / 2, lambda v: v / 2), x, VP, seed=0)

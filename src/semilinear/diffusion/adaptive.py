@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear import methods
-from semilinear.answers import checked_array
+from semilinear.answers import checked_array, copied
 from semilinear.diffusion import catalogue
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.following import Model
@@ -142,7 +142,7 @@ def sample_adaptive(
         asked_at.append(u)
         answer = asked(model, x, clock.time(u), "model")
         if tell is None:
-            return answer
+            return copied(answer)
         p, q = (float(value) for value in tell(np.asarray(u)))
         return p * x + q * answer
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
+from semilinear.answers import copied
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.errors import InvalidArgument, ModelOutputError, UnknownName
 from semilinear.time_grid import whole_number
@@ -88,7 +89,7 @@ class Trace:
         axes = tuple(range(1, len(self.shape)))
         found = []
         for v in self._vectors():
-            terms = v * self._checked(product(v), where)
+            terms = v * self._checked(product(copied(v)), where)
             found.append(
                 self.xp.sum(terms, axis=axes, dtype=self.dtype)
                 if axes

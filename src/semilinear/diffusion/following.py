@@ -80,7 +80,7 @@ def follow(
     never change): it may write into the one, and return the other again and again.
     """
     _check_made_for(made, model)
-    states = [x]
+    states = [copied(x)] if trajectory else []
     estimates: list[np.ndarray] = []
     drawn = seed
     if made.stochastic and not callable(seed):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.answers import checked_samples, refuse_traced
+from semilinear.answers import checked_samples, copied, refuse_traced
 from semilinear.diffusion.following import Model, made_for, mark_of
 from semilinear.diffusion.model_calls import (
     asked,
@@ -68,6 +68,7 @@ def guided(
         c = asked(conditional, x, t, "conditional")
         if isinstance(w, float) and w == 1.0:
             return c
+        c = copied(c)  # both may be one network with one buffer
         return _guided(c, asked(unconditional, x, t, "unconditional"), w, rescale)
 
     return made_for(model, mark_of(conditional) or mark_of(unconditional))

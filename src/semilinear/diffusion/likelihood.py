@@ -112,7 +112,8 @@ def log_likelihood(
     model
         ``model(x, t)`` returns the prediction and a function ``v -> J^T v``, J being the
         Jacobian of the prediction by x at (x, t); ``v -> J v`` will do as well, since only v^T J v
-        counts. `semilinear.adapters.torch_linearised.linearised` makes it of a torch model;
+        counts. Both may write into what they are given, and return one buffer again and again.
+        `semilinear.adapters.torch_linearised.linearised` makes it of a torch model;
         ``lambda x, t: jax.vjp(lambda x: network(x, t), x)`` is one. Samples must not depend on each
         other.
     x
@@ -217,7 +218,7 @@ def _run(
     volume = aside.start(zero)
     while not state.done:
         t, where = state.t, f"evaluation {state.evaluation + 1} of {made.nfe} (t = {state.t:.9g})"
-        answer, product = _both(model(state.x, t), where)
+        answer, product = _both(model(copied(state.x), t), where)
         alpha = made.schedule.alpha(t)
         read = readout(made.prediction, alpha, made.schedule.sigma(t))
         state = made.advance(state, copied(answer))
