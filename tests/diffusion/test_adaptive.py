@@ -346,6 +346,23 @@ def test_messages_tell_the_time_of_the_schedule(variable, below):
     assert found[0] < below
 
 
+@pytest.mark.parametrize("variable", ["t", "rho", "lambda"])
+@pytest.mark.parametrize("samples", [4, 200], ids=["small", "in compiled loops"])
+@pytest.mark.parametrize("method", ["etdpec", "zoto_bowman43"])
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [(1e30, ("at t = 0.5 the step size",)), (np.nan, ("t = 0.5", "returned NaN"))],
+    ids=["jumps", "is not finite"],
+)
+def test_so_they_do_where_no_step_leads_on(variable, samples, method, value, parts):
+    def model(x, t):
+        return x * (value if t < 0.5 else 0.5)
+
+    x = noise_at(VP, 1.0, (samples, 2))
+    with refused(*parts, error=NonFiniteError):
+        sample_adaptive(model, x, VP, variable=variable, method=method)
+
+
 def test_tolerances_beyond_the_digits_speak_of_the_dtype():
     with refused("rtol=1e-08 must be", "1.2e-06, ten machine epsilons of float32"):
         sample_adaptive(linear, X.astype(np.float32), VP, rtol=1e-8)

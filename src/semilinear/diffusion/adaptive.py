@@ -222,12 +222,23 @@ class _Clock(NamedTuple):
         return float(self.variable.to_t(self.schedule, u))
 
     def told(self, message: str, asked_at: list[float]) -> str:
-        """Return a message of `solve`, whose t is the variable, with the time of the schedule."""
+        """Return a message of `solve`, whose t is the variable, with the time of the schedule.
+
+        Parameters
+        ----------
+        message
+            Names values of the variable, to nine digits.
+        asked_at
+            Values of the variable at which the model was asked, to all digits.
+        """
+        low, high = sorted(self.span)
+        exact = {f"{u:.9g}": u for u in (*self.span, *asked_at)}
 
         def place(found: re.Match[str]) -> str:
-            return f"{found[1]} (t = {self.time(asked_at[int(found[2]) - 1]):.9g})"
+            u = exact.get(found[1], float(found[1]))
+            return f"t = {self.time(min(max(u, low), high)):.9g}"
 
-        return re.sub(r"(evaluation (\d+)) \(t = [^)]*\)", place, message)
+        return re.sub(r"\bt = (-?\d[\d.]*(?:e[-+]\d+)?)", place, message)
 
 
 def _checked(
