@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from semilinear import diffusion
+from semilinear import diffusion, errors
 from semilinear.diffusion import VE, Discrete, Flow, VPCosine, VPLinear
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName
 
@@ -55,6 +56,18 @@ def test_a_count_may_be_a_whole_float():
 def test_counts(argument, value):
     with refused(InvalidArgument, f"{argument}={value!r} must be a whole number of at least 1"):
         diffusion.plan(VP, **{argument: value})
+
+
+@pytest.mark.parametrize("value", [True, np.array(True), "0.5", np.nan, np.inf])
+@pytest.mark.parametrize("argument", ["t_start", "t_end"])
+def test_times(argument, value):
+    with refused(InvalidArgument, f"{argument}={errors.shown(value)} must be one finite number"):
+        diffusion.plan(VP, **{argument: value})
+
+
+@pytest.mark.parametrize("value", [np.array(0.5), np.float32(0.5), Fraction(1, 2)])
+def test_a_time_may_be_any_real_number(value):
+    assert diffusion.plan(VP, t_start=value).t[0] == 0.5
 
 
 def test_steps_and_evaluations_both():

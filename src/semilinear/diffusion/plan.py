@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.methods import STARTS, etdab
 from semilinear.methods.estimates import has_estimate
 from semilinear.program import Program
-from semilinear.time_grid import whole_number
+from semilinear.time_grid import number, whole_number
 
 
 def plan(
@@ -263,15 +264,16 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
 
 def checked_time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
     """Return a time inside of the domain of a schedule, or refuse it."""
-    if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
+    time = number(value)
+    if not isfinite(time):
         raise InvalidArgument(f"{argument}={shown(value)} must be one finite number")
     low, high = schedule.t_min, schedule.t_max
-    if not low <= value <= high:
+    if not low <= time <= high:
         raise InvalidArgument(
             f"{argument}={shown(value)} lies outside the domain [{low}, {high}] of the times of "
             f"{schedule!r}"
         )
-    return float(value)
+    return time
 
 
 def _refuse_beside_grid(**arguments: Any) -> None:
