@@ -11,11 +11,11 @@ import numpy as np
 from semilinear import methods
 from semilinear.answers import checked_array, copied
 from semilinear.diffusion import catalogue
+from semilinear.diffusion.arrays import on_host
 from semilinear.diffusion.endings import denoise_coefficients
-from semilinear.diffusion.following import Model
 from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.model_calls import asked
-from semilinear.diffusion.noise import on_host
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear.course import State
+from semilinear.diffusion.arrays import as_like, on_host
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.executors import WINDOW, in_order, workers_of
-from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.noise import SeededNoise, as_like, on_host, whole_seed
+from semilinear.diffusion.following import follow
+from semilinear.diffusion.models import Model
+from semilinear.diffusion.noise import SeededNoise, whole_seed
 from semilinear.errors import InvalidArgument
 from semilinear.executors import check_bare, checked_executor
 from semilinear.progress import Progress

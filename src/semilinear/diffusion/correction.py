@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from semilinear.diffusion import grids
+from semilinear.diffusion.arrays import on_host
 from semilinear.diffusion.denoising_loss import denoising_losses
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import follow
-from semilinear.diffusion.noise import on_host
 from semilinear.diffusion.noise_levels import Tau
 from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import plan

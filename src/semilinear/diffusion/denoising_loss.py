@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.arrays import rms_of_samples
 from semilinear.diffusion.model_calls import asked, combined
-from semilinear.diffusion.noise import SeededNoise, rms_of_samples
+from semilinear.diffusion.models import Model
+from semilinear.diffusion.noise import SeededNoise
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
 

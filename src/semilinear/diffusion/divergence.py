@@ -9,6 +9,7 @@ from typing import Any
 from array_api_compat import array_namespace, device
 
 from semilinear.answers import copied
+from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.errors import InvalidArgument, ModelOutputError, UnknownName
 from semilinear.time_grid import whole_number
@@ -18,13 +19,6 @@ Product = Callable[[Any], Any]
 
 DIVERGENCES = ("hutchinson", "exact")
 DISTRIBUTIONS = ("rademacher", "normal")
-
-
-def accumulator(x: Any) -> Any:
-    """Return the dtype in which densities of samples like x are added up: the widest there is."""
-    xp = array_namespace(x)
-    known = xp.__array_namespace_info__().dtypes(device=device(x), kind="real floating")
-    return known.get("float64", xp.float32)
 
 
 class Trace:

@@ -14,7 +14,7 @@ from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge, Middle
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fit import Fit
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise_levels import Tau
 from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import plan

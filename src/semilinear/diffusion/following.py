@@ -9,34 +9,14 @@ import numpy as np
 
 from semilinear.answers import checked_samples, copied
 from semilinear.course import Noise, State
+from semilinear.diffusion.arrays import on_host, rms_of_samples
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.noise import Seed, SeededNoise, on_host, rms_of_samples
-from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.models import Model, mark_of
+from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.rows import BEFORE
 from semilinear.progress import Progress
 from semilinear.stepping import run
-
-Model = Callable[[Any, float], Any]
-
-
-class MadeFor(NamedTuple):
-    """What a combinator takes the answers of its model for: see `made_for`."""
-
-    schedule: NoiseSchedule
-    prediction: str
-
-
-def made_for(model: Model, mark: MadeFor | None) -> Model:
-    """Return a model that says what it was made for, so that other runs can refuse it."""
-    if mark is not None:
-        model.made_for = mark  # type: ignore[attr-defined]
-    return model
-
-
-def mark_of(model: Any) -> MadeFor | None:
-    """Return what a model was made for, if it says so."""
-    return getattr(model, "made_for", None)
 
 
 class Trajectory(NamedTuple):

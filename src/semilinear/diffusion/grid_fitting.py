@@ -12,7 +12,7 @@ from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
-from semilinear.diffusion.following import Model
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule

@@ -9,14 +9,9 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples, copied, refuse_traced
-from semilinear.diffusion.following import Model, made_for, mark_of
-from semilinear.diffusion.model_calls import (
-    asked,
-    checked_model,
-    checked_number,
-    combined,
-    on_schedule,
-)
+from semilinear.diffusion.arguments import checked_number
+from semilinear.diffusion.model_calls import asked, combined, on_schedule
+from semilinear.diffusion.models import Model, checked_model, made_for, mark_of
 from semilinear.errors import InvalidArgument
 
 Scale = float | Callable[[float], float]

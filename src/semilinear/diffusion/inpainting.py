@@ -8,14 +8,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
-from semilinear.diffusion.following import MadeFor, Model, made_for
-from semilinear.diffusion.model_calls import (
-    asked,
-    checked_model,
-    combined,
-    data_readout,
-    on_schedule,
-)
+from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
+from semilinear.diffusion.models import MadeFor, Model, checked_model, made_for
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule

@@ -18,9 +18,10 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_samples, copied
 from semilinear.diffusion import catalogue, grids
+from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.divergence import Product, Trace, accumulator
+from semilinear.diffusion.divergence import Product, Trace
 from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan

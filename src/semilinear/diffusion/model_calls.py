@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from semilinear.answers import copied, wrong_output
-from semilinear.diffusion.following import Model
-from semilinear.diffusion.noise import on_host
+from semilinear.diffusion.arrays import on_host
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend, backend_for
-
-
-def checked_model(model: Any, argument: str) -> Model:
-    """Return a model, or refuse what cannot be called."""
-    if not callable(model):
-        raise InvalidArgument(f"{argument}={model!r} must be callable as {argument}(x, t)")
-    return model  # type: ignore[no-any-return]
-
-
-def checked_number(value: Any, argument: str) -> float:
-    """Return a finite real number as a float, or refuse it."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool) or not isfinite(value):
-        raise InvalidArgument(f"{argument}={value!r} must be a finite number")
-    return float(value)
 
 
 def on_schedule(t: Any, x: Any) -> Any:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array, checked_samples
+from semilinear.diffusion.arrays import as_like
 from semilinear.errors import InvalidArgument
 from semilinear.time_grid import whole_number
 
@@ -84,29 +84,6 @@ class SeededNoise:
             generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
             numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
         return as_like(numbers, self.like)
-
-
-def as_like(numbers: np.ndarray, like: Any) -> Any:
-    """Return numbers as an array of the library, dtype and device of another."""
-    if isinstance(like, np.ndarray):
-        return numbers.astype(like.dtype, copy=False)
-    xp = array_namespace(like)
-    return xp.asarray(numbers, dtype=like.dtype, device=device(like))
-
-
-def on_host(x: Any) -> np.ndarray:
-    """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu()
-        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
-    return np.asarray(x.get() if hasattr(x, "get") else x)
-
-
-def rms_of_samples(x: Any) -> np.ndarray:
-    """Return the root mean square of each sample, in double precision on the host."""
-    moduli = np.abs(on_host(x)).astype(float).reshape(x.shape[0], -1)
-    sizes: np.ndarray = np.sqrt(np.mean(moduli**2, axis=1))
-    return sizes
 
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from semilinear.answers import checked_samples
+from semilinear.diffusion.arrays import rms_of_samples
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.following import Model, follow
-from semilinear.diffusion.noise import SeededNoise, rms_of_samples
+from semilinear.diffusion.following import follow
+from semilinear.diffusion.models import Model
+from semilinear.diffusion.noise import SeededNoise
 from semilinear.diffusion.noise_levels import Tau
 from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule

@@ -7,8 +7,7 @@ from typing import Any
 from array_api_compat import array_namespace
 
 from semilinear.answers import wrong_output
-from semilinear.diffusion.following import Model, made_for, mark_of
-from semilinear.diffusion.model_calls import checked_model
+from semilinear.diffusion.models import Model, checked_model, made_for, mark_of
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend
 

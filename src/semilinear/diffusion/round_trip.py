@@ -10,10 +10,11 @@ from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples
 from semilinear.diffusion import grids
+from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.catalogue import Sampler
-from semilinear.diffusion.divergence import accumulator
-from semilinear.diffusion.following import Model, follow
+from semilinear.diffusion.following import follow
 from semilinear.diffusion.inner_ends import inner_ends
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
 

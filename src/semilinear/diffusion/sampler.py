@@ -13,7 +13,8 @@ from semilinear.course import Noise, State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.fitting import choose
-from semilinear.diffusion.following import Model, follow
+from semilinear.diffusion.following import follow
+from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule

@@ -10,15 +10,9 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_array, checked_samples
-from semilinear.diffusion.following import MadeFor, Model, made_for
-from semilinear.diffusion.model_calls import (
-    asked,
-    checked_model,
-    checked_number,
-    combined,
-    data_readout,
-    on_schedule,
-)
+from semilinear.diffusion.arguments import checked_number
+from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
+from semilinear.diffusion.models import MadeFor, Model, checked_model, made_for
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule

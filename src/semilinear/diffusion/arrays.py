@@ -1,0 +1,38 @@
+"""Arrays of any library: to the host and back, and how samples are added up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+
+def as_like(numbers: np.ndarray, like: Any) -> Any:
+    """Return numbers as an array of the library, dtype and device of another."""
+    if isinstance(like, np.ndarray):
+        return numbers.astype(like.dtype, copy=False)
+    xp = array_namespace(like)
+    return xp.asarray(numbers, dtype=like.dtype, device=device(like))
+
+
+def on_host(x: Any) -> np.ndarray:
+    """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
+    if hasattr(x, "detach"):
+        x = x.detach().cpu()
+        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
+    return np.asarray(x.get() if hasattr(x, "get") else x)
+
+
+def rms_of_samples(x: Any) -> np.ndarray:
+    """Return the root mean square of each sample, in double precision on the host."""
+    moduli = np.abs(on_host(x)).astype(float).reshape(x.shape[0], -1)
+    sizes: np.ndarray = np.sqrt(np.mean(moduli**2, axis=1))
+    return sizes
+
+
+def accumulator(x: Any) -> Any:
+    """Return the dtype in which densities of samples like x are added up: the widest there is."""
+    xp = array_namespace(x)
+    known = xp.__array_namespace_info__().dtypes(device=device(x), kind="real floating")
+    return known.get("float64", xp.float32)
