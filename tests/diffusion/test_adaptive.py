@@ -409,6 +409,11 @@ def test_bad_arguments(options, parts):
         sample_adaptive(linear, X, VP, **options)
 
 
+def test_what_is_no_model():
+    with refused("model=None must be callable as model(x, t)"):
+        sample_adaptive(None, X, VP)
+
+
 def test_what_is_no_schedule_and_no_state():
     with refused("schedule='vp' must be a NoiseSchedule"):
         sample_adaptive(linear, X, "vp")

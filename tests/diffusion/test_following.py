@@ -125,6 +125,27 @@ def test_bad_seeds_and_states_of_stochastic_samplers():
         follow(made, MODEL, X, seed=SeededNoise(1, X[:2]))
 
 
+@pytest.mark.parametrize("seed", ["junk", 0.5, -1, True, [1, "junk", 2, 3]])
+@pytest.mark.parametrize("name", ["tab3", "ddpm"])
+def test_what_is_no_seed_is_refused_by_every_sampler(name, seed):
+    with refused("seed=", "must be an integer from 0 to 2^64 - 1, a numpy.random.Generator"):
+        follow(diffusion.plan(VP, method=name, steps=3), MODEL, X, seed=seed)
+
+
+# --- arguments ------------------------------------------------------------------------------------
+
+
+def test_what_is_no_plan_no_model_and_no_callback():
+    made = diffusion.plan(VP, steps=3)
+    with refused("made='tab3' must be a plan of semilinear.diffusion.plan"):
+        follow("tab3", MODEL, X)
+    for run in (diffusion.sample, diffusion.encode, diffusion.round_trip):
+        with refused("model=None must be callable as model(x, t)"):
+            run(None, X, VP)
+    with refused("callback=3 must be a function callback(state)"):
+        follow(made, MODEL, X, callback=3)
+
+
 # --- what ends a run ------------------------------------------------------------------------------
 
 

@@ -456,6 +456,8 @@ def good(x, t):
             "t_start=1, t_end=0.000911.* such as t_start=0.9991, t_end=0.00091",
         ),
         ({"schedule": Flow(), "t_end": 0.0}, InvalidArgument, "grid: rho is 0.0 at t=0"),
+        ({"model": None}, InvalidArgument, r"model=None must be callable as model\(x, t\)"),
+        ({"prior": True}, InvalidArgument, "prior=True must be a positive"),
         ({"model": lambda x, t: x}, ModelOutputError, r"evaluation 1 of 72 .* ndarray.*pair"),
         ({"model": lambda x, t: (x, x)}, ModelOutputError, "pair"),
         ({"model": lambda x, t: (x[:1], good)}, ModelOutputError, r"evaluation 1 of 72 "),

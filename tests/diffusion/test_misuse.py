@@ -41,6 +41,41 @@ def test_unknown_names(argument, value, remedy):
         diffusion.plan(VP, **{argument: value})
 
 
+@pytest.mark.parametrize("value", ["no", 1, None, [1]])
+@pytest.mark.parametrize(
+    ("argument", "choice"),
+    [
+        ("exact", "must be True or False"),
+        ("estimate", "must be True or False"),
+        ("lower_end", "must be True, False or 'zero'"),
+    ],
+)
+def test_flags(argument, value, choice):
+    if argument == "lower_end" and value == "no":
+        choice = "is not known"
+    with refused(InvalidArgument, f"{argument}={value!r} {choice}"):
+        diffusion.plan(VP, **{argument: value})
+
+
+def test_flags_of_numpy():
+    for value in (True, False):
+        made = diffusion.plan(VP, method="unipc2", exact=np.bool_(value), lower_end=np.bool_(value))
+        assert (
+            made.identity
+            == diffusion.plan(VP, method="unipc2", exact=value, lower_end=value).identity
+        )
+
+
+def test_samplers_of_other_parts():
+    cell, method = diffusion.Parameterisation("eps", "t"), diffusion.catalogue.etdab(2)
+    for part, made in (
+        ("parameterisation='eps'", diffusion.Sampler("mine", "eps", method, "me")),
+        ("method='etdab2'", diffusion.Sampler("mine", cell, "etdab2", "me")),
+    ):
+        with refused(InvalidArgument, f"method: {part} of a diffusion.Sampler must be an object"):
+            diffusion.plan(VP, method=made)
+
+
 def test_a_method_of_the_core_needs_a_parameterisation():
     for method in (3, diffusion.catalogue.etdab(4)):
         with refused(InvalidArgument, "must be a name or a diffusion.Sampler", "Parameterisation"):

@@ -1,4 +1,4 @@
-"""Arguments of many functions: numbers, or a message that names the argument."""
+"""Arguments of many functions: numbers and flags, or a message that names the argument."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
+from semilinear.time_grid import number
 
 
 def checked_number(value: Any, argument: str) -> float:
     """Return a finite real number as a float, or refuse it."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool) or not isfinite(value):
-        raise InvalidArgument(f"{argument}={value!r} must be a finite number")
-    return float(value)
+    found = number(value)
+    if not isfinite(found):
+        raise InvalidArgument(f"{argument}={shown(value)} must be a finite number")
+    return found
+
+
+def checked_flag(value: Any, argument: str, choice: str = "True or False") -> bool:
+    """Return a flag, or refuse what is none; `choice` says what the argument may be."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidArgument(f"{argument}={shown(value)} must be {choice}")
+    return bool(value)

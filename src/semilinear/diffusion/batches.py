@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.answers import checked_array
 from semilinear.course import State
+from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.arrays import as_like, on_host
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.executors import WINDOW, in_order, workers_of
@@ -104,8 +106,8 @@ class Batches:
         self.shape = _checked_shape(shape)
         self.seed = whole_seed(seed, "which all batches share")
         self.batch_size = whole_number("batch_size", batch_size)
-        self.like = np.empty(0, np.float32) if like is None else like
-        self.pad = pad
+        self.like = np.empty(0, np.float32) if like is None else checked_array(like, "like")
+        self.pad = checked_flag(pad, "pad")
         self.model_per = model_per
         if model_per not in MODEL_PER:
             raise InvalidArgument(f"model_per={model_per!r} must be 'process' or 'thread'")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
 from semilinear.diffusion.noise_splits import Ancestral
@@ -225,6 +225,7 @@ def names() -> MethodTable:
 def get(method: str | Sampler) -> Sampler:
     """Return a sampler by name or alias; a `Sampler` is returned as it is."""
     if isinstance(method, Sampler):
+        _check(method)
         return method
     if not isinstance(method, str):
         raise InvalidArgument(
@@ -239,6 +240,21 @@ def get(method: str | Sampler) -> Sampler:
     if found is None:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
     return found
+
+
+def _check(sampler: Sampler) -> None:
+    """Refuse a sampler with parts of other types."""
+    kinds: tuple[tuple[str, Any, str], ...] = (
+        ("parameterisation", Parameterisation, 'diffusion.Parameterisation("eps", "t")'),
+        ("method", GridMethod, "semilinear.methods.etdab(2)"),
+    )
+    for part, kind, example in kinds:
+        value = getattr(sampler, part)
+        if not isinstance(value, kind):
+            raise InvalidArgument(
+                f"method: {part}={shown(value)} of a diffusion.Sampler must be an object such as "
+                f"{example}"
+            )
 
 
 @cache

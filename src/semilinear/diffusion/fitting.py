@@ -10,6 +10,7 @@ import numpy as np
 
 from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
+from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge, Middle
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
@@ -108,11 +109,8 @@ def choose(
     """
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
-    if not isinstance(noise, bool):
-        raise InvalidArgument(
-            f"noise={noise!r} must be True or False: whether samplers with noise may be chosen"
-        )
-    asks = noise and methods is None
+    choice = "True or False: whether samplers with noise may be chosen"
+    asks = checked_flag(noise, "noise", choice) and methods is None
     count = samples if samples is not None else (MANY if asks else LATER)
     if fixed_batch:
         if samples is not None:

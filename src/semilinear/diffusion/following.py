@@ -11,8 +11,8 @@ from semilinear.answers import checked_samples, copied
 from semilinear.course import Noise, State
 from semilinear.diffusion.arrays import on_host, rms_of_samples
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.models import Model, mark_of
-from semilinear.diffusion.noise import Seed, SeededNoise
+from semilinear.diffusion.models import Model, checked_model, mark_of
+from semilinear.diffusion.noise import Seed, SeededNoise, check_seed
 from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.rows import BEFORE
 from semilinear.progress import Progress
@@ -59,7 +59,13 @@ def follow(
     The model gets an array of its own and its answer is copied (but for libraries whose arrays
     never change): it may write into the one, and return the other again and again.
     """
-    _check_made_for(made, model)
+    if not isinstance(made, DiffusionPlan):
+        raise InvalidArgument(f"made={shown(made)} must be a plan of semilinear.diffusion.plan")
+    _check_made_for(made, checked_model(model, "model"))
+    if callback is not None and not callable(callback):
+        raise InvalidArgument(f"callback={shown(callback)} must be a function callback(state)")
+    if not made.stochastic and not callable(seed):
+        check_seed(seed)
     states = [copied(x)] if trajectory else []
     estimates: list[np.ndarray] = []
     drawn = seed

@@ -23,14 +23,16 @@ from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.divergence import Product, Trace
 from semilinear.diffusion.inner_ends import inner_ends
+from semilinear.diffusion.models import checked_model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, shown
 from semilinear.kernels import Backend
 from semilinear.methods.adams import etdpec
 from semilinear.progress import Progress
+from semilinear.time_grid import number
 
 LinearisedModel = Callable[[Any, float], tuple[Any, Product]]
 Prior = Callable[[Any], Any]
@@ -172,6 +174,7 @@ def log_likelihood(
     """
     if "complex" in str(checked_samples(x, "x").dtype):
         raise InvalidArgument(f"x has dtype {x.dtype}; densities are of real samples")
+    checked_model(model, "model")
     _check_method(method)
     if grids.is_rule(grid):
         t_start, t_end = inner_ends(schedule, t_start, t_end)
@@ -261,18 +264,17 @@ def _checked_prior(prior: float | Prior | None, sigma: float) -> Prior:
     """Return the logarithm of the density at t_start as a function."""
     if callable(prior):
         return lambda latent: _of_samples(prior(latent), latent)
-    deviation = sigma if prior is None else prior
-    real = isinstance(deviation, int | float | np.integer | np.floating)
-    if not real or isinstance(deviation, bool) or not 0 < deviation < inf:
+    deviation = sigma if prior is None else number(prior)
+    if not 0 < deviation < inf:
         raise InvalidArgument(
-            f"prior={prior!r} must be a positive standard deviation, or a function from states at "
-            "t_start to logarithms of densities"
+            f"prior={shown(prior)} must be a positive standard deviation, or a function from "
+            "states at t_start to logarithms of densities"
         )
 
     def normal(latent: Any) -> Any:
         xp, kind = array_namespace(latent), accumulator(latent)
         axes = tuple(range(1, len(latent.shape)))
-        squares = xp.astype(latent / float(deviation), kind) ** 2
+        squares = xp.astype(latent / deviation, kind) ** 2
         total = xp.sum(squares, axis=axes) if axes else squares
         return -0.5 * total - prod(latent.shape[1:]) * (log(2 * pi) / 2 + log(deviation))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from semilinear.diffusion.schedules import NoiseSchedule
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 
 Model = Callable[[Any, float], Any]
 
@@ -14,7 +14,7 @@ Model = Callable[[Any, float], Any]
 def checked_model(model: Any, argument: str) -> Model:
     """Return a model, or refuse what cannot be called."""
     if not callable(model):
-        raise InvalidArgument(f"{argument}={model!r} must be callable as {argument}(x, t)")
+        raise InvalidArgument(f"{argument}={shown(model)} must be callable as {argument}(x, t)")
     return model  # type: ignore[no-any-return]
 
 

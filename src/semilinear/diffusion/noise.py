@@ -10,19 +10,25 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from semilinear.answers import checked_array, checked_samples
 from semilinear.diffusion.arrays import as_like
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.time_grid import whole_number
 
 Seed = Any
 """An integer, a NumPy or torch generator (one number is drawn from it), or one for each sample."""
 
 LARGEST = 2**64
+
+OTHERS = (
+    "a numpy.random.Generator, a torch.Generator, or a sequence with one of these for each sample"
+)
+"""What a seed may be beside an integer."""
 
 
 class SeededNoise:
@@ -79,8 +85,8 @@ class SeededNoise:
     def _drawn(self, k: int, i: int) -> Any:
         kind = np.float64 if self.double else np.float32
         numbers = np.empty(self.shape, kind)
-        for n, (key, index) in enumerate(self.streams):
-            counter = np.array([0, i, k, index], dtype=np.uint64)
+        for n, (key, place) in enumerate(self.streams):
+            counter = np.array([0, i, k, place], dtype=np.uint64)
             generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
             numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
         return as_like(numbers, self.like)
@@ -88,17 +94,31 @@ class SeededNoise:
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:
     """Return (key, counter) of each sample."""
-    if isinstance(seed, np.ndarray):
-        seed = seed.tolist()
-    if isinstance(seed, Sequence) and not isinstance(seed, str | bytes):
-        if len(seed) != count:
+    several = _entries(seed)
+    if several is not None:
+        if len(several) != count:
             raise InvalidArgument(
-                f"seed has {len(seed)} entries for {count} samples; give one for each, or one "
+                f"seed has {len(several)} entries for {count} samples; give one for each, or one "
                 "number for all"
             )
-        return [(_key(own), 0) for own in seed]
+        return [(_key(own), 0) for own in several]
     key = _key(seed)
     return [(key, first + i) for i in range(count)]
+
+
+def _entries(seed: Seed) -> Sequence[Any] | None:
+    """Return the seeds of samples that have their own; None if there is one for all."""
+    if isinstance(seed, np.ndarray) and seed.ndim:
+        seed = seed.tolist()
+    return seed if isinstance(seed, Sequence) and not isinstance(seed, str | bytes) else None
+
+
+def check_seed(seed: Seed) -> None:
+    """Refuse what is no seed, and draw nothing."""
+    several = _entries(seed)
+    for own in [seed] if several is None else several:
+        if not (own is None or isinstance(own, np.random.Generator) or _is_of_torch(own)):
+            whole_seed(own, OTHERS)
 
 
 def _key(seed: Any) -> int:
@@ -106,19 +126,22 @@ def _key(seed: Any) -> int:
         return secrets.randbits(64)
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(LARGEST, dtype=np.uint64, endpoint=False))
-    if type(seed).__name__ == "Generator" and type(seed).__module__.startswith("torch"):
+    if _is_of_torch(seed):
         torch = sys.modules["torch"]  # there is a generator of it
         return int(torch.randint(2**62, (), generator=seed, device=seed.device))
-    return whole_seed(
-        seed,
-        "a numpy.random.Generator, a torch.Generator, or a sequence with one of these for each "
-        "sample",
-    )
+    return whole_seed(seed, OTHERS)
+
+
+def _is_of_torch(seed: Any) -> bool:
+    return type(seed).__name__ == "Generator" and type(seed).__module__.startswith("torch")
 
 
 def whole_seed(seed: Any, more: str) -> int:
     """Return a seed that is an integer, or refuse it; `more` ends the sentence that says why."""
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < LARGEST:
-        raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^64 - 1, {more}")
-    return int(seed)
+    try:
+        whole = -1 if isinstance(seed, bool) else index(seed)
+    except TypeError:
+        whole = -1
+    if not 0 <= whole < LARGEST:
+        raise InvalidArgument(f"seed={shown(seed)} must be an integer from 0 to 2^64 - 1, {more}")
+    return whole

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.diffusion import catalogue, grids
+from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.catalogue import FLOW_T, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import (
@@ -123,7 +124,7 @@ def plan(
         )  # fmt: skip
         return stacked(samples, make)
     sampler = catalogue.get(method)
-    if exact and sampler.exact is not None:
+    if checked_flag(exact, "exact") and sampler.exact is not None:
         sampler = sampler._replace(method=sampler.exact, exact=None)
     given = sampler.noise if noise is None else noise
     sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
@@ -132,6 +133,8 @@ def plan(
         sampler = _encoder(sampler, schedule)
     if isinstance(lower_end, str):
         UnknownName.check("lower_end", lower_end, (ZERO,))
+    else:
+        checked_flag(lower_end, "lower_end", f"True, False or {ZERO!r}")
     points: np.ndarray | None = None
     if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
@@ -141,7 +144,7 @@ def plan(
         checked_time(schedule, "grid[-1]", t_end)
     first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
     last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
-    if estimate and not has_estimate(sampler.method):
+    if checked_flag(estimate, "estimate") and not has_estimate(sampler.method):
         raise InvalidArgument(
             f"estimate: {sampler.name} has no estimate of its error; multistep samplers of order "
             "two and more, predictor-corrector pairs and embedded pairs have one"

@@ -90,6 +90,8 @@ def write_shards(
     InvalidArgument
         If a file of another run lies in the folder: with another model, plan, seed or size of
         batches.
+    FileNotFoundError, FileExistsError
+        If the folder that it lies in is not there, or it is a file; it is named.
     """
     shards = _shards(whole_number("count", count), whole_number("shard_size", shard_size), part)
     place = Path(folder)
@@ -136,6 +138,8 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
     ------
     InvalidArgument
         If there are fewer, some between are missing, or files of two runs are mixed.
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder; it is named.
     """
     place = Path(folder)
     longest = _longest(place)
