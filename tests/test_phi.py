@@ -114,7 +114,8 @@ def test_products_of_phi_functions_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("k", "frm", "to"), [(-1, 0, 1), (1, 1, 0), (1, 0, 0), (3, HALF, HALF), (2, 1, HALF)]
+    ("k", "frm", "to"),
+    [(-1, 0, 1), (1.5, 0, 1), (1, 1, 0), (1, 0, 0), (3, HALF, HALF), (2, 1, HALF)],
 )
 def test_bad_atoms_are_refused(k: int, frm: Fraction, to: Fraction) -> None:
     with pytest.raises(ValueError, match=rf"phi\({k}, {frm}, {to}\) is not an atom"):

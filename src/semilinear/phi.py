@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from semilinear.errors import InvalidArgument
 
@@ -128,9 +128,12 @@ def phi(k: int, frm: Fraction | int = 0, to: Fraction | int = 1) -> Phi:
         Ends of the interval in units of the step. Only the flow (k = 0) may have ``frm == to`` (the
         identity) or ``frm > to`` (backwards).
     """
+    given: Any = k
     frm, to = Fraction(frm), Fraction(to)
-    if k < 0 or (frm >= to and k > 0):
-        raise InvalidArgument(f"phi({k}, {frm}, {to}) is not an atom: need k >= 0 and frm < to")
+    if not isinstance(given, int) or k < 0 or (frm >= to and k > 0):
+        raise InvalidArgument(
+            f"phi({k}, {frm}, {to}) is not an atom: need a whole k >= 0 and frm < to"
+        )
     return Phi({Atom(k, frm, to): Fraction(1)})
 
 

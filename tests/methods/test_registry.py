@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from semilinear import InvalidArgument, UnknownName, methods
@@ -245,7 +246,40 @@ def test_nodes_beyond_the_step():
         )
 
 
-@pytest.mark.parametrize("past", [0, 5, 2.0, "3"])
+FAMILIES = [
+    methods.etdab,
+    methods.etdpec,
+    methods.ipndm,
+    methods.ipndm_v,
+    methods.unipc,
+    methods.sa_solver,
+    lambda corrector: methods.sa_solver(2, corrector),
+    methods.dpm_multistep,
+    methods.dpm_fast,
+]
+
+
+@pytest.mark.parametrize("count", [2.5, "3", True, None, np.nan, np.inf, [2]])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_orders_are_whole_numbers(family, count):
+    with pytest.raises(InvalidArgument, match="must be a whole number"):
+        family(count)
+
+
+@pytest.mark.parametrize("count", [2.0, np.int64(2), np.array(2), Fraction(2)])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_orders_are_of_any_type(family, count):
+    assert family(count) == family(2)
+    assert repr(family(count)) == repr(family(2))
+
+
+@pytest.mark.parametrize("counts", [{"past": 2.5}, {"past": "2"}, {"past": 2, "corrector": 1.5}])
+def test_multistep_methods_hold_whole_numbers(counts):
+    with pytest.raises(InvalidArgument, match="odd: need whole numbers"):
+        Multistep(name="odd", mode="PEC", order=2, reference="none", **counts)
+
+
+@pytest.mark.parametrize("past", [0, 5, 2.5, "3"])
 @pytest.mark.parametrize("family", [methods.ipndm, methods.ipndm_v])
 def test_families_of_four_refuse_others(family, past):
     with pytest.raises(InvalidArgument, match="must be a whole number from 1 to 4"):

@@ -191,13 +191,15 @@ def test_weights_of_moments_solve_their_system(count: int) -> None:
 
 def test_bad_parameters() -> None:
     for past in (1, 4, 2.5):
-        with pytest.raises(InvalidArgument, match=f"past={past} must be 2 or 3"):
+        with pytest.raises(
+            InvalidArgument, match=f"past={past} must be a whole number from 2 to 3"
+        ):
             dpm_multistep(past)
     with pytest.raises(InvalidArgument, match="variant='bh3' must be 'bh1' or 'bh2'"):
         unipc(2, "bh3")
-    with pytest.raises(InvalidArgument, match="need past >= 1"):
+    with pytest.raises(InvalidArgument, match="order=0 must be a whole number of at least 1"):
         unipc(0)
-    with pytest.raises(InvalidArgument, match="need corrector >= 0"):
+    with pytest.raises(InvalidArgument, match="corrector=-1 must be a whole number of at least 1"):
         sa_solver(2, -1)
     with pytest.raises(InvalidArgument, match="mode"):
         sa_solver(2, 2, mode="P(EC)")

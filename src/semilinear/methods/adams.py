@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
-from semilinear.errors import InvalidArgument
+from semilinear.methods.counts import checked_count
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.ratios import Ratio, distance
 
@@ -18,6 +17,7 @@ _PAIR = (
 
 def etdab(past: int) -> Multistep:
     """Return the exponential Adams-Bashforth method with `past` values of N."""
+    past = checked_count("past", past)
     return Multistep(f"etdab{past}", past, "P", past, _ADAMS_BASHFORTH)
 
 
@@ -26,6 +26,7 @@ def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
 
     Predictor: etdab(order - 1); corrector: the Adams-Moulton method of order `order`.
     """
+    order = checked_count("order", order, least=2)
     mode = "PECE" if evaluate_again else "PEC"
     return Multistep(f"etd{mode.lower()}{order}", order - 1, mode, order, _PAIR)
 
@@ -35,7 +36,7 @@ def ipndm(past: int) -> Multistep:
 
     On a grid that is smooth but not uniform it has order 2 from two values on.
     """
-    _check_past(past)
+    past = checked_count("past", past, most=4)
     weights = (
         (1,),
         (Fraction(3, 2), Fraction(-1, 2)),
@@ -68,7 +69,7 @@ def ipndm_v(past: int) -> Multistep:
     Zhou et al. (2024), "Fast ODE-based sampling for diffusion models in around 5 steps", iPNDM-v of
     its code.
     """
-    _check_past(past)
+    past = checked_count("past", past, most=4)
     one, two, three = distance(-1, 0), distance(-2, -1), distance(-3, -2)
     both, other, all_three = distance(-2, 0), distance(-3, -1), distance(-3, 0)
     # Weights of the differences of N of order one, two, three, each scaled to 1 at the newest N.
@@ -95,8 +96,3 @@ ETDPEC2, ETDPEC3, ETDPEC4, ETDPEC5, ETDPEC6 = (etdpec(k) for k in range(2, 7))
 ETDPECE2, ETDPECE3, ETDPECE4, ETDPECE5, ETDPECE6 = (
     etdpec(k, evaluate_again=True) for k in range(2, 7)
 )
-
-
-def _check_past(past: Any) -> None:
-    if not isinstance(past, int) or not 1 <= past <= 4:
-        raise InvalidArgument(f"past={past!r} must be a whole number from 1 to 4")

@@ -61,8 +61,11 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
-            raise InvalidArgument(f"{self.name}: need past >= 1 and mode P, PEC or PECE")
+        whole = all(isinstance(count, int) for count in (self.past, self.corrector))
+        if not whole or self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
+            raise InvalidArgument(
+                f"{self.name}: need whole numbers past >= 1 and corrector, and mode P, PEC or PECE"
+            )
         if self.corrector < 0:
             raise InvalidArgument(f"{self.name}: need corrector >= 0")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from semilinear.errors import InvalidArgument
+from semilinear.methods.counts import checked_count
 from semilinear.methods.rows import Step
 from semilinear.methods.singlestep import dpm2, dpm3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
@@ -90,9 +90,7 @@ def dpm_fast(evaluations: int) -> Tapered:
     Lu et al. (2022), "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in
     around 10 steps", DPM-Solver-fast.
     """
-    given: Any = evaluations
-    if not isinstance(given, int) or given < 1:
-        raise InvalidArgument(f"evaluations={evaluations!r} must be a whole number of at least 1")
+    evaluations = checked_count("evaluations", evaluations)
     euler = exponential_runge_kutta(
         "dpm1", (0,), {}, {}, order=1, stiff_order=1, reference="Lu et al. (2022), DPM-Solver-1"
     )
