@@ -367,6 +367,7 @@ def test_unknown_names():
     [
         ([[0.0]], "x must be an array"),
         (np.zeros(()), "x has no axis"),
+        (np.zeros((2, 0)), "x has shape (2, 0); samples without entries cannot be compared"),
         (np.zeros((2, 2), complex), "like has dtype complex128"),
     ],
 )

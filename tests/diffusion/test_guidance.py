@@ -98,6 +98,14 @@ def test_rescaling_leaves_constant_results_alone():
     np.testing.assert_array_equal(model(states(), 0.5), np.full((3, 2, 7), 4.0))
 
 
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (0, 0)])
+def test_rescaling_of_empty_samples(xp, shape):
+    x = xp.asarray(np.empty(shape))
+    found = guided(c, u, 3.0, rescale=0.7)(x, 0.5)
+    assert type(found) is type(x)
+    assert found.shape == x.shape
+
+
 def test_rescaling_of_half_precision_does_not_overflow():
     x = np.random.default_rng(0).standard_normal((1, 400, 400)).astype(np.float16)
     found = guided(lambda x, t: 10 * x, lambda x, t: x, 2.0, rescale=1.0)(x, 0.5)

@@ -11,7 +11,7 @@ from diffusion_problems import PREDICTIONS, SCHEDULES, Gaussian, Mixture, ends, 
 from semilinear import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName
 from semilinear.diffusion import EDM, Flow, SeededNoise, VPLinear
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
-from tolerances import assert_close
+from tolerances import assert_close, to_numpy
 
 VP = VPLinear()
 GAUSSIAN, MIXTURE = Gaussian(), Mixture()
@@ -255,6 +255,15 @@ def test_samples_without_further_axes():
     two = log_likelihood(lambda x, t: (x / 2, lambda v: v / 2), x[:, None], VP, seed=0)
     np.testing.assert_allclose(one.log_p, two.log_p, rtol=1e-13)
     assert one.log_p.shape == (5,)
+
+
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (0, 0), (2, 3, 0)])
+@pytest.mark.parametrize("divergence", ["exact", "hutchinson"])
+def test_empty_samples(xp, shape, divergence):
+    x = xp.asarray(np.empty(shape, np.float32))
+    found = log_likelihood(lambda x, t: (x, lambda v: v), x, VP, steps=4, divergence=divergence)
+    assert type(found.log_p) is type(x)
+    assert np.array_equal(to_numpy(found.log_p), np.zeros(shape[0]))
 
 
 def test_rademacher_probes_are_exact_for_diagonal_jacobians():

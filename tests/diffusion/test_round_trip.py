@@ -57,6 +57,13 @@ def test_every_array_library(xp):
     assert np.allclose(np.asarray(found.rms), expected.rms, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(2, 0), (0, 3), (0, 0)])
+def test_empty_samples(xp, shape):
+    found = round_trip(lambda x, t: x / 2, xp.asarray(np.empty(shape)), VP, steps=5)
+    assert tuple(found.x.shape) == shape
+    assert np.array_equal(np.asarray(found.rms), np.zeros(shape[0]))
+
+
 def test_trained_digits_come_back():
     pytest.importorskip("onnxruntime")
     from semilinear.adapters.onnx import mnist_eps

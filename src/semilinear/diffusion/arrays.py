@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,13 @@ def on_host(x: Any) -> np.ndarray:
 
 
 def rms_of_samples(x: Any) -> np.ndarray:
-    """Return the root mean square of each sample, in double precision on the host."""
-    moduli = np.abs(on_host(x)).astype(float).reshape(x.shape[0], -1)
-    sizes: np.ndarray = np.sqrt(np.mean(moduli**2, axis=1))
+    """Return the root mean square of each sample, in double precision on the host.
+
+    0 without entries.
+    """
+    entries = prod(x.shape[1:])
+    moduli = np.abs(on_host(x)).astype(float).reshape(x.shape[0], entries)
+    sizes: np.ndarray = np.sqrt(np.sum(moduli**2, axis=1) / max(1, entries))
     return sizes
 
 

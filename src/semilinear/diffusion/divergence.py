@@ -89,8 +89,9 @@ class Trace:
                 if axes
                 else self.xp.astype(terms, self.dtype)
             )
-        if self.exact:
-            return sum(found[1:], found[0])[:, None]
+        if self.exact:  # without entries there is no term
+            zero = self.xp.zeros(self.shape[0], dtype=self.dtype, device=device(self.like))
+            return sum(found, zero)[:, None]
         return self.xp.stack(found, axis=1)
 
     def _vectors(self) -> Iterator[Any]:

@@ -112,6 +112,8 @@ def _guided(c: Any, u: Any, w: Any, rescale: float) -> Any:
             f"rescale={rescale}: x has shape {tuple(c.shape)}; samples of more than one entry are "
             "needed, along the first axis"
         )
+    if 0 in c.shape:
+        return mixed
     xp = array_namespace(c)
     target, found = _deviation(xp, c), _deviation(xp, mixed)
     safe = xp.where(found > 0.0, found, xp.ones_like(found))

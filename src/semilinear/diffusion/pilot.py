@@ -73,7 +73,10 @@ class Pilot:
             )
         self.t_end = schedule.t_end
         self.warp = Warp(schedule, self.t_start, self.t_end)
-        checked_samples(like, "x")
+        if 0 in checked_samples(like, "x").shape[1:]:
+            raise InvalidArgument(
+                f"x has shape {tuple(like.shape)}; samples without entries cannot be compared"
+            )
         count = whole_number("reference", nfe)
         if count < 20:
             raise InvalidArgument(f"reference={count} must be at least 20 evaluations")
