@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pickle
 from concurrent.futures import Executor
@@ -15,6 +16,7 @@ import pytest
 import many_models
 from many_models import COUNT, SCHEDULE, SHAPE, TAB3, alone, batches, many, plan_of
 from semilinear import InvalidArgument, diffusion
+from semilinear.diffusion import Batches
 from semilinear.diffusion.many import sample_many
 
 # From the ODE, Eta, Ancestral (split steps), Tau with two evaluations a step.
@@ -170,6 +172,23 @@ def test_misuse(options: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InvalidArgument) as raised:
         many(**options)
     assert complaint in str(raised.value)
+
+
+def test_batches_are_immutable() -> None:
+    made = Batches(many_models.rational, TAB3, (3,), seed=0)
+    for name, value in (("seed", 1), ("plan", plan_of("ddpm")), ("pad", False)):
+        with pytest.raises(AttributeError, match=f"{name}: batches are immutable; make others"):
+            setattr(made, name, value)
+    assert made.seed == 0
+    assert copy.copy(made) is copy.deepcopy(made) is made
+
+
+def test_a_copy_takes_no_place_of_what_was_received() -> None:
+    """A process keeps what it has received from another last, with its model."""
+    sent = pickle.dumps(Batches(many_models.rational, TAB3, (3,), seed=0))
+    received = pickle.loads(sent)
+    copy.copy(Batches(many_models.rational, TAB3, (3,), seed=0))
+    assert pickle.loads(sent) is received
 
 
 @pytest.mark.parametrize("shape", [3, "33", (0,), (2.5,)])

@@ -115,6 +115,17 @@ class Batches:
         self._lock = threading.RLock()
         self._models: Any = threading.local() if model_per == "thread" else _Place()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise AttributeError(f"{name}: batches are immutable; make others")
+        super().__setattr__(name, value)
+
+    def __copy__(self) -> Batches:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Batches:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
             name: getattr(self, name) for name in ("seed", "batch_size", "like", "pad", "model_per")
