@@ -9,7 +9,7 @@ from diffusion_problems import PREDICTIONS, SCHEDULES, answer, ends
 from semilinear import InvalidArgument, ModelOutputError, UnknownName, diffusion
 from semilinear.diffusion import EDM, Flow, VPLinear, guided, in_dtype, inpainted
 from semilinear.diffusion.predictions import readout
-from semilinear.diffusion.thresholding import clipped, thresholded
+from semilinear.diffusion.thresholding import clipped, in_own_range, thresholded
 from tolerances import assert_close
 
 VP = VPLinear()
@@ -88,6 +88,15 @@ def test_every_shape(shape, quantile):
         lambda x, t: x.copy(), EDM(), prediction="x0", quantile=quantile, largest=0.8
     )
     np.testing.assert_allclose(model(x, 1.0), dynamic(x, quantile, 0.8), atol=1e-14)
+
+
+@pytest.mark.parametrize("quantile", [0.3, 0.995, 1.0])
+def test_the_range_may_have_an_end(xp, quantile):
+    """The formula of diffusers, whose range begins at 1."""
+    data = np.array([[0.1, -0.4, 0.2], [1.0, -3.0, 2.0], [30.0, -9.0, 8.0]])
+    s = np.clip(np.quantile(np.abs(data), quantile, axis=1, keepdims=True), 1.0, 5.0)
+    found = in_own_range(xp.asarray(data), quantile, 1.0, 5.0)
+    assert_close(found, np.clip(data, -s, s) / s, operations=8)
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 5), (4, 300)])

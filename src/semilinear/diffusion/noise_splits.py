@@ -16,6 +16,9 @@ from semilinear.diffusion.noise_levels import (
 )
 from semilinear.diffusion.schedules import NoiseSchedule
 
+MOST_GAMMA = sqrt(2.0) - 1.0
+"""gamma of `Churn` is at most this (Karras et al. 2022, algorithm 2)."""
+
 
 @dataclass(frozen=True)
 class Ancestral(NoiseLevel):
@@ -100,5 +103,5 @@ class Churn(NoiseLevel):
         rho = schedule.rho(t)
         if self.churn == 0 or not self.low <= rho <= self.high or not isfinite(rho):
             return [end]
-        gamma = min(self.churn / steps, sqrt(2.0) - 1.0)
+        gamma = min(self.churn / steps, MOST_GAMMA)
         return [Leg(schedule.lam(t) - log1p(gamma), FORWARD), end]

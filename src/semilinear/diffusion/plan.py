@@ -21,7 +21,7 @@ from semilinear.diffusion.endings import (
 )
 from semilinear.diffusion.layout import ZERO, Layout
 from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
-from semilinear.diffusion.noise_splits import Churn
+from semilinear.diffusion.noise_splits import MOST_GAMMA, Churn
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.quantities import QUANTITIES
@@ -234,8 +234,7 @@ def _times(layout: Layout, u: np.ndarray) -> np.ndarray:
             raise
         remedy = "move t_start or t_end inside"
         if isinstance(layout.noise, Churn):
-            # gamma is sqrt(2) - 1 at most.
-            most = 0.99 * layout.schedule.rho(layout.schedule.t_max) / np.sqrt(2.0)
+            most = 0.99 * layout.schedule.rho(layout.schedule.t_max) / (1 + MOST_GAMMA)
             remedy += f", or keep its noise below by Churn(..., high={most:.3g})"
         raise InvalidArgument(
             f"noise={layout.noise!r}: {layout.sampler.name} would ask the model outside the times "

@@ -62,17 +62,24 @@ def thresholded(
         raise InvalidArgument(f"largest={largest!r} must be positive")
 
     def change(data: Any) -> Any:
-        xp = array_namespace(checked_samples(data, "x"))
-        entries = prod(data.shape[1:])
-        if not entries or not data.shape[0]:
-            return data
-        flat = xp.abs(xp.reshape(data, (data.shape[0], entries)))
-        bound = _quantile(xp, flat, quantile)
-        bound = xp.where(bound > largest, bound, xp.full_like(bound, largest))
-        s = xp.reshape(bound, (-1, *[1] * (len(data.shape) - 1)))
-        return xp.minimum(xp.maximum(data, -s), s) * (largest / s)
+        return in_own_range(checked_samples(data, "x"), quantile, largest)
 
     return _with_data(model, schedule, prediction, change)
+
+
+def in_own_range(data: Any, quantile: float, largest: float, most: float | None = None) -> Any:
+    """Return data clipped to their own range of moduli and scaled to `largest`, sample by sample.
+
+    With s the quantile of the moduli of a sample, moved into [`largest`, `most`]: entries are
+    clipped to [-s, s] and divided by s / `largest`.
+    """
+    if 0 in data.shape:
+        return data
+    xp, count = array_namespace(data), data.shape[0]
+    moduli = xp.abs(xp.reshape(data, (count, prod(data.shape[1:]))))
+    s = xp.clip(_quantile(xp, moduli, quantile), largest, most)
+    s = xp.reshape(s, (count, *[1] * (len(data.shape) - 1)))
+    return xp.minimum(xp.maximum(data, -s), s) / (s / largest)
 
 
 def clipped(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from math import isfinite, nextafter, sqrt
+from math import isfinite, nextafter
 
 import numpy as np
 
 from semilinear import diffusion
 from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
+from semilinear.diffusion.noise_splits import MOST_GAMMA
 from semilinear.errors import InvalidArgument
-
-MOST = sqrt(2.0) - 1.0
-"""gamma is at most this (Karras et al. 2022, algorithm 2)."""
 
 
 def later_churn(
@@ -42,7 +40,7 @@ def later_churn(
     high = min(churn.high, nextafter(first, 0.0)) if isfinite(first) else churn.high
     if high < churn.low:
         return diffusion.Churn(0.0)
-    gamma = min(churn.churn / len(ladder.times), MOST)
+    gamma = min(churn.churn / len(ladder.times), MOST_GAMMA)
     # A network that was told other timesteps than those of the noise knows no more than the first.
     most = path.rho(path.t_max if ladder.told is None else float(ladder.times[0]))
     inside = [rho for rho in np.asarray(path.rho(times[1:])).tolist() if churn.low <= rho <= high]

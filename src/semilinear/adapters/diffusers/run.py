@@ -13,6 +13,7 @@ from semilinear.adapters.diffusers.course import PipelineCourse
 from semilinear.adapters.diffusers.forward import check_real
 from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
+from semilinear.diffusion.thresholding import in_own_range
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import keeping_backend_for
 
@@ -103,7 +104,9 @@ class PipelineRun:
         threshold = self.course.settings.threshold
         if threshold is not None and output.shape == state.x.shape:
             p, q = self.course.readouts[self.begin + state.evaluation]
-            return thresholded(p * state.x + q * output.to(self.dtype), *threshold)
+            x_0 = p * state.x + q * output.to(self.dtype)
+            ratio, most = threshold
+            return in_own_range(x_0, ratio, 1.0, most)
         fits = output.shape == state.x.shape and output.device == state.x.device
         if self.ring is None or not fits or output.requires_grad:
             return output.to(self.dtype)
@@ -156,22 +159,3 @@ class Draws:
         copied = Draws.__new__(Draws)
         copied.__dict__.update(self.__dict__, generator=None)
         return copied
-
-
-def thresholded(x_0: torch.Tensor, ratio: float, largest: float) -> torch.Tensor:
-    """Return x_0 clipped to its own range of moduli and scaled to [-1, 1], sample by sample.
-
-    With s the quantile `ratio` of the moduli of a sample, moved into [1, `largest`]: entries are
-    clipped to [-s, s] and divided by s.
-
-    References
-    ----------
-    Saharia et al. (2022), "Photorealistic text-to-image diffusion models with deep language
-    understanding", section 2.3.
-    """
-    if not x_0.numel():
-        return x_0
-    size = x_0.abs().reshape(x_0.shape[0], -1)
-    s = torch.quantile(size, ratio, dim=1).clamp(min=1.0, max=max(1.0, largest))
-    s = s.reshape(-1, *[1] * (x_0.ndim - 1))
-    return torch.minimum(torch.maximum(x_0, -s), s) / s
