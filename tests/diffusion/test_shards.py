@@ -189,6 +189,13 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert read_shards(tmp_path, 3).shape == (3, *SHAPE)
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_shards(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        write_shards(batches(), tmp_path / "nowhere" / "inside", 8)
+
+
 def test_files_of_two_runs_are_not_read_as_one(tmp_path: Path) -> None:
     write_shards(batches(), tmp_path / "a", 16, shard_size=8)
     write_shards(batches(seed=4), tmp_path / "b", 16, shard_size=8)
