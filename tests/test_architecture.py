@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     # Adaptive steps; what a run leaves behind; what runs a problem, and what solves it.
     "adaptive": PLAN - {"plan"},
     "output": PLAN | {"time_grid"},
-    "arguments": OPERATORS,
+    "arguments": OPERATORS | {"answers"},
     "choice": METHODS | OPERATORS,
     "engines": PLAN | {"adaptive", "arguments", "output", "stepping"},
     "solve": SOLVE - {"solve"},

@@ -73,6 +73,14 @@ def copied(array: Any) -> Any:
     return array if clone is None else clone()
 
 
+def read_only(array: Any) -> Any:
+    """Return a view that cannot be written to, where the library has such a thing."""
+    if isinstance(array, np.ndarray):
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
 def refuse_traced(value: Any, argument: str) -> None:
     """Refuse a number that JAX traces, whose value nothing can be computed from here."""
     if "Tracer" in type(value).__name__:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.answers import copied
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.kernels import Backend
 from semilinear.propagators import Propagator
@@ -34,7 +35,7 @@ def checked_linear(linear: Any) -> Propagator:
 
 
 def initial_state(y0: Any) -> Any:
-    """Return y0 as an array of a kind that is solved in, with finite entries.
+    """Return y0 as an array of a kind that is solved in, with finite entries, and a copy.
 
     Lists and integers become float64; foreign byte orders become the machine's.
     """
@@ -51,8 +52,7 @@ def initial_state(y0: Any) -> Any:
     name = str(y.dtype).rpartition(".")[2]
     if name not in KINDS:
         raise InvalidArgument(f"y0 has dtype {y.dtype}; {_remedy(name)}")
-    if isinstance(y, np.ndarray):
-        y = y.copy()  # N may write to what it is given
+    y = copied(y)  # the run keeps it, whatever becomes of the caller's
     if not Backend(y).is_finite(y):
         raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
     return y

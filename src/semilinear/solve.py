@@ -112,7 +112,8 @@ def solve(
         Whether the continuous solution is kept, as ``sol``.
     events
         A function ``g(t, y, *args)`` or several, whose zeros are wanted; with SciPy's attributes
-        ``terminal`` (bool, or a number of zeros) and ``direction``.
+        ``terminal`` (bool, or a number of zeros) and ``direction``. They must not write to y, which
+        with NumPy states is read-only.
     first_step, max_step
         Of adaptive steps: length of the first, chosen by a trial step by default; greatest length,
         without limit by default.
@@ -126,7 +127,8 @@ def solve(
     args
         Further arguments of N and of events.
     callback
-        ``callback(t, y)`` after every step.
+        ``callback(t, y)`` after every step. It must not write to y, which with NumPy states is
+        read-only.
     progress
         Whether to draw a progress bar, on a terminal.
 

@@ -199,6 +199,27 @@ def test_every_array_library(xp: ModuleType) -> None:
     assert_close(to_numpy(mine.y), numpy.y, operations=30)
 
 
+def test_what_it_returns_belongs_to_the_caller() -> None:
+    s = solved(steps=4, dense_output=True)
+    times = [*s.t, 0.1]
+    before = s.sol(times)
+    for t in times:
+        s.sol(t)[...] *= 100
+    assert np.array_equal(s.sol(times), before)
+
+
+def test_tensors_of_the_caller_and_of_the_solution_are_not_shared() -> None:
+    torch = pytest.importorskip("torch")
+    for options in ({"steps": 4}, {}):
+        y0 = torch.tensor([1.0, 2.0], dtype=torch.float64)
+        s = solve(Scalar(-1.0), lambda t, y: torch.cos(y), (0, 1), y0, dense_output=True, **options)
+        before = s.sol(np.linspace(0, 1, 9))
+        y0.zero_()
+        s.sol(0.0).zero_()
+        s.sol(1.0).zero_()
+        assert torch.equal(s.sol(np.linspace(0, 1, 9)), before)
+
+
 @pytest.mark.parametrize("wrong", [-1e-9, 1.1, np.nan, np.inf, [0.5, 2.0]])
 def test_times_outside_are_refused(wrong: Any) -> None:
     s = solved(dense_output=True)

@@ -222,6 +222,16 @@ def test_events_do_not_change_the_steps() -> None:
         assert plain.y_events is None
 
 
+def test_an_event_cannot_change_the_solution() -> None:
+    def shrinking(t: float, y: Any) -> float:
+        y *= 0.5
+        return 1.0
+
+    for options in ({"steps": 8}, {"rtol": 1e-6}):
+        with pytest.raises(ValueError, match="read-only"):
+            solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], events=shrinking, **options)
+
+
 def test_the_dtype_is_kept() -> None:
     y0 = np.array([1.0, 0.5], np.float32)
     s = solved(y0=y0, nonlinear=lambda t, y: -y, events=lambda t, y: y[0] - 0.5)

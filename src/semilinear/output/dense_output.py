@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace
 
+from semilinear.answers import copied
 from semilinear.coefficients import weights_by_count
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend, backend_for
@@ -70,11 +71,11 @@ class Interpolant:
     nodes: tuple[Node | Interior, ...]
 
     def __call__(self, t: float) -> Any:
-        """Return y(t), an array like the state."""
+        """Return y(t), an array like the state, in memory of its own."""
         if t == self.start.t:
-            return self.start.y
+            return copied(self.start.y)
         if t == self.end.t:
-            return self.end.y
+            return copied(self.end.y)
         backend = self.backend
         # The method's own value at the end differs by its local error: y(t) stays continuous.
         share = (t - self.start.t) / (self.end.t - self.start.t)

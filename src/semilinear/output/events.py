@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.answers import read_only
 from semilinear.errors import InvalidArgument
 
 Solution = Callable[[float], Any]
@@ -55,7 +56,7 @@ def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
         )
 
     def value(t: float, y: Any) -> float:
-        return _value(function(t, y, *args), number, t)
+        return _value(function(t, read_only(y), *args), number, t)
 
     return Event(value, float(direction), int(terminal))
 

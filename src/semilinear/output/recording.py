@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.answers import read_only
 from semilinear.output.dense_output import (
     DenseOutput,
     EndCheck,
@@ -128,7 +129,7 @@ class Recorder:
             self.last = self.end, sol()(self.end)
         self._keep(before.t, t, y, sol)
         if self.callback is not None:
-            self.callback(self.last[0], _read_only(self.last[1]))
+            self.callback(self.last[0], read_only(self.last[1]))
         return self.end is None
 
     def _first(self, node: Node) -> bool:
@@ -181,11 +182,3 @@ class _Once:
         if self.value is None:
             self.value = self.make()
         return self.value
-
-
-def _read_only(y: Any) -> Any:
-    """Return a view that cannot be written to, where the library has such a thing."""
-    if isinstance(y, np.ndarray):
-        y = y.view()
-        y.flags.writeable = False
-    return y
