@@ -15,6 +15,7 @@ from semilinear import (
     Dense,
     Diagonal,
     InvalidArgument,
+    Propagator,
     Scalar,
     make_plan,
 )
@@ -153,7 +154,73 @@ def test_a_state_belongs_to_its_plan() -> None:
     assert again.advance(state, state.x).evaluation == 1
 
 
-def test_nothing_of_a_plan_can_be_set() -> None:
-    plan = make_plan(Scalar(-1.0), [0.0, 1.0])
-    with pytest.raises(AttributeError, match="a plan is immutable"):
-        plan.nfe = 3
+class Own(Diagonal):
+    """A linear part of one's own, of which no plan knows what it answers."""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Diagonal([-1.0, -2.0]), Diagonal([-50.0, -2.0])),
+        (Diagonal([-1.0, -2.0]), Diagonal([-1.0, -2.0], weight=3.0)),
+        (Diagonal([-1.0, -2.0]), Diagonal([-1.0 + 0j, -2.0])),
+        (Dense(np.eye(2)), Dense(-np.eye(2))),
+        (Own([-1.0, -2.0]), Own([-1.0, -2.0])),
+        (Own([-1.0, -2.0]), Diagonal([-1.0, -2.0])),
+    ],
+)
+def test_a_state_belongs_to_its_linear_part(one: Propagator, other: Propagator) -> None:
+    first, second = (make_plan(linear, GRID, method="etd2rk") for linear in (one, other))
+    state = first.start(np.ones(2, complex))
+    with pytest.raises(InvalidArgument, match="state belongs to another run"):
+        second.advance(state, state.x)
+    again = make_plan(one, GRID, method="etd2rk")
+    assert again.advance(state, state.x).evaluation == 1
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_copies_and_pickles_go_on_with_its_states(kind: str) -> None:
+    plan = PLANS[kind]
+    state = plan.start(np.ones(2))
+    for twin in (copy.deepcopy(plan), pickle.loads(pickle.dumps(plan))):
+        assert twin.advance(state, state.x).evaluation == 1
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_nothing_of_a_plan_can_be_set_or_deleted(kind: str) -> None:
+    for plan in (PLANS[kind], pickle.loads(pickle.dumps(PLANS[kind]))):
+        with pytest.raises(AttributeError, match="nfe: Plan is immutable"):
+            plan.nfe = 3
+        with pytest.raises(AttributeError, match="nfe: Plan is immutable"):
+            del plan.nfe
+        with pytest.raises(AttributeError, match="note: Plan is immutable"):
+            plan.note = "mine"
+        assert not plan.grid.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("linear", "names"),
+    [
+        (Scalar(-1.0), ("rate", "weight")),
+        (Diagonal([-1.0, -2.0]), ("eigenvalues", "weight")),
+        (Dense(np.eye(2)), ("matrix",)),
+    ],
+)
+def test_a_linear_part_stays_as_it_is(linear: Propagator, names: tuple[str, ...]) -> None:
+    for twin in (linear, copy.deepcopy(linear), pickle.loads(pickle.dumps(linear))):
+        for name in names:
+            with pytest.raises(AttributeError, match=rf"^{name}: \w+ is immutable"):
+                setattr(twin, name, 1.0)
+            with pytest.raises(AttributeError, match=rf"^{name}: \w+ is immutable"):
+                delattr(twin, name)
+            value = getattr(twin, name)
+            assert not isinstance(value, np.ndarray) or not value.flags.writeable
+
+
+def test_a_linear_part_of_ones_own_may_count() -> None:
+    linear = Own([-1.0, -2.0])
+    linear.asked = 0
+    linear.asked += 1
+    del linear.asked
+    with pytest.raises(AttributeError, match="eigenvalues: Own is immutable"):
+        linear.eigenvalues = np.ones(2)

@@ -10,6 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.course import Course, Next, Run
+from semilinear.immutable import Immutable
 from semilinear.kernels import Backend
 from semilinear.lazy_segments import LazySegments
 from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate, Step
@@ -55,7 +56,7 @@ def slopes_of(step: Step) -> Iterator[tuple[Evaluate, SlopePlace | None]]:
             yield ask, None
 
 
-class Plan(Course):
+class Plan(Immutable, Course):
     """A method on a grid for a linear part, as a straight-line program.
 
     Made by `semilinear.make_plan` or `semilinear.diffusion.plan`.
@@ -102,24 +103,17 @@ class Plan(Course):
         # One more place than evaluations: the end, where the model is not asked.
         asked_at = (*self.times, end)
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(asked_at)]
+        # The last attribute that is set: from then on all is fixed.
         self.identity = (name, self.nfe, self.grid.tobytes(), self._numbers())
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        for value in state.values():
-            if isinstance(value, np.ndarray):  # pickle forgets that they are read-only
-                value.flags.writeable = False
+    def _is_fixed(self, name: str) -> bool:
+        return "identity" in self.__dict__
 
-    def _numbers(self) -> bytes:
-        """Return what distinguishes a scalar plan from others on its grid; nothing for the rest."""
+    def _numbers(self) -> Any:
+        """Return what distinguishes a plan from others of its method on its grid."""
         if self.form != "scalar":
-            return b""
+            return self.program.propagator.identity
         return b"".join(np.asarray(segment.coefficients).tobytes() for segment in self._segments)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__:
-            raise AttributeError(f"{name}: a plan is immutable; make another")
-        super().__setattr__(name, value)
 
     def __repr__(self) -> str:
         return f"Plan({self.name}, steps={self.steps}, nfe={self.nfe})"

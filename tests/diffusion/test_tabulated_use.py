@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -227,3 +228,14 @@ def test_makers_and_others_refuse():
         diffusion.sample_adaptive(model, X, VP, quantity=made)
     with pytest.raises(InvalidArgument, match="has N = tabulated"):
         diffusion.log_likelihood(lambda x, t: None, X, VP, method=dpm_solver_v3(made))
+
+
+def test_a_table_stays_what_its_digest_says():
+    for own in (table(), copy.deepcopy(table()), pickle.loads(pickle.dumps(table()))):
+        assert hash(own) == hash(table())
+        for name in ("lam", "l", "s", "b", "shape", "digest"):
+            with pytest.raises(AttributeError, match=rf"^{name}: Tabulated is immutable"):
+                setattr(own, name, np.zeros(3))
+            with pytest.raises(AttributeError, match=rf"^{name}: Tabulated is immutable"):
+                delattr(own, name)
+        assert not own.l.flags.writeable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -52,9 +53,6 @@ class DiffusionPlan(Plan):
         self.schedule = schedule
         self.sampler = sampler
         self.prediction = prediction
-        super().__init__(
-            program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
-        )
         self.main = tuple(
             n for n, step in enumerate(program.steps) if step not in (TRANSITION, DENOISE)
         )
@@ -62,8 +60,11 @@ class DiffusionPlan(Plan):
         self.t.flags.writeable = False
         self.path_times = path_times
         self.path_times.flags.writeable = False
+        super().__init__(
+            program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
+        )
 
-    def _numbers(self) -> bytes:
+    def _numbers(self) -> Any:
         table = self.sampler.parameterisation.table
         if table is None:
             return super()._numbers()

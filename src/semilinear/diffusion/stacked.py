@@ -46,7 +46,6 @@ class StackedPlan(DiffusionPlan):
         self.prediction = first.prediction
         self.name, self.nfe, self.steps = first.name, first.nfe, first.steps
         self.form = "samples"
-        self.identity = tuple(each.identity for each in plans)
         self.t = self._stacked("t")
         self.grid = self._stacked("grid")
         self.path_times = self._stacked("path_times")
@@ -56,6 +55,7 @@ class StackedPlan(DiffusionPlan):
         self._places = [Next(k, t, done=k == self.nfe) for k, t in enumerate(ends)]
         self._start = _joined([each.first()[0] for each in plans])
         self._segments = [_joined([each.segment(k) for each in plans]) for k in range(self.nfe)]
+        self.identity = tuple(each.identity for each in plans)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StackedPlan, (self.plans,)

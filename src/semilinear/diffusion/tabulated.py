@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from math import prod
@@ -13,7 +12,8 @@ import numpy as np
 from semilinear.diffusion.piecewise import Pieces, Points, panels, pieces_of, refined, within
 from semilinear.diffusion.predictions import Readout
 from semilinear.errors import InvalidArgument
-from semilinear.propagators.base import finite_array
+from semilinear.immutable import Immutable
+from semilinear.propagators.base import digest, finite_array
 
 SLACK = 1e-6
 """Of the length of a table: so far it is continued, since its ends were rounded elsewhere."""
@@ -29,7 +29,7 @@ class _Parts(NamedTuple):
     """l + s."""
 
 
-class Tabulated:
+class Tabulated(Immutable):
     """The quantity of DPM-Solver-v3: a linear part of one's own, tabulated over lambda.
 
     With y = x / alpha and rho = sigma / alpha, the probability-flow ODE is dy/dlambda = -rho eps.
@@ -100,10 +100,7 @@ class Tabulated:
     @cached_property
     def digest(self) -> str:
         """A number that tells tables apart."""
-        made = hashlib.sha256(repr(self.shape).encode())
-        for array in (self.lam, self.l, self.s, self.b):
-            made.update(array.tobytes())
-        return made.hexdigest()
+        return digest(self.lam, self.l, self.s, self.b)
 
     def check_covers(self, one: float, other: float, *, argument: str) -> None:
         """Refuse a range of lambda that the table does not cover."""

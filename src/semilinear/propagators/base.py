@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import factorial
@@ -36,6 +37,15 @@ class Propagator(ABC):
     form: Form
     constant: bool
     """Whether answers depend on b - a only, so that equal steps share their coefficients."""
+
+    @property
+    def identity(self) -> Any:
+        """What linear parts with the same answers have in common, and no others.
+
+        A plan takes up the states of plans whose linear part has its identity. The object itself,
+        unless a class knows more.
+        """
+        return self
 
     @abstractmethod
     def flow(self, a: Any, b: Any) -> Coefficient:
@@ -133,6 +143,15 @@ def newton_integrals(
             total = total + x * moment
         answers.append(total)
     return answers
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """Return what tells arrays apart by their numbers, shapes and dtypes."""
+    made = hashlib.sha256()
+    for array in arrays:
+        made.update(f"{array.dtype.str}{array.shape}".encode())
+        made.update(array.tobytes())
+    return made.hexdigest()
 
 
 def finite_array(value: Any, argument: str) -> np.ndarray:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import ceil, factorial, log2
 from typing import Any
 
 import numpy as np
 
 from semilinear.errors import InvalidArgument
+from semilinear.immutable import Immutable
 from semilinear.propagators.base import (
     Coefficient,
     Propagator,
+    digest,
     finite_array,
     newton_integrals,
     refuse_real_state,
@@ -21,7 +24,7 @@ TERMS = 18
 """Taylor terms for a matrix of norm at most 1/2: 2^-18 / 18! < 1e-21."""
 
 
-class Dense(Propagator):
+class Dense(Immutable, Propagator):
     """y' = A y + N(t, y) with a matrix A that acts on the last axis of the state.
 
     Parameters
@@ -43,8 +46,20 @@ class Dense(Propagator):
         if self.matrix.ndim != 2 or self.matrix.shape[0] != self.matrix.shape[1]:
             raise InvalidArgument(f"matrix has shape {self.matrix.shape}; it must be square")
 
+    def _is_fixed(self, name: str) -> bool:
+        # Of a subclass the rest may change.
+        return name in ("matrix",) and name in self.__dict__
+
     def __repr__(self) -> str:
         return f"Dense(shape={self.matrix.shape}, dtype={self.matrix.dtype})"
+
+    @property
+    def identity(self) -> Any:
+        return self._digest if type(self) is Dense else self  # a subclass may answer otherwise
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(self.matrix)
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         if self.matrix.dtype.kind == "c" and not complex_state:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from semilinear.errors import InvalidArgument
+from semilinear.immutable import Immutable
 from semilinear.kernels import phi_functions
 from semilinear.propagators.base import (
     Coefficient,
     Propagator,
+    digest,
     finite_array,
     newton_integrals,
     refuse_real_state,
 )
 
 
-class Diagonal(Propagator):
+class Diagonal(Immutable, Propagator):
     """y' = lambda * y + B * N(t, y), entry by entry: Fourier symbols, eigenvalues, rates.
 
     Parameters
@@ -44,9 +47,21 @@ class Diagonal(Propagator):
         self.weight = finite_array(weight, "weight")
         self.weighted = self.weight.ndim > 0 or bool(self.weight != 1.0)
 
+    def _is_fixed(self, name: str) -> bool:
+        # Of a subclass the rest may change.
+        return name in ("eigenvalues", "weight", "weighted") and name in self.__dict__
+
     def __repr__(self) -> str:
         weight = f", weight={_described(self.weight)}" if self.weighted else ""
         return f"Diagonal({_described(self.eigenvalues)}{weight})"
+
+    @property
+    def identity(self) -> Any:
+        return self._digest if type(self) is Diagonal else self  # a subclass may answer otherwise
+
+    @cached_property
+    def _digest(self) -> str:
+        return digest(self.eigenvalues, self.weight)
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
         for name, array in (("eigenvalues", self.eigenvalues), ("weight", self.weight)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.errors import InvalidArgument
+from semilinear.immutable import Immutable
 from semilinear.kernels.phi_reference import phi_functions
 from semilinear.propagators.base import Coefficient, Propagator, newton_integrals
 from semilinear.propagators.gauss import NODES, TAIL, WEIGHTS
@@ -17,7 +18,7 @@ Number = float | complex
 MAX_PANELS = 4096
 
 
-class Scalar(Propagator):
+class Scalar(Immutable, Propagator):
     """y' = L(t) y + B(t) N(t, y) with numbers L and B that multiply the whole state.
 
     Parameters
@@ -46,6 +47,10 @@ class Scalar(Propagator):
         self.rate = rate if callable(rate) else _number(rate, "rate")
         self.weight = weight if callable(weight) else _number(weight, "weight")
         self.constant = not (callable(rate) or callable(weight))
+
+    def _is_fixed(self, name: str) -> bool:
+        # Of a subclass the rest may change.
+        return name in ("rate", "weight", "constant") and name in self.__dict__
 
     def __repr__(self) -> str:
         return f"Scalar({self.rate!r}, weight={self.weight!r})"
