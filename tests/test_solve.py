@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,16 @@ def test_a_solution_has_the_names_of_scipy() -> None:
     text = repr(solution)
     for part in ("t: 0 .. 1 (5 points)", "y: (2, 5) float64", "nfev=8", "method='etd2rk'"):
         assert part in text
+
+
+def test_solutions_are_told_apart_by_identity_and_their_arrays_are_yours() -> None:
+    one, other = (solved(steps=2, dense_output=True) for _ in range(2))
+    assert (one == other, one == copy.copy(one), len({one, other})) == (False, False, 2)
+    assert len({*one.sol._pieces}) == 2
+    one.y[...] = 0.0
+    one.stats["note"] = "mine"
+    with pytest.raises(AttributeError):
+        one.y = other.y
 
 
 def test_nfev_is_the_number_of_calls() -> None:

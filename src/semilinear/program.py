@@ -44,7 +44,7 @@ class GridPoints(dict[int, Any]):
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """What a plan is made of.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import re
@@ -289,9 +290,15 @@ def test_the_text_lists_the_best(fit):
 def test_it_can_be_pickled(fit):
     again = pickle.loads(pickle.dumps(fit))
     assert again.reason == fit.reason
+    assert not again.times.flags.writeable
     x = noise_at(VP, 1.0, (3, 2))
     one, other = (diffusion.follow(own.plan(), MODEL, x) for own in (fit, again))
     assert np.array_equal(one, other)
+
+
+def test_fits_are_told_apart_by_identity(fit):
+    again = copy.copy(fit)
+    assert (fit == again, fit == fit, len({fit, again})) == (False, True, 2)
 
 
 def test_times_are_a_grid_for_other_plans(fit):

@@ -12,10 +12,11 @@ from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise_levels import NoiseLevel
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.immutable import Immutable
 
 
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False)
+class Fit(Immutable):
     """A sampler on a grid, as it was found best.
 
     Attributes

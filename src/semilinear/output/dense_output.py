@@ -49,7 +49,7 @@ class Interior(NamedTuple):
     n: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Interpolant:
     """The solution on one step: its nodes; what else is needed is made when it is first evaluated.
 

@@ -14,7 +14,7 @@ REACHED = "The solver reached the end of the integration interval."
 EVENT = "A termination event occurred."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solution:
     """Result of `semilinear.solve`.
 
@@ -42,6 +42,11 @@ class Solution:
     t_events, y_events
         For each event, its times, shape (k,), and the states there, time first: shape
         (k, *y0.shape); None without events.
+
+    Notes
+    -----
+    Attributes cannot be set anew. Their arrays and `stats` are yours to change, as SciPy's are.
+    Solutions are compared by identity.
     """
 
     t: Any
