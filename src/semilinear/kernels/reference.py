@@ -83,8 +83,8 @@ class Backend:
         return f"{bad} of {prod(self.shape)}"
 
     def largest(self, native: Native) -> float:
-        """Return the largest modulus of an entry."""
-        return float(self.xp.max(self.xp.abs(native)))
+        """Return the largest modulus of an entry, 0 of none."""
+        return float(self.xp.max(self.xp.abs(native))) if prod(self.shape) else 0.0
 
     def error_norm(
         self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native
