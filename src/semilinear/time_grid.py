@@ -39,6 +39,7 @@ def step_limits(
         raise InvalidArgument(
             f"max_step={shown(max_step)} must be a positive number; leave it out for no limit"
         )
+    _check_moves("max_step", longest, t_span[0])
     if first_step is None:
         return None, min(longest, span)
     first = number(first_step)
@@ -47,7 +48,18 @@ def step_limits(
             f"first_step={shown(first_step)} must be a positive number and not longer than t_span "
             f"({span:g}); leave it out to have it chosen"
         )
+    _check_moves("first_step", first, t_span[0])
     return first, min(longest, span)
+
+
+def _check_moves(argument: str, step: float, t0: float) -> None:
+    """Refuse a step that does not lead to another number."""
+    spacing = float(np.spacing(abs(t0)))
+    if step < spacing:
+        raise InvalidArgument(
+            f"{argument}={step:g} is less than the spacing between numbers at t0 = {t0:g}, which "
+            f"is {spacing:.2g}; give a longer step, or measure time from t0"
+        )
 
 
 def fixed_grid(
@@ -119,7 +131,7 @@ def _steps_of(step_size: Any, length: float) -> int:
 
 def monotone(grid: Any, argument: str) -> np.ndarray:
     """Return strictly monotone times as float64, or refuse them."""
-    times = _numbers(grid, argument)
+    times = numbers(grid, argument)
     if times.ndim != 1 or len(times) < 2:
         raise InvalidArgument(f"{argument} must be one-dimensional with at least two points")
     differences = np.diff(times)
@@ -134,7 +146,7 @@ def wanted_times(t_eval: Any, t_span: tuple[float, float]) -> np.ndarray | None:
     """Return the times at which a solution is wanted, in the direction of `t_span`, or None."""
     if t_eval is None:
         return None
-    asked = np.atleast_1d(_numbers(t_eval, "t_eval"))
+    asked = np.atleast_1d(numbers(t_eval, "t_eval"))
     if asked.ndim != 1 or not len(asked):
         raise InvalidArgument("t_eval must be one-dimensional with at least one time")
     t0, t1 = t_span
@@ -171,7 +183,8 @@ def lies_on(wanted: np.ndarray, times: np.ndarray) -> bool:
     return all(same_time(s, t) for s, t in zip(wanted.tolist(), found.tolist(), strict=True))
 
 
-def _numbers(values: Any, argument: str) -> np.ndarray:
+def numbers(values: Any, argument: str) -> np.ndarray:
+    """Return real numbers as a float64 array of their own, or refuse them."""
     try:
         found = np.asarray(values)
         if found.dtype.kind in "fiuO":  # objects may be fractions

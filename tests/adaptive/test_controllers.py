@@ -254,6 +254,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "first step too long": ({"first_step": 3.0}, r"^first_step=3\.0 must be .* t_span \(1\)"),
     "first step of text": ({"first_step": "0.1"}, r"^first_step='0\.1' must be a positive number"),
     "first step a flag": ({"first_step": True}, r"^first_step=True must be a positive number"),
+    "first step that does not move": (
+        {"first_step": 1e-300, "t_span": (1, 2)},
+        r"^first_step=1e-300 is less than the spacing between numbers at t0 = 1, .* 2\.2e-16; give",
+    ),
+    "max step that does not move": (
+        {"max_step": 1e-300, "t_span": (1, 2)},
+        r"^max_step=1e-300 is less than the spacing between numbers at t0 = 1",
+    ),
     "max step 0": ({"max_step": 0}, r"^max_step=0 must be a positive number; leave it out"),
     "max step negative": ({"max_step": -1}, r"^max_step=-1 must be a positive number"),
     "max step NaN": ({"max_step": np.nan}, r"^max_step=nan must be a positive number"),
@@ -265,8 +273,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("given", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_named(given: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {"t_span": (0.0, 1.0), **given}
     with pytest.raises(InvalidArgument, match=message):
-        solve(Diagonal([-1.0, -2.0]), lambda t, y: -y, (0.0, 1.0), [1.0, 1.0], **given)
+        solve(Diagonal([-1.0, -2.0]), lambda t, y: -y, y0=[1.0, 1.0], **options)
 
 
 def test_the_least_rtol_is_that_of_the_states_precision() -> None:

@@ -21,6 +21,7 @@ from semilinear.coefficients import weights_by_count
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend, backend_for
 from semilinear.propagators import Propagator
+from semilinear.time_grid import numbers
 
 Function = Callable[[Any, float], Any]
 
@@ -273,7 +274,7 @@ class DenseOutput:
 
     def __call__(self, t: Any) -> Any:
         """Return y(t) like the state, or for an array of times with time as the last axis."""
-        times = np.asarray(t, dtype=float)
+        times = numbers(t, "t")
         if times.ndim > 1:
             raise InvalidArgument(f"t has {times.ndim} dimensions; give a number or a 1-D array")
         if not ((times >= self.t_min) & (times <= self.t_max)).all():
