@@ -63,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
     "adaptive": PLAN - {"plan"},
     "output": PLAN | {"time_grid"},
     "arguments": OPERATORS | {"answers"},
-    "choice": METHODS | OPERATORS,
+    "choice": METHODS | OPERATORS | {"arguments", "time_grid"},
     "engines": PLAN | {"adaptive", "arguments", "output", "stepping"},
     "solve": SOLVE - {"solve"},
     # What uses the solver; only studies look problems up, by name.

@@ -73,7 +73,7 @@ def test_until_changes_the_end_only() -> None:
     assert shorter.t_span == (0.0, 0.5)
     others = [f.name for f in fields(problem) if f.name != "t_span"]
     assert all(getattr(shorter, name) is getattr(problem, name) for name in others)
-    for end in (0.0, float("nan"), float("inf")):
+    for end in (0.0, float("nan"), float("inf"), "a", None):
         with pytest.raises(InvalidArgument, match=r"t1=.* other than t0 = 0"):
             problem.until(end)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from semilinear import methods
+from semilinear.arguments import checked_linear
+from semilinear.errors import InvalidArgument, shown
 from semilinear.methods import Method
 from semilinear.propagators import Propagator
+from semilinear.time_grid import number
 
 FIXED = "hochbruck_ostermann4"
 ADAPTIVE, ACCURATE = "zoto_bowman43", "etdpece"
@@ -28,8 +33,19 @@ def choose_method(linear: Propagator, *, rtol: float | None) -> Method:
         The linear part.
     rtol
         Relative tolerance of adaptive steps; None for a fixed grid.
+
+    Raises
+    ------
+    InvalidArgument
+        If `linear` is no linear part, or `rtol` no number of at least 0.
     """
+    form = checked_linear(linear).form
     if rtol is None:
         return methods.get(FIXED)
-    accurate = rtol < TIGHT and linear.form != "matrix"
+    tolerance = number(rtol)
+    if not 0 <= tolerance < inf:
+        raise InvalidArgument(
+            f"rtol={shown(rtol)} must be a number of at least 0, or None for a fixed grid"
+        )
+    accurate = tolerance < TIGHT and form != "matrix"
     return methods.get(ACCURATE if accurate else ADAPTIVE)

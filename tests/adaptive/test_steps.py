@@ -96,6 +96,30 @@ def test_the_default_is_a_stiff_pair() -> None:
     assert info.embedded_order
 
 
+@pytest.mark.parametrize(
+    ("linear", "rtol", "message"),
+    [
+        ("x", 1e-3, r"^linear='x' must be a Scalar"),
+        ([-1.0], None, r"^linear is a bare array"),
+        (Scalar(-1.0), "a", r"^rtol='a' must be a number"),
+        (Scalar(-1.0), -1.0, r"^rtol=-1\.0 must be a number of at least 0"),
+        (Scalar(-1.0), np.nan, r"^rtol=nan must be a number"),
+    ],
+)
+def test_no_method_is_chosen_for_what_cannot_be_solved(
+    linear: Any, rtol: Any, message: str
+) -> None:
+    with pytest.raises(sl.InvalidArgument, match=message):
+        sl.choose_method(linear, rtol=rtol)
+
+
+@each_method
+def test_a_state_without_entries(name: str) -> None:
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), np.zeros(0), method=name, rtol=1e-3)
+    assert s.success
+    assert s.y.shape == (0, len(s.t))
+
+
 def test_methods_without_an_estimate_are_refused() -> None:
     with pytest.raises(sl.InvalidArgument, match=r"^method='luan4' has no estimate .*krogstad4"):
         solve(Scalar(-1.0), lambda t, y: y, (0, 1), [1.0], method="luan4")

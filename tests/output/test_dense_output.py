@@ -227,6 +227,13 @@ def test_times_outside_are_refused(wrong: Any) -> None:
         s.sol(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["a", ["a"], 1j, [[0.1], [0.2, 0.3]]])
+def test_what_are_no_times_is_refused(wrong: Any) -> None:
+    s = solved(dense_output=True)
+    with pytest.raises(sl.InvalidArgument, match=r"^t must be a sequence of real numbers"):
+        s.sol(wrong)
+
+
 def test_a_table_of_times_is_refused() -> None:
     with pytest.raises(sl.InvalidArgument, match=r"^t has 2 dimensions"):
         solved(dense_output=True).sol([[0.1, 0.2]])

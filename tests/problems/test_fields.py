@@ -177,7 +177,7 @@ SIZED = (
 
 
 @pytest.mark.parametrize("name", SIZED)
-@pytest.mark.parametrize("points", [0, -8, 6, 33, 16.5, float("nan"), float("inf"), "64"])
+@pytest.mark.parametrize("points", [0, -8, 6, 33, 16.5, float("nan"), float("inf"), "64", [8, 8]])
 def test_grids_that_cannot_be_are_refused(name: str, points: object) -> None:
     with pytest.raises(InvalidArgument, match=r"points=.* must be an even whole number"):
         getattr(problems, name)(points=points)
@@ -198,6 +198,13 @@ def test_grids_that_cannot_be_are_refused(name: str, points: object) -> None:
         (lambda: problems.nonlinear_schroedinger(points=32), "points=32 must be at least 64"),
         (lambda: problems.allen_cahn_dirichlet(degree=3), "degree=3"),
         (lambda: problems.allen_cahn_dirichlet(degree=8.5), "degree=8.5"),
+        (lambda: problems.allen_cahn_dirichlet(degree="a"), "degree='a' must be a whole number"),
+        (lambda: problems.burgers(viscosity="a"), "viscosity='a' must be finite and positive"),
+        (lambda: problems.burgers(initial=["kt"]), r"initial=\['kt'\] is not known"),
+        (lambda: problems.ginzburg_landau(shear="a"), "shear='a' must be finite"),
+        (lambda: problems.soliton(speed="a"), "speed='a' must lie between 100"),
+        (lambda: problems.prothero_robinson(rate="a"), "rate='a' must be finite and not 0"),
+        (lambda: problems.hochbruck_ostermann(points="a"), "points='a' must be a whole number"),
         (lambda: problems.allen_cahn_dirichlet(diffusion=-0.01), "diffusion=-0.01"),
     ],
 )

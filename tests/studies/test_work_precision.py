@@ -144,7 +144,7 @@ def test_the_work_at_an_error_is_interpolated() -> None:
     assert study.work_at(1e-4, measure="seconds")["power"] == pytest.approx(10**1.5 / 100)
     with pytest.raises(UnknownName, match="measure="):
         study.work_at(1e-4, measure="minutes")
-    for error in (0.0, -1.0, math.nan, math.inf):
+    for error in (0.0, -1.0, math.nan, math.inf, "a", None):
         with pytest.raises(InvalidArgument, match="error="):
             study.work_at(error)
 

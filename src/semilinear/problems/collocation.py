@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem, like
 from semilinear.propagators import Dense
+from semilinear.time_grid import whole_number
 
 
 def allen_cahn_dirichlet(*, degree: int = 20, diffusion: float = 0.01) -> Problem:
@@ -40,10 +40,9 @@ def allen_cahn_dirichlet(*, degree: int = 20, diffusion: float = 0.01) -> Proble
     MATLAB, chapter 6, for the matrix.
     """
     eps = spectral.checked_positive(diffusion, "diffusion")
-    if degree != int(degree) or degree < 4:
-        raise InvalidArgument(f"degree={degree!r} must be a whole number of at least 4")
-    derivative, x = chebyshev(int(degree))
-    inner, quarter = x[1:-1], int(degree) // 4
+    degree = whole_number("degree", degree, least=4)
+    derivative, x = chebyshev(degree)
+    inner, quarter = x[1:-1], degree // 4
     view = partial(_between_walls, x=x)
     return Problem(
         name="allen_cahn_dirichlet",

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.problems.problem import Problem, forced
 from semilinear.propagators import Dense, Scalar
+from semilinear.time_grid import number, whole_number
 
 FORMS = ("local", "integral")
 
@@ -48,8 +49,7 @@ def hochbruck_ostermann(*, form: str = "local", points: int = 63) -> Problem:
     """
     if form not in FORMS:
         raise InvalidArgument(f"form={form!r} is not known; it must be one of {FORMS}")
-    if points != int(points) or points < 2:
-        raise InvalidArgument(f"points={points!r} must be a whole number of at least 2")
+    points = whole_number("points", points, least=2)
     intervals = points + 1
     x = np.arange(1, points + 1) / intervals
     profile = x * (1 - x)
@@ -96,18 +96,19 @@ def prothero_robinson(*, rate: float = -1e4) -> Problem:
     ----------
     Prothero and Robinson (1974), Math. Comp. 28.
     """
-    if not np.isfinite(rate) or rate == 0:
-        raise InvalidArgument(f"rate={rate!r} must be finite and not 0")
+    value = number(rate)
+    if not np.isfinite(value) or value == 0:
+        raise InvalidArgument(f"rate={shown(rate)} must be finite and not 0")
 
     def nonlinear(t: float, y: Any) -> Any:
-        return 0 * y + (-rate * cos(t) - sin(t))
+        return 0 * y + (-value * cos(t) - sin(t))
 
     def solution(t: float) -> np.ndarray:
         return np.array([cos(t)])
 
     return Problem(
         name="prothero_robinson",
-        linear=Scalar(float(rate)),
+        linear=Scalar(value),
         nonlinear=nonlinear,
         t_span=(0.0, 2.0),
         y0=solution(0.0),

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.propagators import Propagator
+from semilinear.time_grid import number
 
 Functional = Callable[[np.ndarray], float]
 
@@ -93,9 +94,10 @@ class Problem:
             If t1 is not finite or is the beginning.
         """
         t0 = self.t_span[0]
-        if not np.isfinite(t1) or t1 == t0:
-            raise InvalidArgument(f"t1={t1!r} must be a finite time other than t0 = {t0:g}")
-        return replace(self, t_span=(t0, float(t1)))
+        end = number(t1)
+        if not np.isfinite(end) or end == t0:
+            raise InvalidArgument(f"t1={shown(t1)} must be a finite time other than t0 = {t0:g}")
+        return replace(self, t_span=(t0, end))
 
 
 def forced(

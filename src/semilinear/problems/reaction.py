@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem
 from semilinear.propagators import Diagonal
+from semilinear.time_grid import number
 
 
 def allen_cahn(*, points: int = 256) -> Problem:
@@ -163,10 +164,11 @@ def ginzburg_landau(*, points: int = 128, shear: float = 1.5) -> Problem:
     chebfun's ``spinop2('GL')``; Aranson and Kramer (2002), Rev. Mod. Phys. 74.
     """
     n = spectral.checked_points(points)
-    if not np.isfinite(shear):
-        raise InvalidArgument(f"shear={shear!r} must be finite")
+    twist = number(shear)
+    if not np.isfinite(twist):
+        raise InvalidArgument(f"shear={shown(shear)} must be finite")
     x = spectral.grid(n, 0.0, 100.0)
-    factor = 1 + 1j * float(shear)
+    factor = 1 + 1j * twist
     return Problem(
         name="ginzburg_landau",
         linear=Diagonal(spectral.laplacian(n, 100.0, half=False)),

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.problems.problem import Functional, like
+from semilinear.time_grid import number
 
 View = Callable[[np.ndarray], np.ndarray]
 PLANE = (-2, -1)
@@ -24,26 +25,28 @@ PLANE = (-2, -1)
 
 def checked_points(points: Any, argument: str = "points") -> int:
     """Return a number of grid points, or refuse one that is not an even number of at least 8."""
-    try:
-        whole = int(points)
-    except (TypeError, ValueError, OverflowError):
-        whole = 0
-    if whole != points or whole < 8 or whole % 2:
-        raise InvalidArgument(f"{argument}={points!r} must be an even whole number of at least 8")
-    return whole
+    whole = number(points)
+    if not whole >= 8 or whole % 2 != 0:
+        raise InvalidArgument(
+            f"{argument}={shown(points)} must be an even whole number of at least 8"
+        )
+    return int(whole)
 
 
 def checked_positive(value: Any, argument: str) -> float:
     """Return a finite number above 0, or refuse it."""
-    if not np.isfinite(value) or value <= 0:
-        raise InvalidArgument(f"{argument}={value!r} must be finite and positive")
-    return float(value)
+    found = number(value)
+    if not 0 < found < np.inf:
+        raise InvalidArgument(f"{argument}={shown(value)} must be finite and positive")
+    return found
 
 
-def checked_initial(initial: str, known: Any) -> Any:
+def checked_initial(initial: Any, known: Any) -> Any:
     """Return what is known of initial data of that name, or refuse the name."""
-    if initial not in known:
-        raise InvalidArgument(f"initial={initial!r} is not known; it must be one of {(*known,)}")
+    if not (isinstance(initial, str) and initial in known):
+        raise InvalidArgument(
+            f"initial={shown(initial)} is not known; it must be one of {(*known,)}"
+        )
     return known[initial]
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem
 from semilinear.propagators import Diagonal
+from semilinear.time_grid import number
 
 KURAMOTO_SIVASHINSKY = {"kassam_trefethen": (0.0, 128, 150.0), "chebfun": (1.0, 256, 200.0)}
 """Shift of the sine in the initial data, points, and end, by origin."""
@@ -191,13 +192,14 @@ def soliton(*, points: int = 512, speed: float = 625.0) -> Problem:
     EXPINT (Berland, Skaflestad and Wright 2007), with c = 625.
     """
     n = spectral.checked_points(points)
-    if not 100 <= speed <= (n / 20) ** 2:
+    c = number(speed)
+    if not 100 <= c <= (n / 20) ** 2:
         raise InvalidArgument(
-            f"speed={speed!r} must lie between 100 and (points / 20)^2 = {(n / 20) ** 2:g}; "
+            f"speed={shown(speed)} must lie between 100 and (points / 20)^2 = {(n / 20) ** 2:g}; "
             "more points allow a greater speed"
         )
     x = spectral.grid(n, -np.pi, 2 * np.pi)
-    exact = partial(_moving, x=x, speed=float(speed))
+    exact = partial(_moving, x=x, speed=c)
     return _korteweg_de_vries(
         "soliton",
         x,

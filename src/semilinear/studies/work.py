@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.studies import text
+from semilinear.time_grid import number
 
 MEASURES = ("evaluations", "seconds", "steps")
 
@@ -133,10 +134,11 @@ class WorkPrecision:
             If the measure is unknown or the error not positive.
         """
         UnknownName.check("measure", measure, MEASURES)
-        if not 0 < error < math.inf:
-            raise InvalidArgument(f"error={error!r} must be positive and finite")
+        level = number(error)
+        if not 0 < level < math.inf:
+            raise InvalidArgument(f"error={shown(error)} must be positive and finite")
         return {
-            curve.label: _crossing([(getattr(p, measure), p.error) for p in curve.points], error)
+            curve.label: _crossing([(getattr(p, measure), p.error) for p in curve.points], level)
             for curve in self.curves
         }
 
