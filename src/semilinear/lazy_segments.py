@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -44,16 +44,26 @@ class Operators:
         return self._casts[key]
 
 
-class ByteCache:
+class Sized(Protocol):
+    """What knows its memory."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Kept = TypeVar("Kept", bound=Sized)
+
+
+class ByteCache(Generic[Kept]):
     """The coefficients used last, as many as fit into `budget` bytes, and `least` in any case."""
 
     def __init__(self, budget: int, *, least: int) -> None:
         self.budget, self.least = budget, least
-        self._kept: OrderedDict[Hashable, tuple[Operators, int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
         self._total = 0
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Operators]) -> Operators:
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """Return the coefficients under a key, made now if they are not there."""
         with self._lock:
             if key in self._kept:
@@ -90,7 +100,7 @@ class LazySegments(Sequence[Segment]):
         self._signatures = [self._signature(n) for n in range(len(program.steps))]
         # At least what a step of a uniform grid needs, again and again.
         longest = max(step.evaluations for step in program.steps)
-        self._cache = ByteCache(BUDGET, least=2 * longest + 1)
+        self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=2 * longest + 1)
         # The segments of one step are made one after the other.
         self._coefficients = lru_cache(maxsize=2)(self._asked)
         opening = program.opening

@@ -63,7 +63,7 @@ class AdaptiveCourse(Course):
         self.sign = 1.0 if self.t1 > self.t0 else -1.0
         self.form = linear.form
         self.identity = self
-        self._cache = ByteCache(BUDGET, least=64)
+        self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=64)
         # The segments of one attempt are made one after the other.
         self._coefficients = lru_cache(maxsize=2)(self._asked)
         self._codes = lru_cache(maxsize=None)(self._code)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from semilinear.answers import copied
 from semilinear.coefficients import weights_by_count
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import Backend, backend_for
+from semilinear.output.rows import PreparedRow, Rows, combined, prepared_row
 from semilinear.propagators import Propagator
 from semilinear.time_grid import numbers
 
@@ -64,12 +66,15 @@ class Interpolant:
         The ends of the step.
     nodes
         Points of the polynomial, `start` and `end` among them.
+    rows
+        Where the coefficients of a run are kept, which equal steps share; None if they are not.
     """
 
     linear: Propagator
     start: Node
     end: Node
     nodes: tuple[Node | Interior, ...]
+    rows: Rows | None = field(default=None, repr=False)
 
     def __call__(self, t: float) -> Any:
         """Return y(t), an array like the state, in memory of its own."""
@@ -99,8 +104,25 @@ class Interpolant:
 
     def _raw(self, t: float) -> Any:
         """Return the exact solution of y' = L y + B p(t) from the start of the step, natively."""
-        prepared = prepared_row(self.backend, self.linear.form, self.row(t))
-        return combined(self.backend, self.linear.form, prepared, self.sources())
+        return combined(self.backend, self.linear.form, self._coefficients(t), self.sources())
+
+    def _coefficients(self, t: float) -> Any:
+        """Return the row of a place, natively."""
+
+        def made() -> PreparedRow:
+            return prepared_row(self.backend, self.linear.form, self.row(t))
+
+        if self.rows is None or not self.linear.constant:
+            return made().coefficients
+        return self.rows.get((t - self.start.t, *self._distances), made)
+
+    @cached_property
+    def _distances(self) -> tuple[Any, ...]:
+        """What else the rows of a constant linear part depend on, to the last bit."""
+        a, times = self.start.t, [node.t for node in self.nodes]
+        apart = (s - t for s, t in combinations(times, 2))
+        # States of a run differ in their kernels at most.
+        return type(self.backend), self.end.t - a, *(t - a for t in times), *apart
 
     def row(self, t: float) -> list[Any]:
         """Return the coefficients of the state at the start and of N at the nodes."""
@@ -116,24 +138,6 @@ class Interpolant:
 
 
 Misses = Callable[[Interpolant], bool]
-
-
-def prepared_row(backend: Backend, form: str, row: Sequence[Any]) -> Any:
-    """Return the coefficients of one linear combination as `combined` takes them."""
-    if form == "scalar":
-        return np.array([[np.ravel(c)[0] for c in row]])
-    return backend.prepare([row], form)
-
-
-def combined(backend: Backend, form: str, prepared: Any, sources: Sequence[Any]) -> Any:
-    """Return one linear combination, natively."""
-    if form == "scalar":
-        (out,), _ = backend.combine_scalar(prepared, sources, False)
-    elif form == "elementwise":
-        (out,), _ = backend.combine_elementwise(prepared, sources, False)
-    else:
-        (out,), _ = backend.combine_matrix(prepared, sources, False)
-    return out
 
 
 class EndCheck:
@@ -175,7 +179,7 @@ class EndCheck:
         known = made.linear.constant and len(lengths) == len(self.lengths)
         if not known or abs(lengths - self.lengths).max() > rounding:
             row = [1.0, *(-c for c in made.row(b))]
-            self.prepared = prepared_row(made.backend, made.linear.form, row)
+            self.prepared = prepared_row(made.backend, made.linear.form, row).coefficients
             self.lengths = lengths
         return self.prepared
 
@@ -186,6 +190,7 @@ def interpolant(
     count: int,
     nonlinear: Function,
     misses: Misses | None = None,
+    rows: Rows | None = None,
 ) -> Interpolant:
     """Return the interpolant of the step between the last two nodes.
 
@@ -203,15 +208,17 @@ def interpolant(
         Of adaptive steps, an `EndCheck`. Where the polynomial misses the end of the step by more
         than the tolerance, N changes within the step, and the polynomial is built up inside of it,
         with up to MORE further points.
+    rows
+        Where the coefficients of the run are kept, or None.
     """
     start, end = nodes[-2], nodes[-1]
     if abs(end.t - start.t) < 1e4 * np.spacing(abs(end.t)):
         # No points fit inside, nor are they needed.
-        return Interpolant(linear, start, end, (end, start))
+        return Interpolant(linear, start, end, (end, start), rows)
     near = _near(nodes[-count:], abs(end.t - start.t))
-    made = _built_up(Interpolant(linear, start, end, near), count, nonlinear)
+    made = _built_up(Interpolant(linear, start, end, near, rows), count, nonlinear)
     if misses is not None and misses(made):
-        made = Interpolant(linear, start, end, (end, start))
+        made = Interpolant(linear, start, end, (end, start), rows)
         for points in range(count, count + MORE + 1):
             made = _built_up(made, points, nonlinear)
             if not misses(made):
@@ -228,7 +235,7 @@ def _built_up(made: Interpolant, count: int, nonlinear: Function) -> Interpolant
         for i in range(1, more + 1):
             t = start.t + (end.t - start.t) * i / (more + 1)
             inside.append(Interior(t, nonlinear(made(t), t)))
-        made = Interpolant(made.linear, start, end, (*outer, *inside))
+        made = Interpolant(made.linear, start, end, (*outer, *inside), made.rows)
     return made
 
 

@@ -20,6 +20,7 @@ from semilinear.output.dense_output import (
     interpolant,
 )
 from semilinear.output.events import Event, Watch
+from semilinear.output.rows import Rows
 from semilinear.propagators import Propagator
 from semilinear.time_grid import nearest, same_time
 
@@ -88,6 +89,8 @@ class Recorder:
         """Grid points seen so far."""
         self._next = 0
         self._nodes: deque[Node] = deque(maxlen=self.count)
+        # Steps of a controller are hardly ever alike: to keep their rows costs more than it saves.
+        self._rows = Rows() if norm is None else None
 
     @property
     def sees_all(self) -> bool:
@@ -164,7 +167,7 @@ class Recorder:
 
     def _interpolant(self) -> Interpolant:
         nodes = list(self._nodes)
-        return interpolant(self.linear, nodes, self.count, self.nonlinear, self.misses)
+        return interpolant(self.linear, nodes, self.count, self.nonlinear, self.misses, self._rows)
 
     def solution(self) -> DenseOutput | None:
         """Return the continuous solution, if it was kept and there is one."""
