@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,28 @@ def test_more_lengths_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(run(plan, coupled, np.ones(2)).x, first)
     expected = interpret(plan, methods.get("etdab3"), "ramp", coupled, np.ones(2))
     assert_close(first, expected, operations=100 * count, scale=1.0)
+
+
+@pytest.mark.parametrize("own", [(40,), (4, 1), (1, 10), (1, 1)], ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+def test_batches_of_any_size_share_casts(own: tuple[int, ...], dtype: type) -> None:
+    """Of coefficients for the last axes; on few entries by other kernels, hence two casts."""
+    sample = (40,) if len(own) == 1 else (4, 10)
+    plan, grid = None, np.linspace(0.0, 1.0, 4)
+    for batch in ((), (1,), (2,), (3, 5), (7,)):
+        linear = Diagonal(-np.linspace(0.1, 1.0, prod(own)).reshape(own))
+        plan = plan or make_plan(linear, grid, method="etd2rk")
+        x = np.random.default_rng(0).standard_normal((*batch, *sample)).astype(dtype)
+        alone = run(make_plan(linear, grid, method="etd2rk"), lambda x, t: -x, x).x
+        assert np.array_equal(run(plan, lambda x, t: -x, x).x, alone)
+    kept = plan._segments._cache._kept.values()
+    assert max(len(operators._casts) for operators, _ in kept) <= 2
+    run(plan, lambda x, t: -x, x)
+    assert plan._segments._cache._total == sum(operators.nbytes for operators, _ in kept)
+    if dtype is np.float32:
+        assert all(
+            operators.nbytes > sum(c.nbytes for c in operators._arrays()) for operators, _ in kept
+        )
 
 
 @each_method

@@ -21,27 +21,49 @@ BUDGET = 256 * 2**20
 
 
 class Operators:
-    """Coefficients that are arrays or matrices, and their casts for the backends that used them."""
+    """Coefficients that are arrays or matrices, and their casts for the backends that used them.
 
-    __slots__ = ("_casts", "form", "rows")
+    Attributes
+    ----------
+    nbytes
+        Memory of both, arrays that occur twice counted once.
+    """
+
+    __slots__ = ("_axes", "_casts", "form", "nbytes", "rows")
 
     def __init__(self, rows: Sequence[Sequence[Any]], form: str) -> None:
         self.rows = rows
         self.form = form
         self._casts: dict[Any, Any] = {}
+        self.nbytes = sum(c.nbytes for c in self._arrays())
+        # Casts depend on the axes of states that coefficients have: not on those of a batch.
+        self._axes: int | None = 0
+        if form == "samples":
+            self._axes = None
+        elif form == "elementwise":
+            self._axes = max((np.ndim(c) for row in rows for c in row), default=0)
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the coefficients, arrays that occur twice counted once."""
+    def _arrays(self) -> list[np.ndarray]:
         arrays = {id(c): c for row in self.rows for c in row if isinstance(c, np.ndarray)}
-        return sum(c.nbytes for c in arrays.values())
+        return list(arrays.values())
 
     def prepared_for(self, backend: Backend) -> Any:
         """Return the coefficients in the library, dtype and device of a backend."""
-        key = backend.key
+        key = backend.key if self._axes is None else backend.key_of(self._axes)
         if key not in self._casts:
-            self._casts[key] = backend.prepare(self.rows, self.form)
+            made = self._casts[key] = backend.prepare(self.rows, self.form)
+            self.nbytes += _own_bytes(made, self._arrays())
         return self._casts[key]
+
+
+def _own_bytes(cast: Sequence[Sequence[Any]], given: Sequence[np.ndarray]) -> int:
+    """Return the memory of a cast that is not that of what was cast."""
+    return sum(
+        getattr(c, "nbytes", 0)
+        for row in cast
+        for c in row
+        if not (isinstance(c, np.ndarray) and any(np.may_share_memory(c, own) for own in given))
+    )
 
 
 class Sized(Protocol):
@@ -68,15 +90,21 @@ class ByteCache(Generic[Kept]):
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
-                return self._kept[key][0]
+                made, size = self._kept[key]
+                if made.nbytes != size:  # casts have joined it
+                    self._keep(key, made)
+                return made
         made = make()
-        size = made.nbytes
         with self._lock:
-            self._total += size - self._kept.pop(key, (made, 0))[1]
-            self._kept[key] = made, size
-            while self._total > self.budget and len(self._kept) > self.least:
-                self._total -= self._kept.popitem(last=False)[1][1]
+            self._keep(key, made)
         return made
+
+    def _keep(self, key: Hashable, made: Kept) -> None:
+        size = made.nbytes
+        self._total += size - self._kept.pop(key, (made, 0))[1]
+        self._kept[key] = made, size
+        while self._total > self.budget and len(self._kept) > self.least:
+            self._total -= self._kept.popitem(last=False)[1][1]
 
 
 Signature = tuple[Step, tuple[int, ...]]

@@ -175,8 +175,7 @@ class NumPyBackend(Backend):
         shape = np.broadcast_shapes(*(c.shape for c in arrays))
         while shape and shape[0] == 1:
             shape = shape[1:]
-        if shape != self.shape[len(self.shape) - len(shape) :]:
-            shape = self.shape
+        shape = self.shape[len(self.shape) - len(shape) :]
         kind = np.result_type(*arrays, np.float64).kind
         dtype = self.dtype if kind == "c" else np.empty(0, self.dtype).real.dtype
         full = (np.broadcast_to(c.reshape(c.shape[-len(shape) or c.ndim :]), shape) for c in arrays)

@@ -56,6 +56,12 @@ class Backend:
         """What prepared coefficients depend on."""
         return type(self), str(self.dtype), str(self.device), self.shape
 
+    def key_of(self, axes: int) -> tuple[Any, ...]:
+        """Return what those depend on that are as long as the last axes of the states."""
+        if axes >= len(self.shape):
+            return self.key
+        return *self.key[:3], self.shape[len(self.shape) - axes :]
+
     @property
     def is_complex(self) -> bool:
         """Whether states are complex."""
