@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from semilinear import InvalidArgument
+from semilinear import phi_functions as checked
 from semilinear.kernels import phi_numba, phi_reference
 from semilinear.kernels._jit import compiled
 
@@ -291,3 +293,44 @@ def test_compiled_without_a_cache_location() -> None:
     kernel = compiled(namespace["double"])
     assert kernel(1.5) == 3.0
     assert kernel.targetoptions["nogil"]
+
+
+# --- misuse -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [3, 300])
+@pytest.mark.parametrize("count", [-1, 0, 1.5, 2.0, None, "2", math.nan], ids=repr)
+def test_a_count_that_is_no_positive_integer_is_refused(count: Any, size: int) -> None:
+    with pytest.raises(InvalidArgument, match=r"^count=.* must be an integer of at least 1"):
+        checked(np.zeros(size), count)
+
+
+@pytest.mark.parametrize("size", [3, 300])
+@pytest.mark.parametrize("dtype", ["int64", "bool", "float16", "longdouble", ">f8", ">c16", "U1"])
+def test_other_dtypes_are_refused(dtype: str, size: int) -> None:
+    with pytest.raises(InvalidArgument, match=r"^z has dtype .* convert z to one of these"):
+        checked(np.zeros(size).astype(dtype), 1)
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], (1.0,), 1.0, None, "z"], ids=repr)
+def test_what_is_no_array_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"^z=.* must be an array; use numpy.asarray"):
+        checked(wrong, 1)
+
+
+@each_dtype
+def test_arrays_of_every_library_pass_the_checks(xp: ModuleType, dtype: str) -> None:
+    for z in (sample(dtype), sample(dtype)[:3]):
+        phis = checked(xp.asarray(z), np.int64(2))
+        for phi, expected in zip(phis, phi_reference.phi_functions(xp.asarray(z), 2), strict=True):
+            assert phi.dtype == expected.dtype
+            assert np.asarray(phi) == pytest.approx(np.asarray(expected), rel=1e-5, abs=1e-30)
+    integers = xp.asarray(np.arange(3))
+    with pytest.raises(InvalidArgument, match=r"^z has dtype .*int64"):
+        checked(integers, 1)
+
+
+def test_an_index_whose_factorial_is_no_float() -> None:
+    for size in (2, 300):
+        phis = checked(np.linspace(-2.0, 2.0, size), 60)
+        assert phis[60][0] == pytest.approx(float(exact(np.array([-2.0]), 60)[0]), rel=1e-15)

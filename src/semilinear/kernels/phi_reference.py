@@ -78,7 +78,8 @@ def reciprocal_factorials(count: int) -> tuple[float, ...]:
     The series cut off there is exact to a tenth of a machine epsilon (float64) wherever it is
     used: in phi_k(z), k <= count, for abs(z) < k, and for real z up to SERIES_REACH k.
     """
-    return tuple(1.0 / math.factorial(m) for m in range(21 + 4 * count))
+    # Of integers: from 171! on there is no float, and the quotient is 0 in the end.
+    return tuple(1 / math.factorial(m) for m in range(21 + 4 * count))
 
 
 def _series(z: Any, inverse: tuple[float, ...], count: int) -> list[Any]:
