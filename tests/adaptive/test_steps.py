@@ -67,6 +67,27 @@ def test_the_end_is_hit_and_never_passed(name: str, span: tuple[float, float]) -
     assert min(span) <= min(asked) <= max(asked) <= max(span)
 
 
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("name", ["zoto_bowman43", "etdpece"])
+def test_a_run_towards_zero_leaves_nothing_out(name: str, size: int) -> None:
+    """N grows up to t = 0, far below the rounding of the start of the run."""
+    early, late = 1e12, 1e-5
+    y0 = np.full(size, np.log((early + late) / late))
+    s = solve(
+        Scalar(0.0), lambda t, y: 1 / (t + late) + 0 * y, (early, 0.0), y0, method=name, rtol=1e-5
+    )
+    assert s.success
+    assert s.t[-1] == 0.0
+    assert 0.0 < s.t[-2] < late
+    assert np.abs(s.y[:, -1]).max() <= 1e-2
+
+
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+def test_the_rounding_of_a_long_last_step_does_not_pass_the_end(size: int) -> None:
+    s = solve(Scalar(0.0), lambda t, y: 0 * y, (-0.5e12, 4e-5), np.ones(size))
+    assert s.t.tolist() == [-0.5e12, 4e-5]
+
+
 def test_first_and_longest_step() -> None:
     p = problems.coupled()
     for name in ("zoto_bowman43", "etdpec"):

@@ -198,8 +198,7 @@ class AdaptiveCourse(Course):
     def _asking(self, cursor: Place, stage: int) -> Next:
         asks = lower(self.attempt(cursor.kind), told=False).asks
         at = float(asks[stage].at)
-        end = cursor.t + cursor.h
-        t = self._snapped(end) if at == 1.0 else cursor.t + at * cursor.h
+        t = self._end(cursor) if at == 1.0 else cursor.t + at * cursor.h
         return Next(cursor._replace(stage=stage), t)
 
     def _after_begin(self, cursor: Place, run: Run, slots: tuple[Any, ...]) -> Next:
@@ -237,7 +236,7 @@ class AdaptiveCourse(Course):
         if not verdict.taken:
             return self._refused(cursor, verdict)
         factor = min(1.0, verdict.factor) if cursor.refused else verdict.factor
-        t = self._snapped(cursor.t + cursor.h)
+        t = self._end(cursor)
         taken = cursor._replace(
             at="take", stage=0, t=t, kind=verdict.kind, last=cursor.kind,
             past=(cursor.t, *cursor.past)[: verdict.kind[1]],
@@ -280,10 +279,9 @@ class AdaptiveCourse(Course):
         remaining = abs(self.t1 - t)
         return self.sign * control.next_length(remaining, proposed, self.controller.max_step)
 
-    def _snapped(self, t: float) -> float:
-        """Return t, or the end of the interval if t is that to rounding."""
-        close = abs(self.t1 - t) <= 8 * np.spacing(max(abs(self.t0), abs(self.t1)))
-        return self.t1 if close else t
+    def _end(self, cursor: Place) -> float:
+        """Return where an attempt leads."""
+        return control.snapped(cursor.t, cursor.h, self.t1)
 
     def _is_over(self, cursor: Place) -> bool:
         return cursor.t == self.t1 or bool(cursor.failure)

@@ -5,6 +5,8 @@ Plain functions of numbers, so that both loops take the same steps.
 
 from __future__ import annotations
 
+import numpy as np
+
 SAFETY = 0.9
 LEAST, MOST = 0.2, 8.0
 """Limits of the change of a step size."""
@@ -104,6 +106,15 @@ def trial_length(state: float, slope: float, span: float) -> float:
 def is_too_short(t: float, h: float) -> bool:
     """Tell whether a step makes no difference to the time."""
     return abs(h) < 4.0 * 2.2e-16 * abs(t) or t + h == t
+
+
+def snapped(t: float, h: float, end: float) -> float:
+    """Return where a step of length h from t leads: the end of the run if that is to rounding.
+
+    The rounding is that of this step: a run towards 0 comes to points that lie closer together.
+    """
+    after = t + h
+    return end if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(t))) else after
 
 
 BETTER = 1.1

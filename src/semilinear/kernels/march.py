@@ -53,12 +53,7 @@ step_factor = compiled(control.step_factor)
 retry_factor = compiled(control.retry_factor)
 next_length = compiled(control.next_length)
 is_too_short = compiled(control.is_too_short)
-
-
-@compiled
-def snapped(t: float, end: float) -> float:
-    """Return t, or the end of the run if t is that to rounding."""
-    return end if abs(end - t) <= 8.0 * np.spacing(max(abs(end), abs(t))) else t
+snapped = compiled(control.snapped)
 
 
 @compiled
@@ -255,7 +250,7 @@ def adaptive_loop(
             step_weights(eigenvalues, h, tables, reach, coefficients)
             counts[LOADED] = 0
             numbers[LOADED_H] = h
-        after = snapped(t + h, end)
+        after = snapped(t, h, end)
         counts[EVALUATIONS] += run_rows(
             function, t, h, after, rows, sources, fractions,
             coefficients, matrices, weight, buffers, where,

@@ -245,7 +245,7 @@ def adams_loop(
         t, h, order, known = numbers[T], numbers[H], counts[ORDER], counts[KNOWN]
         current, other = differences[counts[CURRENT]], differences[1 - counts[CURRENT]]
         y, new, space = states[0], states[1], states[2]
-        after = snapped(t + h, end)
+        after = snapped(t, h, end)
         top = min(order + 1, known + 1, most)
         if h != loaded[0]:
             phi_pass(h * eigenvalues, inverse, reach, phis)
