@@ -19,6 +19,12 @@ from semilinear.segments import Code, Segment, numbers
 BUDGET = 256 * 2**20
 """Bytes of coefficients that a plan keeps."""
 
+ROUNDINGS = 4
+"""By how many distances of neighbouring numbers lengths that count as equal may differ."""
+
+SAME = 1e-12
+"""The same by parts of a length, where far points of the grid are rounded more than its ends."""
+
 
 class Operators:
     """Coefficients that are arrays or matrices, and their casts for the backends that used them.
@@ -175,17 +181,24 @@ def length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:
     Lengths that differ by the rounding of the grid points only are one: ``linspace`` differs in the
     last bit, and every distinct length costs a set of phi-functions.
     """
-    lengths = np.diff(grid)
-    tolerance = 4 * np.spacing(np.max(np.abs(grid)))
+    lengths, sizes = np.diff(grid), np.abs(grid)
+    most = ROUNDINGS * np.spacing(np.max(sizes))
     order = np.argsort(lengths, kind="stable")
     ascending = lengths[order]
-    if ascending[-1] - ascending[0] <= tolerance:  # equal steps: the one class of most grids
+    if ascending[-1] - ascending[0] <= most:  # equal steps: the one class of most grids
         return [float(np.mean(lengths))], [0] * len(lengths)
+    # The rounding of a step's own ends. In linspace(1, 0) points near 0 have that of the far ones,
+    # which passes only where it is little beside the step.
+    own = ROUNDINGS * np.spacing(np.maximum(sizes[1:], sizes[:-1]))
+    roundings = np.clip(SAME * np.abs(lengths), own, most)[order]
     classes = np.empty(len(lengths), dtype=int)
     members: list[list[float]] = []
-    for i, length in zip(order, ascending.tolist(), strict=True):
-        if not members or length - members[-1][0] > tolerance:
+    least = 0.0
+    for i, length, rounding in zip(order, ascending.tolist(), roundings.tolist(), strict=True):
+        least = min(least, rounding)
+        if not members or length - members[-1][0] > least:
             members.append([])
+            least = rounding
         members[-1].append(length)
         classes[i] = len(members) - 1
     return [float(np.mean(group)) for group in members], classes.tolist()
