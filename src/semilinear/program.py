@@ -199,11 +199,12 @@ class Program:
 
 
 def finite(coefficients: list[Any]) -> list[Any]:
-    """Return the coefficients, or refuse a linear part whose flow overflows."""
+    """Return the coefficients, or refuse a linear part whose flow is no number."""
     if not all(np.isfinite(c).all() for c in coefficients):
         raise NonFiniteError(
-            "linear: its flow over one step overflows, since it grows (or decays, and is followed "
-            "backwards) too fast for steps of this length; take smaller steps"
+            "linear: its flow over one step overflows or cannot be computed, since it grows (or "
+            "decays, and is followed backwards) or oscillates too fast for steps of this length; "
+            "take smaller steps"
         )
     return coefficients
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exact_integrals import by_quadrature, constant_rate
-from semilinear import InvalidArgument, Scalar
+from semilinear import InvalidArgument, NonFiniteError, Scalar, make_plan, solve
 from strategies import magnitudes
 from tolerances import assert_close
 
@@ -180,7 +180,6 @@ def test_steps_are_answered_together_as_they_are_alone() -> None:
     flows = linear.flow(a, b)
     for n in range(len(a)):
         alone = linear.integrals(a[n], b[n], [a[n], grid[n]], b[n] - a[n])
-        # Panels are shared by all steps, so the sums differ by rounding.
         assert_close([x[n] for x in together], alone, operations=20)
         assert_close(flows[n], linear.flow(a[n], b[n]), operations=20)
 
@@ -236,14 +235,67 @@ def test_a_rate_that_does_not_exist_everywhere_is_not_asked_there() -> None:
     assert_close(linear.flow(1.0, 2.0), 0.5 / 1.5, operations=20)
 
 
-# --- misuse -------------------------------------------------------------------------------------
+# --- steps that are too long for quadrature ------------------------------------------------------
+
+TOO_FAST: dict[str, Callable[[Any], Any]] = {
+    "oscillating": lambda t: 1e6j * np.cos(t),
+    "growing": lambda t: 1e6 * one(t),
+    "not even a number": lambda t: -1e308 * one(t),
+}
+each_too_fast = pytest.mark.parametrize("rate", TOO_FAST.values(), ids=TOO_FAST)
 
 
-def test_a_rate_that_oscillates_too_much_is_refused() -> None:
+@each_too_fast
+def test_where_quadrature_cannot_follow_the_answers_are_nan(rate: Callable[[Any], Any]) -> None:
+    linear = Scalar(rate)
+    a, b = np.array([0.0, 1.0]), np.array([100.0, 1.0 + 1e-4])
+    integral, _ = linear.integrals(a, b, [a], b - a)
+    for answers in (linear.flow(a, b), integral):
+        assert np.isnan(answers[0])
+        assert np.isfinite(answers[1])
+    assert np.iscomplexobj(integral) == np.iscomplexobj(rate(1.0))
+    assert np.isnan(linear.flow(0.0, 100.0))
+
+
+def test_fixed_steps_over_which_a_rate_oscillates_too_much_are_refused() -> None:
     linear = Scalar(lambda t: 1e6j * np.cos(t))
-    with pytest.raises(InvalidArgument, match=r"rate: .* take smaller steps"):
-        linear.integrals(0.0, 1.0, [], 1.0)
-    assert np.isfinite(linear.integrals(0.0, 1e-3, [], 1e-3)).all()
+    with pytest.raises(NonFiniteError, match=r"oscillates too fast .* take smaller steps"):
+        make_plan(linear, [0.0, 1e-3, 1.0])
+    for size in (2, 64):
+        with pytest.raises(NonFiniteError, match=r"oscillates too fast .* take smaller steps"):
+            solve(linear, lambda t, y: 0 * y, (0, 1), np.ones(size, complex), steps=2)
+
+
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("name", ["zoto_bowman43", "etdpece"])
+def test_adaptive_steps_become_short_enough(name: str, size: int) -> None:
+    linear = Scalar(lambda t: 1e5j * one(t))
+    s = solve(linear, lambda t, y: 0 * y, (0, 1), np.ones(size, complex), method=name)
+    assert s.success
+    assert abs(s.y[:, -1] - np.exp(1e5j)).max() <= 1e-9
+
+
+def test_one_long_step_does_not_make_the_others_costly() -> None:
+    """How many times the rate is asked for follows the length of each step."""
+    asked = 0
+
+    def rate(t: Any) -> Any:
+        nonlocal asked
+        asked += np.size(t)
+        return 100j * one(t)
+
+    linear = Scalar(rate)
+    even = np.linspace(0.0, 1.0, 201)
+    counts = []
+    for grid in (even, np.array([1.0, 100.0]), np.append(even, 100.0)):
+        asked = 0
+        flows = linear.flow(grid[:-1], grid[1:])
+        assert_close(flows, np.exp(100j * np.diff(grid)), operations=2e4, scale=1.0)
+        counts.append(asked)
+    assert counts[2] == counts[0] + counts[1]
+
+
+# --- misuse -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], np.ones(2), np.eye(2), None, "fast"], ids=repr)

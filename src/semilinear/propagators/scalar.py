@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import ceil, log2
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +14,17 @@ from semilinear.propagators.base import Coefficient, Propagator, newton_integral
 from semilinear.propagators.gauss import NODES, TAIL, WEIGHTS
 
 Number = float | complex
-MAX_PANELS = 4096
+LARGEST = 4.0
+"""Of h L over one panel."""
+
+MAX_LEVEL = 12
+"""Of panels: a step is divided into 2^12 of them at most."""
+
+TOO_LONG = np.inf
+"""Level of panels of a step over which L oscillates or grows too much for quadrature."""
+
+PANELS_AT_ONCE = 2**MAX_LEVEL
+"""Panels of all steps that are worked on together: memory stays within some MiB."""
 
 
 class Scalar(Immutable, Propagator):
@@ -33,7 +42,9 @@ class Scalar(Immutable, Propagator):
     A constant L and B use phi-functions. Otherwise Psi(b, s) = exp(int_s^b L) and its integrals are
     Gauss-Legendre sums on panels in which ``|int L|`` stays moderate, refined towards the end of
     the step where L decays: exact to rounding for L and B that are smooth on the scale of a step.
-    Functions of t may take arrays; one that does not is called point by point.
+    Where L oscillates or grows too much over a step for 2^12 panels, |L| h > 16384, the answers are
+    NaN: adaptive steps become shorter, and plans refuse it. Functions of t may take arrays; one
+    that does not is called point by point.
     """
 
     form = "scalar"
@@ -65,27 +76,66 @@ class Scalar(Immutable, Propagator):
         h = np.asarray(b, dtype=float) - a
         if not callable(self.rate):
             return np.exp(h * self.rate)
-        return np.exp(self._kernel(a, h)[2])
+        return self._by_panels(a, h, lambda kernel, of_steps: [np.exp(kernel.whole)])[0]
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
         h = np.asarray(b, dtype=float) - a
         if self.constant:
             phis = phi_functions(np.asarray(h * self.rate), len(nodes) + 1)
             return [self.weight * x for x in newton_integrals(phis, a, h, nodes, scale)]
-        times, integrand, _ = self._kernel(a, h)
-        scale = np.asarray(scale, dtype=float)[..., None, None]
-        answers = [integrand.sum(axis=(-2, -1))]
-        for node in nodes:
-            integrand = integrand * ((times - np.asarray(node)[..., None, None]) / scale)
-            answers.append(integrand.sum(axis=(-2, -1)))
-        return answers
 
-    def _kernel(self, a: Any, h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return times, Psi(b, s) B(s) ds there, and int_a^b L; axes (step, panel, node)."""
-        start = np.asarray(a, dtype=float)[..., None, None]
-        length = h[..., None, None]
-        rates = _sample(self.rate, start + length * NODES, "rate")
-        edges = _panels(rates * length)
+        def moments(kernel: _Kernel, of_steps: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
+            integrand, unit = kernel.integrand, of_steps(scale)
+            answers = [integrand.sum(axis=(-2, -1))]
+            for node in nodes:
+                integrand = integrand * ((kernel.times - of_steps(node)) / unit)
+                answers.append(integrand.sum(axis=(-2, -1)))
+            return answers
+
+        return self._by_panels(a, h, moments)
+
+    def _by_panels(
+        self,
+        a: Any,
+        h: np.ndarray,
+        answer: Callable[[_Kernel, Callable[[Any], np.ndarray]], list[np.ndarray]],
+    ) -> list[Coefficient]:
+        """Return what is asked of the kernel of each step, steps with equal panels together.
+
+        `answer` is given a kernel, and what picks its steps of an array over all steps.
+        """
+        start, length = np.asarray(a, dtype=float)[..., None, None], h[..., None, None]
+        with np.errstate(over="ignore"):
+            z = _sample(self.rate, start + length * NODES, "rate") * length
+        levels = _levels(z)
+        first = levels.flat[0] if levels.size else 0.0
+        if h.size * _panels(first) <= PANELS_AT_ONCE and (levels == first).all():
+            return answer(self._kernel(start, length, first, z.dtype), _over_nodes)
+        parts: list[np.ndarray] = []
+        found: list[list[np.ndarray]] = []
+        for level in np.unique(levels).tolist():
+            members = np.flatnonzero(levels == level)
+            count = PANELS_AT_ONCE // _panels(level)
+            for begin in range(0, len(members), count):
+                steps = members[begin : begin + count]
+
+                def of_steps(x: Any, steps: np.ndarray = steps) -> np.ndarray:
+                    return _over_nodes(np.broadcast_to(x, h.shape).reshape(-1)[steps])
+
+                kernel = self._kernel(of_steps(a), of_steps(h), level, z.dtype)
+                parts.append(steps)
+                found.append(answer(kernel, of_steps))
+        back = np.argsort(np.concatenate(parts))
+        return [
+            np.concatenate(column)[back].reshape(h.shape) for column in zip(*found, strict=True)
+        ]
+
+    def _kernel(self, start: np.ndarray, length: np.ndarray, level: float, kind: Any) -> _Kernel:
+        """Return the kernel of steps with the same panels, from arrays of shape (..., 1, 1)."""
+        if level == TOO_LONG:
+            nothing = np.full_like(length, np.nan, dtype=kind)
+            return _Kernel(length, nothing, nothing[..., 0, 0])
+        edges = _edges(level)
         widths = np.diff(edges)[:, None]
         times = start + length * (edges[:-1, None] + widths * NODES)
         rates = _sample(self.rate, times, "rate") * length * widths
@@ -95,24 +145,65 @@ class Scalar(Immutable, Propagator):
         integrand = (
             np.exp(exponent) * _sample(self.weight, times, "weight") * (length * widths * WEIGHTS)
         )
-        return times, integrand, whole.sum(axis=-1)
+        return _Kernel(times, integrand, whole.sum(axis=-1))
 
 
-def _panels(z: np.ndarray) -> np.ndarray:
-    """Return panel edges on [0, 1] for integrands that vary like exp(z s), z = h L sampled."""
-    size = float(np.max(np.abs(z), initial=0.0))
-    if size <= 4:
-        return np.array([0.0, 1.0])
-    if float(np.max(np.real(z), initial=0.0)) <= 1 and float(np.max(np.abs(np.imag(z)))) <= 1:
-        levels = ceil(log2(size / 4))
-        return np.concatenate([[0.0], 1 - 0.5 ** np.arange(1.0, levels + 1), [1.0]])
-    count = ceil(size / 4)
-    if count > MAX_PANELS:
-        raise InvalidArgument(
-            f"rate: |L| h = {size:.3g} oscillates or grows too much within one step for "
-            "quadrature; take smaller steps"
-        )
-    return np.linspace(0.0, 1.0, count + 1)
+class _Kernel(NamedTuple):
+    """The kernel Psi(b, s) B(s) of some steps at the nodes of their panels.
+
+    Parameters
+    ----------
+    times, integrand
+        s, and Psi(b, s) B(s) ds there; the last axes are (panel, node), those of steps before them.
+    whole
+        int_a^b L of each step.
+    """
+
+    times: np.ndarray
+    integrand: np.ndarray
+    whole: np.ndarray
+
+
+def _over_nodes(x: Any) -> np.ndarray:
+    """Return values of steps with axes for panels and nodes."""
+    return np.asarray(x, dtype=float)[..., None, None]
+
+
+def _levels(z: np.ndarray) -> np.ndarray:
+    """Return, for each step, how its panels divide [0, 1] for integrands that vary like exp(z s).
+
+    Parameters
+    ----------
+    z
+        h L at the nodes of each step as a single panel, shape (..., 1, nodes).
+
+    Returns
+    -------
+    numpy.ndarray
+        n for 2^n equal panels, -n for n halvings towards 1, `TOO_LONG` where neither will do.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = np.abs(z)
+    if z.size and sizes.max() <= LARGEST:  # most steps of most grids
+        return np.zeros(z.shape[:-2])
+    size = sizes.max(axis=(-2, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        levels = np.maximum(np.ceil(np.log2(size / LARGEST)), 0.0)
+    is_late = (z.real.max(axis=(-2, -1)) <= 1) & (np.abs(z.imag).max(axis=(-2, -1)) <= 1)
+    can = np.isfinite(size) & (is_late | (levels <= MAX_LEVEL))
+    return np.where(can, np.where(is_late, -levels, levels), TOO_LONG)
+
+
+def _panels(level: float) -> int:
+    """Return the number of panels."""
+    return 1 if level == TOO_LONG else max(1, int(1 - level if level < 0 else 2**level))
+
+
+def _edges(level: float) -> np.ndarray:
+    """Return the edges of the panels on [0, 1]."""
+    if level < 0:
+        return np.concatenate([[0.0], 1 - 0.5 ** np.arange(1.0, 1 - level), [1.0]])
+    return np.linspace(0.0, 1.0, _panels(level) + 1)
 
 
 def _sample(f: Any, t: Any, argument: str) -> Any:
