@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from semilinear import Dense, Diagonal, InvalidArgument
+from semilinear import Dense, Diagonal, InvalidArgument, NonFiniteError, solve
 from semilinear.propagators.dense import phi_matrices
 from tolerances import assert_close
 
@@ -105,6 +105,26 @@ def test_transposing_and_shuffling_commute_with_phi(matrix: np.ndarray) -> None:
         tolerance = {"operations": operations(matrix), "scale": scale}
         assert_close(phi_matrices(matrix.T, 3)[k], plain[k].T, **tolerance)
         assert_close(phi_matrices(shuffled, 3)[k], plain[k][np.ix_(order, order)], **tolerance)
+
+
+@pytest.mark.parametrize("size", [-1e308, 1e305])
+def test_a_matrix_too_large_to_halve_has_no_phi_functions(size: float) -> None:
+    for matrix in (np.array([[size]]), np.full((2, 2), 1j * size)):
+        assert all(np.isnan(block).all() for block in phi_matrices(matrix, 2))
+
+
+def test_fixed_steps_over_which_a_matrix_is_too_large_are_refused() -> None:
+    linear = Dense([[-1e308]])
+    with pytest.raises(NonFiniteError, match=r"^linear: its flow .* take smaller steps"):
+        solve(linear, lambda t, y: y, (0, 100), [1.0], steps=1)
+
+
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+def test_adaptive_steps_over_which_a_matrix_is_too_large_are_retried(size: int) -> None:
+    s = solve(Dense(-1e302 * np.eye(size)), lambda t, y: 0 * y, (0, 1), np.ones(size))
+    assert s.success
+    assert s.stats["rejected"] > 0
+    assert not s.y[:, 1:].any()
 
 
 def test_the_matrix_is_kept_as_it_was_given() -> None:

@@ -23,6 +23,9 @@ from semilinear.propagators.base import (
 TERMS = 18
 """Taylor terms for a matrix of norm at most 1/2: 2^-18 / 18! < 1e-21."""
 
+LARGEST = 2.0**1000
+"""Norm up to which there are phi-functions: far beyond what rounding leaves of them."""
+
 
 class Dense(Immutable, Propagator):
     """y' = A y + N(t, y) with a matrix A that acts on the last axis of the state.
@@ -85,9 +88,13 @@ def phi_matrices(z: np.ndarray, count: int) -> list[np.ndarray]:
     """Return phi_0(Z) .. phi_count(Z) of a square matrix.
 
     ``phi_k(2Z) = 2^-k (phi_0(Z) phi_k(Z) + sum_{j=1..k} phi_j(Z) / (k-j)!)``
-    (Skaflestad and Wright 2009, eq. 2.7), from a Taylor series at a norm of at most 1/2.
+    (Skaflestad and Wright 2009, eq. 2.7), from a Taylor series at a norm of at most 1/2. NaN where
+    the norm is no number to halve.
     """
-    norm = float(np.linalg.norm(z, 1))
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(z, 1))
+    if not norm < LARGEST:
+        return [np.full_like(z, np.nan) for _ in range(count + 1)]
     doublings = max(0, ceil(log2(2 * norm))) if norm > 0 else 0
     small = z / 2.0**doublings
     identity = np.eye(len(z), dtype=z.dtype)
