@@ -130,6 +130,29 @@ def test_arguments() -> None:
         assert_same(mine, twin)
 
 
+def test_arguments_that_are_equal_but_not_the_same() -> None:
+    """They are compiled in, and each for itself, nested ones as well."""
+
+    @numba.njit  # type: ignore[misc]
+    def squared(t: float, u: Any, out: Any, p: Any) -> None:
+        out[:] = p * p
+
+    @numba.njit  # type: ignore[misc]
+    def signs(t: float, u: Any, out: Any, p: Any) -> None:
+        out[:] = np.copysign(1.0, p[0][0])
+
+    def end(nonlinear: Any, argument: Any) -> float:
+        s = solve(Scalar(0.0), nonlinear, (0, 1), [0.0], steps=2, args=(argument,), method="etd4rk")
+        return float(s.y[0, -1])
+
+    for power in (10**10, 1e10, np.float64(1e10)):
+        # Integers of 64 bits wrap around.
+        expected = (power**2 + 2**63) % 2**64 - 2**63 if isinstance(power, int) else 1e20
+        assert end(squared, power) == pytest.approx(expected)
+    for zero in (0.0, -0.0, np.float64(0.0), np.float64(-0.0)):
+        assert end(signs, ((zero,), 1)) == pytest.approx(np.copysign(1.0, zero))
+
+
 def test_the_callback_sees_every_step_as_it_is_made() -> None:
     seen: list[tuple[float, np.ndarray]] = []
 

@@ -27,9 +27,9 @@ def as_function(
     """Return N(t, u, out) for flat states from one for states of a shape, compiled."""
     if args or len(shape) != 1:
         try:
-            nonlinear = _flat(nonlinear, shape, args)
+            nonlinear = _flat(nonlinear, shape, args, _exactly(args))
         except TypeError:  # no hash
-            nonlinear = _flat.__wrapped__(nonlinear, shape, args)
+            nonlinear = _flat.__wrapped__(nonlinear, shape, args, None)
     arguments = function_signature(dtype).args
     if arguments not in nonlinear.overloads:
         try:
@@ -66,9 +66,22 @@ def python_function(dtype: np.dtype) -> Any:
     return called_back
 
 
+def _exactly(value: Any) -> Any:
+    """Return what differs wherever compiled code may: 1, 1.0 and True, 0.0 and -0.0 are equal."""
+    if isinstance(value, tuple):
+        return type(value), *map(_exactly, value)
+    if isinstance(value, float | complex | np.generic):
+        array = np.asarray(value)
+        return type(value), array.dtype, array.tobytes()
+    return type(value), value
+
+
 @lru_cache(maxsize=64)
-def _flat(nonlinear: Any, shape: tuple[int, ...], args: tuple[Any, ...]) -> Any:
-    """Return a function of vectors that gives `nonlinear` its shape and its further arguments."""
+def _flat(nonlinear: Any, shape: tuple[int, ...], args: tuple[Any, ...], exactly: Any) -> Any:
+    """Return a function of vectors that gives `nonlinear` its shape and its further arguments.
+
+    They are constants of its compilation, which those share that are `exactly` the same.
+    """
 
     @numba.njit(nogil=True)
     def flat(t: float, u: Any, out: Any) -> None:
