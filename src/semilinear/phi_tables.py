@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,14 @@ class PhiTable(NamedTuple):
     factors: np.ndarray
     of_input: np.ndarray
 
+    @property
+    def numbers(self) -> list[float | None]:
+        """The coefficients that are numbers, whatever L is: of intervals of length 0 alone."""
+        own = [1 / factorial(k) for k in range(self.factors.shape[2])]
+        vary = np.count_nonzero(self.factors[:, self.lengths != 0.0], axis=(1, 2))
+        fixed = self.factors[:, self.lengths == 0.0].sum(axis=1) @ own  # phi_k(0)
+        return [None if v else float(x) for v, x in zip(vary, fixed, strict=True)]
+
 
 @lru_cache(maxsize=1024)
 def phi_table(step: Step) -> PhiTable | None:
@@ -67,5 +76,7 @@ def combinations(table: PhiTable, propagator: Propagator, h: float) -> list[Coef
         flat = phis.reshape(len(table.lengths) * len(phis), -1)
         matrix = table.factors.transpose(0, 2, 1).reshape(len(table.factors), -1)
         rows = (matrix @ flat).reshape(len(matrix), *phis.shape[2:])
+        if propagator.form == "matrix":  # a multiple of the identity is no work for a matrix
+            rows = [row if x is None else x for row, x in zip(rows, table.numbers, strict=True)]
         scale = h * propagator.input_weight(0.0)
         return [scale * row if own else row for row, own in zip(rows, table.of_input, strict=True)]

@@ -101,9 +101,10 @@ class Propagator(ABC):
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         """Return phi_0 .. phi_highest of ``length * L`` for several lengths at once.
 
-        For a constant elementwise operator; shape (highest + 1, number of lengths, *shape of L).
+        For a constant operator, elementwise or a matrix; shape (highest + 1, number of lengths,
+        *shape of L).
         """
-        raise NotImplementedError(f"{self!r} has no phi-functions of its entries")
+        raise NotImplementedError(f"{self!r} is not asked for phi-functions of several lengths")
 
     @abstractmethod
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:

@@ -83,6 +83,9 @@ class Dense(Immutable, Propagator):
         h = b - a
         return newton_integrals(phi_matrices(h * self.matrix, len(nodes) + 1), a, h, nodes, scale)
 
+    def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
+        return np.stack([phi_matrices(h * self.matrix, highest) for h in lengths], axis=1)
+
 
 def phi_matrices(z: np.ndarray, count: int) -> list[np.ndarray]:
     """Return phi_0(Z) .. phi_count(Z) of a square matrix.
@@ -95,9 +98,11 @@ def phi_matrices(z: np.ndarray, count: int) -> list[np.ndarray]:
         norm = float(np.linalg.norm(z, 1))
     if not norm < LARGEST:
         return [np.full_like(z, np.nan) for _ in range(count + 1)]
-    doublings = max(0, ceil(log2(2 * norm))) if norm > 0 else 0
-    small = z / 2.0**doublings
     identity = np.eye(len(z), dtype=z.dtype)
+    if norm == 0.0:
+        return [identity / factorial(k) for k in range(count + 1)]
+    doublings = max(0, ceil(log2(2 * norm)))
+    small = z / 2.0**doublings
     top = identity / factorial(count + TERMS)
     for m in range(count + TERMS - 1, count - 1, -1):
         top = small @ top + identity / factorial(m)
