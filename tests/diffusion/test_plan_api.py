@@ -125,7 +125,8 @@ def test_a_trajectory_holds_the_state_at_every_grid_point(method):
     plan = diffusion.plan(VP, method=method, steps=5)
     assert (found.t == plan.t).all()
     assert len(found.x) == 6
-    assert (found.x[0] == X).all() and not np.shares_memory(found.x[0], X)
+    assert (found.x[0] == X).all()
+    assert not np.shares_memory(found.x[0], X)
     for n in range(1, 6):
         grid = plan.t[: n + 1]
         until = diffusion.sample(MODEL, X, VP, method=method, grid=grid)
