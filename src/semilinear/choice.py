@@ -7,9 +7,9 @@ from math import inf
 from semilinear import methods
 from semilinear.arguments import checked_linear
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.methods import Method
 from semilinear.propagators import Propagator
-from semilinear.time_grid import number
 
 FIXED = "hochbruck_ostermann4"
 ADAPTIVE, ACCURATE = "zoto_bowman43", "etdpece"

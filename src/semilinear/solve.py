@@ -14,6 +14,7 @@ from semilinear.arguments import checked_linear, initial_state
 from semilinear.choice import choose_method
 from semilinear.engines import Engine, make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.given import number
 from semilinear.methods import Method, VariableOrder
 from semilinear.output import Recorder, Solution, make_solution, parse_events
 from semilinear.plan import Plan
@@ -24,7 +25,6 @@ from semilinear.time_grid import (
     fixed_grid,
     lies_on,
     monotone,
-    number,
     step_limits,
     wanted_times,
 )

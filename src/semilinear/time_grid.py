@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number, whole_number
 
 
 def checked_span(t_span: Any) -> tuple[float, float]:
@@ -93,28 +93,6 @@ def fixed_grid(
             f"{t0} and {t1}; take fewer, or measure time from t0"
         )
     return times
-
-
-def number(value: Any) -> float:
-    """Return a real number as a float; NaN for text, flags, lists and what is too large."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # an array of any library without axes
-    if isinstance(value, bool) or not isinstance(value, Real):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan
-
-
-def whole_number(argument: str, value: Any, *, least: int = 1) -> int:
-    """Return a count of at least `least`, or refuse it."""
-    found = number(value)
-    if not (least <= found < math.inf) or found != int(found):
-        raise InvalidArgument(
-            f"{argument}={shown(value)} must be a whole number of at least {least}"
-        )
-    return int(found)
 
 
 def _steps_of(step_size: Any, length: float) -> int:

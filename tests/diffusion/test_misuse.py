@@ -96,7 +96,7 @@ def test_counts(argument, value):
 @pytest.mark.parametrize("value", [True, np.array(True), "0.5", np.nan, np.inf])
 @pytest.mark.parametrize("argument", ["t_start", "t_end"])
 def test_times(argument, value):
-    with refused(InvalidArgument, f"{argument}={errors.shown(value)} must be one finite number"):
+    with refused(InvalidArgument, f"{argument}={errors.shown(value)} must be a finite number"):
         diffusion.plan(VP, **{argument: value})
 
 

@@ -527,7 +527,7 @@ def test_one_sample():
         ({"t_start": np.ones((2, 2))}, ("t_start has shape (2, 2)", "one for each sample")),
         ({"t_end": np.ones((1, 2, 2))}, ("t_end has shape (1, 2, 2)",)),
         ({"t_start": ["a", "b"]}, ("t_start=['a', 'b'] must hold times",)),
-        ({"t_start": np.array([1.0, np.nan])}, ("t_start=", "nan", "must be one finite number")),
+        ({"t_start": np.array([1.0, np.nan])}, ("t_start=", "nan", "must be a finite number")),
         ({"t_start": np.array([1.0, 1.5])}, ("t_start=", "1.5", "lies outside the domain")),
         ({"t_start": np.array([1.0, 1e-4])}, ("not strictly decreasing",)),
         ({"grid": np.ones((3, 2, 2))}, ("grid must be finite",)),
@@ -589,9 +589,9 @@ def test_answers_that_cannot_be_used():
 def test_where_there_is_one_time_for_all():
     x = states()
     model = Gaussian().model(VP)
-    with refused("t_start=array(", "one finite number"):
+    with refused("t_start=array(", "a finite number"):
         diffusion.sample(model, x, VP, method="auto", t_start=STARTS)
-    with refused("t_start=array(", "one finite number"):
+    with refused("t_start=array(", "a finite number"):
         diffusion.sample_adaptive(model, x, VP, t_start=STARTS)
     with refused("densities are at one time"):
         diffusion.log_likelihood(lambda x, t: (x, lambda v: v), x, VP, t_start=STARTS)

@@ -22,8 +22,8 @@ from semilinear.adapters.k_diffusion_run import (
 from semilinear.adapters.torch_samples import is_untouched, precise, version
 from semilinear.diffusion import EDM, Ancestral, sample_adaptive
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 from semilinear.methods import dpm12, dpm23
-from semilinear.time_grid import whole_number
 
 PAIRS = {2: dpm12, 3: dpm23}
 SAFETY = 0.81

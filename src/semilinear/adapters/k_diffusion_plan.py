@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, NamedTuple
 
-import numpy as np
-
+from semilinear import given
 from semilinear.diffusion import (
     Ancestral,
     Churn,
@@ -22,10 +21,10 @@ from semilinear.diffusion import (
     catalogue,
     names,
 )
-from semilinear.diffusion.noise_levels import nonnegative
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.given import nonnegative
 from semilinear.methods import Multistep
 from semilinear.methods.noise import TRANSITION
 from semilinear.methods.rows import Combine, Draw, Evaluate, Increment, Step
@@ -99,7 +98,7 @@ def noise_level(
     eta: float = 1.0,
     s_churn: float = 0.0,
     s_tmin: float = 0.0,
-    s_tmax: float = np.inf,
+    s_tmax: float = inf,
     s_noise: float = 1.0,
 ) -> NoiseLevel | None:
     """Return the noise level of a sampler for the arguments of its family; None for none."""
@@ -122,11 +121,7 @@ def noise_level(
 
 def number(name: str, value: Any, *, finite: bool = True) -> float:
     """Return an option of a sampler, a number or an array of no axes, or refuse it by its name."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
-    if not finite and isinstance(value, float) and value == np.inf:
-        return value
-    return nonnegative(name, value)
+    return inf if not finite and given.number(value) == inf else nonnegative(name, value)
 
 
 class Marks(NamedTuple):

@@ -26,9 +26,9 @@ from semilinear.errors import (
     NonFiniteError,
     UnknownName,
 )
+from semilinear.given import whole_number
 from semilinear.methods import Method
 from semilinear.solve import solve
-from semilinear.time_grid import whole_number
 
 ENDINGS = ("t_end", "denoise")
 ADAPTIVE = ("eps", "v", "flow", "score")

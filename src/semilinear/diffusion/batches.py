@@ -14,7 +14,6 @@ import numpy as np
 
 from semilinear.answers import checked_array
 from semilinear.course import State
-from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.arrays import as_like, on_host
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.executors import WINDOW, in_order, workers_of
@@ -23,8 +22,8 @@ from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import SeededNoise, whole_seed
 from semilinear.errors import InvalidArgument
 from semilinear.executors import check_bare, checked_executor
+from semilinear.given import flag, whole_number
 from semilinear.progress import Progress
-from semilinear.time_grid import whole_number
 
 Factory = Callable[[], Model]
 """A function without arguments that makes a model."""
@@ -107,7 +106,7 @@ class Batches:
         self.seed = whole_seed(seed, "which all batches share")
         self.batch_size = whole_number("batch_size", batch_size)
         self.like = np.empty(0, np.float32) if like is None else checked_array(like, "like")
-        self.pad = checked_flag(pad, "pad")
+        self.pad = flag("pad", pad)
         self.model_per = model_per
         if model_per not in MODEL_PER:
             raise InvalidArgument(f"model_per={model_per!r} must be 'process' or 'thread'")

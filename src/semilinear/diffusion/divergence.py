@@ -12,7 +12,7 @@ from semilinear.answers import copied
 from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.errors import InvalidArgument, ModelOutputError, UnknownName
-from semilinear.time_grid import whole_number
+from semilinear.given import whole_number
 
 Product = Callable[[Any], Any]
 """From v to J^T v, or to J v: an array like v, or a tuple that holds it alone."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
-from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge, Middle
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
@@ -21,8 +20,8 @@ from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
+from semilinear.given import flag, whole_number
 from semilinear.progress import Progress
-from semilinear.time_grid import whole_number
 
 FAMILIES: dict[str, grids.Grid] = {
     "uniform": grids.PowerT(1.0),
@@ -110,7 +109,7 @@ def choose(
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
     choice = "True or False: whether samplers with noise may be chosen"
-    asks = checked_flag(noise, "noise", choice) and methods is None
+    asks = flag("noise", noise, choice) and methods is None
     count = samples if samples is not None else (MANY if asks else LATER)
     if fixed_batch:
         if samples is not None:

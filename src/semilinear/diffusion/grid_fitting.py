@@ -18,8 +18,8 @@ from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.given import whole_number
 from semilinear.progress import Progress
-from semilinear.time_grid import whole_number
 
 
 def fit_grid(

@@ -9,10 +9,10 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples, copied, refuse_traced
-from semilinear.diffusion.arguments import checked_number
 from semilinear.diffusion.model_calls import asked, combined, on_schedule
 from semilinear.diffusion.models import Model, checked_model, made_for, mark_of
 from semilinear.errors import InvalidArgument
+from semilinear.given import finite_number
 
 Scale = float | Callable[[float], float]
 
@@ -130,8 +130,8 @@ def _deviation(xp: Any, x: Any) -> Any:
 
 def _check(scale: Any, rescale: Any) -> None:
     if not callable(scale):
-        checked_number(scale, "scale")
-    if not 0.0 <= checked_number(rescale, "rescale") <= 1.0:
+        finite_number("scale", scale)
+    if not 0.0 <= finite_number("rescale", rescale) <= 1.0:
         raise InvalidArgument(f"rescale={rescale!r} must lie between 0 and 1")
 
 
@@ -142,6 +142,6 @@ def _at(scale: Scale, t: Any) -> Any:
     if not np.ndim(t):
         value = scale(t)
         refuse_traced(value, "scale(t)")
-        return checked_number(value, f"scale(t={t})")
+        return finite_number(f"scale(t={t})", value)
     each = np.array([_at(scale, float(time)) for time in t])
     return float(each[0]) if (each == each[0]).all() else each

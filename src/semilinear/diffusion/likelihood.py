@@ -29,10 +29,10 @@ from semilinear.diffusion.plan import plan
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, shown
+from semilinear.given import number
 from semilinear.kernels import Backend
 from semilinear.methods.adams import etdpec
 from semilinear.progress import Progress
-from semilinear.time_grid import number
 
 LinearisedModel = Callable[[Any, float], tuple[Any, Product]]
 Prior = Callable[[Any], Any]

@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear.diffusion.batches import Batches, Factory
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.time_grid import whole_number
+from semilinear.given import whole_number
 
 
 def sample_many(

@@ -18,7 +18,7 @@ import numpy as np
 from semilinear.answers import checked_array, checked_samples
 from semilinear.diffusion.arrays import as_like
 from semilinear.errors import InvalidArgument, shown
-from semilinear.time_grid import whole_number
+from semilinear.given import whole_number
 
 Seed = Any
 """An integer, a NumPy or torch generator (one number is drawn from it), or one for each sample."""

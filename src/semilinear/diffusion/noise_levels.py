@@ -18,6 +18,7 @@ import numpy as np
 
 from semilinear.diffusion.schedules import Discrete, NoiseSchedule
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import nonnegative
 
 ROUNDING = 1e-9
 """Of parts of the time domain."""
@@ -253,14 +254,6 @@ def noise_level(value: Any) -> NoiseLevel:
             f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), a number "
             "tau >= 0 or a function tau(t)"
         ) from None
-
-
-def nonnegative(name: str, value: Any) -> float:
-    """Return a parameter that must be a number, at least 0 and finite."""
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not real or not 0 <= value < inf:
-        raise InvalidArgument(f"{name}={shown(value)} must be a number, at least 0 and finite")
-    return float(value)
 
 
 def at_most_one(name: str, value: Any) -> None:

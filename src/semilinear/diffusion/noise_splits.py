@@ -11,10 +11,10 @@ from semilinear.diffusion.noise_levels import (
     NoiseLevel,
     at_most_one,
     in_order,
-    nonnegative,
     whole_step,
 )
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.given import nonnegative
 
 MOST_GAMMA = sqrt(2.0) - 1.0
 """gamma of `Churn` is at most this (Karras et al. 2022, algorithm 2)."""

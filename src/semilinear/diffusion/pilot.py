@@ -19,8 +19,8 @@ from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.given import whole_number
 from semilinear.progress import Progress
-from semilinear.time_grid import whole_number
 
 REFERENCE, CORRECTED = "unipc3", "res_2m"
 BEFORE = 60

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from semilinear.diffusion import catalogue, grids
-from semilinear.diffusion.arguments import checked_flag
 from semilinear.diffusion.catalogue import FLOW_T, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import (
@@ -29,10 +27,10 @@ from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.stacked import Ends, of_samples, stacked
 from semilinear.errors import InvalidArgument, UnknownName, shown
+from semilinear.given import finite_number, flag, whole_number
 from semilinear.methods import STARTS, etdab
 from semilinear.methods.estimates import has_estimate
 from semilinear.program import Program
-from semilinear.time_grid import number, whole_number
 
 
 def plan(
@@ -124,7 +122,7 @@ def plan(
         )  # fmt: skip
         return stacked(samples, make)
     sampler = catalogue.get(method)
-    if checked_flag(exact, "exact") and sampler.exact is not None:
+    if flag("exact", exact) and sampler.exact is not None:
         sampler = sampler._replace(method=sampler.exact, exact=None)
     given = sampler.noise if noise is None else noise
     sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
@@ -134,7 +132,7 @@ def plan(
     if isinstance(lower_end, str):
         UnknownName.check("lower_end", lower_end, (ZERO,))
     else:
-        checked_flag(lower_end, "lower_end", f"True, False or {ZERO!r}")
+        flag("lower_end", lower_end, f"True, False or {ZERO!r}")
     points: np.ndarray | None = None
     if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
@@ -144,7 +142,7 @@ def plan(
         checked_time(schedule, "grid[-1]", t_end)
     first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
     last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
-    if checked_flag(estimate, "estimate") and not has_estimate(sampler.method):
+    if flag("estimate", estimate) and not has_estimate(sampler.method):
         raise InvalidArgument(
             f"estimate: {sampler.name} has no estimate of its error; multistep samplers of order "
             "two and more, predictor-corrector pairs and embedded pairs have one"
@@ -266,9 +264,7 @@ def _count(layout: Layout, steps: int | None, nfe: int | None) -> int:
 
 def checked_time(schedule: NoiseSchedule, argument: str, value: Any) -> float:
     """Return a time inside of the domain of a schedule, or refuse it."""
-    time = number(value)
-    if not isfinite(time):
-        raise InvalidArgument(f"{argument}={shown(value)} must be one finite number")
+    time = finite_number(argument, value)
     low, high = schedule.t_min, schedule.t_max
     if not low <= time <= high:
         raise InvalidArgument(

@@ -8,10 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from semilinear.diffusion.schedules_base import FloatArray, NoiseSchedule, parameter
+from semilinear.diffusion.schedules_base import FloatArray, NoiseSchedule
 from semilinear.diffusion.schedules_discrete import Discrete
 from semilinear.diffusion.schedules_vp import SubVP, VariancePreserving, VPCosine, VPLinear
 from semilinear.errors import InvalidArgument
+from semilinear.given import finite_number
 
 __all__ = [
     "EDM",
@@ -215,7 +216,7 @@ class Flow(NoiseSchedule):
 
 def _check_sigmas(schedule: VE | EDM) -> None:
     for name in ("sigma_min", "sigma_max"):
-        object.__setattr__(schedule, name, parameter(name, getattr(schedule, name)))
+        object.__setattr__(schedule, name, finite_number(name, getattr(schedule, name)))
     if not 0.0 < schedule.sigma_min < schedule.sigma_max:
         raise InvalidArgument(
             f"{schedule!r}: sigma_min and sigma_max need 0 < sigma_min < sigma_max."

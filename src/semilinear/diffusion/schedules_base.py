@@ -24,20 +24,6 @@ _NO_BREAKS: FloatArray = np.empty(0)
 _NO_BREAKS.setflags(write=False)
 
 
-def parameter(name: str, value: Any) -> float:
-    """Return the constructor argument `name` as a Python float, or refuse it.
-
-    Raises
-    ------
-    InvalidArgument
-        If it is not a real number, or is NaN or infinite.
-    """
-    real = isinstance(value, float | int | np.floating | np.integer)
-    if real and not isinstance(value, bool) and np.isfinite(value):
-        return float(value)
-    raise InvalidArgument(f"{name}={value!r} must be a real, finite number.")
-
-
 def real_array(value: object, argument: str) -> FloatArray:
     """Return `value` as a float64 array.
 

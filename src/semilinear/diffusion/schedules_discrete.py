@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from semilinear.diffusion.schedules_base import Array, FloatArray, parameter, real_array
+from semilinear.diffusion.schedules_base import Array, FloatArray, real_array
 from semilinear.diffusion.schedules_vp import LARGEST_B, VariancePreserving
 from semilinear.errors import InvalidArgument
+from semilinear.given import finite_number
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,7 +132,7 @@ class Discrete(VariancePreserving):
         ----------
         Nichol and Dhariwal, Improved Denoising Diffusion Probabilistic Models (2021), eq. 17.
         """
-        s, cap, n = parameter("s", s), _rate("max_beta", max_beta), _length(n)
+        s, cap, n = finite_number("s", s), _rate("max_beta", max_beta), _length(n)
         if not 0.0 <= s < 1.0:
             raise InvalidArgument(f"s={s!r} must satisfy 0 <= s < 1.")
         omega = 0.5 * np.pi / (1.0 + s)
@@ -215,7 +216,7 @@ def _refuse_terminal_zero(zero: bool, finding: str) -> None:
 
 
 def _rate(name: str, value: object) -> float:
-    number = parameter(name, value)
+    number = finite_number(name, value)
     if not 0.0 < number < 1.0:
         raise InvalidArgument(f"{name}={value!r} must lie in (0, 1).")
     return number

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-from semilinear.diffusion.schedules_base import FloatArray, NoiseSchedule, parameter
+from semilinear.diffusion.schedules_base import FloatArray, NoiseSchedule
 from semilinear.errors import InvalidArgument
+from semilinear.given import finite_number
 
 # alpha = exp(-B/2): beyond this B, rho^2 = expm1(B) leaves float64.
 LARGEST_B = 700.0
@@ -98,7 +99,7 @@ class LinearBeta:
 
     def __post_init__(self) -> None:
         for name in ("beta_min", "beta_max"):
-            object.__setattr__(self, name, parameter(name, getattr(self, name)))
+            object.__setattr__(self, name, finite_number(name, getattr(self, name)))
         if not 0.0 < self.beta_min <= self.beta_max:
             raise InvalidArgument(f"{self!r}: beta_min and beta_max need 0 < beta_min <= beta_max.")
         if 0.5 * (self.beta_min + self.beta_max) > LARGEST_B:
@@ -223,7 +224,7 @@ class VPCosine(VariancePreserving):
 
     def __post_init__(self) -> None:
         for name in ("s", "final"):
-            object.__setattr__(self, name, parameter(name, getattr(self, name)))
+            object.__setattr__(self, name, finite_number(name, getattr(self, name)))
         if not 0.0 <= self.s < 1.0:
             raise InvalidArgument(f"{self!r}: s must satisfy 0 <= s < 1.")
         if not 0.0 < self.final <= 1.0:

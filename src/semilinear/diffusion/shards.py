@@ -22,7 +22,7 @@ import numpy as np
 from semilinear.diffusion.batches import Batches, Piece
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.errors import InvalidArgument
-from semilinear.time_grid import whole_number
+from semilinear.given import whole_number
 
 FORMAT = 1
 """Of the files."""

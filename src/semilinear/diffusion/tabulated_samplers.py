@@ -6,8 +6,8 @@ from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.tabulated import Tabulated
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 from semilinear.methods import Multistep, etdab
-from semilinear.time_grid import whole_number
 
 _REFERENCE = "Zheng et al. (2023), DPM-Solver-v3"
 HIGHEST = 6

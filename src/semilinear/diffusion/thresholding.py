@@ -10,13 +10,13 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.answers import checked_array, checked_samples
-from semilinear.diffusion.arguments import checked_number
 from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
 from semilinear.diffusion.models import MadeFor, Model, checked_model, made_for
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.errors import InvalidArgument
+from semilinear.given import finite_number
 
 
 def thresholded(
@@ -56,9 +56,9 @@ def thresholded(
     >>> print(model(np.array([[4.0, -1.0], [0.5, 0.2]]), 1.0).tolist())
     [[1.0, -0.25], [0.5, 0.2]]
     """
-    if not 0.0 <= checked_number(quantile, "quantile") <= 1.0:
+    if not 0.0 <= finite_number("quantile", quantile) <= 1.0:
         raise InvalidArgument(f"quantile={quantile!r} must lie between 0 and 1")
-    if not checked_number(largest, "largest") > 0.0:
+    if not finite_number("largest", largest) > 0.0:
         raise InvalidArgument(f"largest={largest!r} must be positive")
 
     def change(data: Any) -> Any:
@@ -99,7 +99,7 @@ def clipped(
     low, high
         Bounds of the data.
     """
-    if not checked_number(low, "low") < checked_number(high, "high"):
+    if not finite_number("low", low) < finite_number("high", high):
         raise InvalidArgument(f"low={low!r} must be less than high={high!r}")
 
     def change(data: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from semilinear.methods.counts import checked_count
+from semilinear.given import whole_number
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.ratios import Ratio, distance
 
@@ -17,7 +17,7 @@ _PAIR = (
 
 def etdab(past: int) -> Multistep:
     """Return the exponential Adams-Bashforth method with `past` values of N."""
-    past = checked_count("past", past)
+    past = whole_number("past", past)
     return Multistep(f"etdab{past}", past, "P", past, _ADAMS_BASHFORTH)
 
 
@@ -26,7 +26,7 @@ def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
 
     Predictor: etdab(order - 1); corrector: the Adams-Moulton method of order `order`.
     """
-    order = checked_count("order", order, least=2)
+    order = whole_number("order", order, least=2)
     mode = "PECE" if evaluate_again else "PEC"
     return Multistep(f"etd{mode.lower()}{order}", order - 1, mode, order, _PAIR)
 
@@ -36,7 +36,7 @@ def ipndm(past: int) -> Multistep:
 
     On a grid that is smooth but not uniform it has order 2 from two values on.
     """
-    past = checked_count("past", past, most=4)
+    past = whole_number("past", past, most=4)
     weights = (
         (1,),
         (Fraction(3, 2), Fraction(-1, 2)),
@@ -69,7 +69,7 @@ def ipndm_v(past: int) -> Multistep:
     Zhou et al. (2024), "Fast ODE-based sampling for diffusion models in around 5 steps", iPNDM-v of
     its code.
     """
-    past = checked_count("past", past, most=4)
+    past = whole_number("past", past, most=4)
     one, two, three = distance(-1, 0), distance(-2, -1), distance(-3, -2)
     both, other, all_three = distance(-2, 0), distance(-3, -1), distance(-3, 0)
     # Weights of the differences of N of order one, two, three, each scaled to 1 at the newest N.

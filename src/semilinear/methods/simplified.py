@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal
 
 from semilinear.errors import InvalidArgument
-from semilinear.methods.counts import checked_count
+from semilinear.given import whole_number
 from semilinear.methods.multistep import Moments, Multistep
 from semilinear.phi import phi
 
@@ -34,7 +34,7 @@ def dpm_multistep(past: int) -> Multistep:
     ----------
     Lu et al. (2022), "DPM-Solver++", algorithm 2, for two values; their code for three.
     """
-    past = checked_count("past", past, least=2, most=3)
+    past = whole_number("past", past, least=2, most=3)
     simplified = ((2, HALF), (3, HALF_SECOND))[: past - 1]
     return Multistep(f"dpm{past}m", past, "P", 2, _LU, simplified=simplified)
 
@@ -58,7 +58,7 @@ def unipc(order: int, variant: Literal["bh1", "bh2"] = "bh2") -> Multistep:
     """
     if variant not in ("bh1", "bh2"):
         raise InvalidArgument(f"variant={variant!r} must be 'bh1' or 'bh2'")
-    order = checked_count("order", order)
+    order = whole_number("order", order)
     return Multistep(
         f"unipc{order}" + ("_bh1" if variant == "bh1" else ""),
         order,
@@ -88,8 +88,8 @@ def sa_solver(
     Xue et al. (2023), "SA-Solver", algorithm 1; the weights of two nodes as in its code for few
     steps.
     """
-    predictor = checked_count("predictor", predictor)
-    corrector = checked_count("corrector", corrector)
+    predictor = whole_number("predictor", predictor)
+    corrector = whole_number("corrector", corrector)
     again = "_pece" if mode == "PECE" else ""
     return Multistep(
         f"sa_solver{predictor}{corrector}{again}",

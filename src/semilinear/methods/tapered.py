@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from semilinear.errors import InvalidArgument
-from semilinear.methods.counts import checked_count
+from semilinear.given import whole_number
 from semilinear.methods.rows import Step
 from semilinear.methods.singlestep import dpm2, dpm3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
@@ -90,7 +90,7 @@ def dpm_fast(evaluations: int) -> Tapered:
     Lu et al. (2022), "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in
     around 10 steps", DPM-Solver-fast.
     """
-    evaluations = checked_count("evaluations", evaluations)
+    evaluations = whole_number("evaluations", evaluations)
     euler = exponential_runge_kutta(
         "dpm1", (0,), {}, {}, order=1, stiff_order=1, reference="Lu et al. (2022), DPM-Solver-1"
     )

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.given import whole_number
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem, like
 from semilinear.propagators import Dense
-from semilinear.time_grid import whole_number
 
 
 def allen_cahn_dirichlet(*, degree: int = 20, diffusion: float = 0.01) -> Problem:

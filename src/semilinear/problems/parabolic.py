@@ -9,9 +9,9 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number, whole_number
 from semilinear.problems.problem import Problem, forced
 from semilinear.propagators import Dense, Scalar
-from semilinear.time_grid import number, whole_number
 
 FORMS = ("local", "integral")
 

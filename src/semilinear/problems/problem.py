@@ -10,8 +10,8 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.propagators import Propagator
-from semilinear.time_grid import number
 
 Functional = Callable[[np.ndarray], float]
 

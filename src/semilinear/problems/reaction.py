@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem
 from semilinear.propagators import Diagonal
-from semilinear.time_grid import number
 
 
 def allen_cahn(*, points: int = 256) -> Problem:

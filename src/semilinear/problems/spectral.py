@@ -16,8 +16,8 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.problems.problem import Functional, like
-from semilinear.time_grid import number
 
 View = Callable[[np.ndarray], np.ndarray]
 PLANE = (-2, -1)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.problems import spectral
 from semilinear.problems.known import KNOWN
 from semilinear.problems.problem import Problem
 from semilinear.propagators import Diagonal
-from semilinear.time_grid import number
 
 KURAMOTO_SIVASHINSKY = {"kassam_trefethen": (0.0, 128, 150.0), "chebfun": (1.0, 256, 200.0)}
 """Shift of the sine in the initial data, points, and end, by origin."""

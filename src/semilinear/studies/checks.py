@@ -13,8 +13,9 @@ from array_api_compat import array_namespace, device
 from semilinear.arguments import checked_linear, initial_state
 from semilinear.errors import InvalidArgument
 from semilinear.executors import check_bare
+from semilinear.given import number
 from semilinear.methods import Method, get
-from semilinear.time_grid import checked_span, number
+from semilinear.time_grid import checked_span
 
 NEEDED = ("linear", "nonlinear", "t_span", "y0", "exact")
 """What a problem has."""

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from semilinear.errors import InvalidArgument, UnknownName, shown
+from semilinear.given import number
 from semilinear.studies import text
-from semilinear.time_grid import number
 
 MEASURES = ("evaluations", "seconds", "steps")
 

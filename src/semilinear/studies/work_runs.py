@@ -14,6 +14,7 @@ from array_api_compat import array_namespace
 
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.executors import checked_executor
+from semilinear.given import whole_number
 from semilinear.methods import Method, Tableau, VariableOrder, info
 from semilinear.methods.checks import blind_moments
 from semilinear.output.solution import Solution
@@ -30,7 +31,6 @@ from semilinear.studies.subject import (
     resolved,
 )
 from semilinear.studies.work import Curve, Point, WorkPrecision
-from semilinear.time_grid import whole_number
 
 STEPS: tuple[int, ...] = (20, 40, 80, 160)
 TOLERANCES: tuple[float, ...] = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)

@@ -9,7 +9,7 @@ import numpy as np
 
 from semilinear.adapters.diffusers.settings import Settings
 from semilinear.errors import InvalidArgument
-from semilinear.time_grid import whole_number
+from semilinear.given import whole_number
 
 PRINTED = 1e-4
 """Relative; noise levels that are printed with five digits may lie so far outside the path."""
