@@ -177,7 +177,7 @@ def test_misuse(options: dict[str, Any], complaint: str) -> None:
 def test_batches_are_immutable() -> None:
     made = Batches(many_models.rational, TAB3, (3,), seed=0)
     for name, value in (("seed", 1), ("plan", plan_of("ddpm")), ("pad", False)):
-        with pytest.raises(AttributeError, match=f"{name}: batches are immutable; make others"):
+        with pytest.raises(AttributeError, match=f"{name}: Batches is immutable; make another"):
             setattr(made, name, value)
     assert made.seed == 0
     assert copy.copy(made) is copy.deepcopy(made) is made

@@ -23,6 +23,7 @@ from semilinear.diffusion.noise import SeededNoise, whole_seed
 from semilinear.errors import InvalidArgument
 from semilinear.executors import check_bare, checked_executor
 from semilinear.given import flag, whole_number
+from semilinear.immutable import Immutable
 from semilinear.progress import Progress
 
 Factory = Callable[[], Model]
@@ -42,7 +43,7 @@ class Piece(NamedTuple):
 Run = Generator[tuple[Piece, np.ndarray], None, None]
 
 
-class Batches:
+class Batches(Immutable):
     """Samples by their number, computed in batches.
 
     Sample i is entry ``i % batch_size`` of batch ``i // batch_size``. Its noise depends on the seed
@@ -113,11 +114,6 @@ class Batches:
         self._token = secrets.token_hex(16)
         self._lock = threading.RLock()
         self._models: Any = threading.local() if model_per == "thread" else _Place()
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__:
-            raise AttributeError(f"{name}: batches are immutable; make others")
-        super().__setattr__(name, value)
 
     def __copy__(self) -> Batches:
         return self
