@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from semilinear import Diagonal, methods, order_study, problems
+from semilinear.methods import Multistep, exponential_runge_kutta
+from semilinear.phi import phi
 from semilinear.problems import Problem
 from semilinear.studies import MethodOrder, OrderStudy
 from semilinear.studies.advice import Facts, advise, is_lawson
@@ -91,6 +94,29 @@ def test_the_ramp_is_named() -> None:
     assert order_study("coupled", ["etdab4", "etdpec4"], start="rk").advice == ()
 
 
+def test_coefficients_of_a_lower_order_than_declared_are_named_before_any_other_cause() -> None:
+    third = Fraction(1, 3)
+    slip = exponential_runge_kutta(
+        "slip3",
+        (0, third, 2 * third),
+        {(3, 2): 4 * third * phi(2, 0, 2 * third)},
+        {3: Fraction(27, 20) * phi(2)},  # 3 / 2 phi_2 has order 3
+        order=3,
+        stiff_order=3,
+        reference="made up",
+    )
+    adams = Multistep("adams4", 2, "P", 4, "made up")
+    pair = Multistep("pair4", 2, "PEC", 4, "made up")
+    for problem in ("coupled", "hochbruck_ostermann_local"):
+        for method, kept in ((slip, 1), (adams, 2), (pair, 3)):
+            line = advice_on(order_study(problem, method), method.name)
+            satisfied = f"its coefficients satisfy the order conditions up to {kept}; "
+            assert line.endswith(satisfied + f"{method.order} is declared")
+    right = dataclasses.replace(methods.get("etd4rk"), name="own4")
+    line = advice_on(order_study("hochbruck_ostermann_integral", right, steps=(20, 40, 80)), "own4")
+    assert "stiff (h |L|" in line
+
+
 def test_too_coarse_too_fine_and_neither() -> None:
     coarse = order_study("dense", "etd1", steps=(3, 6))
     assert coarse.advice == ("etd1: no order: all errors are above 0.01; take more steps",)
@@ -118,6 +144,7 @@ def made_up(errors: tuple[float, ...]) -> tuple[str, ...]:
         ((1e-3, 9e-4, 1.5e-4, 1.2e-5), "the slopes 0.2, 2.6, 3.6 do not settle; take more steps"),
         ((1e-3, 8e-4, 5e-4, 2e-4), "the slopes 0.3, 0.7, 1.3 still rise; take more steps"),
         ((1e-3, 5e-4, 2.5e-4, 1.25e-4), "see whether N is smooth"),
+        ((1e-3, 4.98e-4, 2.46e-4, 1.2e-4), "see whether N is smooth"),  # 1.01, 1.02, 1.04
         ((1e-3, 8e-4), "two errors in the window say little"),
         ((1e-3, 1e-4, 1e-6, 1e-6), "if the last errors are those of rounding, take fewer"),
     ],

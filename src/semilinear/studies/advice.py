@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from semilinear import methods
 from semilinear.methods import Method, Multistep, Tableau, VariableOrder
+from semilinear.methods.checks import adams_moments, classical_order
 from semilinear.studies.fit import Window
 from semilinear.studies.stiffness import Roughness
 
@@ -25,6 +26,12 @@ SHORT = 0.3
 
 UNSURE = 1.0
 """Half the width of an interval from which on an order is called unsure."""
+
+RISE = 0.1
+"""By how much slopes must grow from the first to the last to be called rising."""
+
+MOST_PROVED = 6
+"""Order up to which order conditions are looked at: their number grows fast."""
 
 STIFF = 4.0
 """h |L| in the finest run from which on a problem is called stiff."""
@@ -79,9 +86,31 @@ def fell_short(result: MethodOrder) -> bool:
     return result.observed < result.order - SHORT and not high >= result.order
 
 
+def _wrong(method: Method) -> str:
+    """Say that the coefficients of a method have another order than it declares, if they have."""
+    known = methods.names()
+    if method.name in known and methods.get(method.name) == method:
+        return ""  # proved already
+    if isinstance(method, Tableau):
+        order = classical_order(method, up_to=min(method.order, MOST_PROVED))
+    elif isinstance(method, Multistep) and not (method.fixed or method.simplified):
+        order = adams_moments(method)
+        if method.mode != "P":
+            order = min(order + 1, adams_moments(method, corrector=True))
+    else:
+        return ""
+    if order >= min(method.order, MOST_PROVED):
+        return ""
+    return (
+        f"its coefficients satisfy the order conditions up to {order}; {method.order} is declared"
+    )
+
+
 def _no_order(
     result: MethodOrder, method: Method, results: Sequence[MethodOrder], facts: Facts
 ) -> str:
+    if wrong := _wrong(method):
+        return wrong
     low, high = facts.window
     finite = [error for error in result.errors if math.isfinite(error)]
     if not finite:
@@ -118,6 +147,8 @@ def _unsure(result: MethodOrder, facts: Facts) -> str:
 def _reduced(
     result: MethodOrder, method: Method, results: Sequence[MethodOrder], facts: Facts
 ) -> str:
+    if wrong := _wrong(method):
+        return wrong
     if isinstance(method, Multistep) and method.history > 0 and facts.start == "ramp":
         most = "two" if method.mode == "P" else "three"
         return f"the ramp starts with lower orders, which leaves {most}; start='rk' keeps all"
@@ -154,7 +185,8 @@ def _large(facts: Facts) -> str:
 
 def _not_stiff(result: MethodOrder, facts: Facts) -> str:
     known = [slope for slope in result.slopes if not math.isnan(slope)]
-    if len(known) > 1 and all(a < b for a, b in pairwise(known)):
+    rising = all(a < b for a, b in pairwise(known))
+    if len(known) > 1 and rising and known[-1] - known[0] >= RISE:
         return f"not yet asymptotic, the slopes {_listed(known)} still rise; take more steps"
     if result.points < 3:
         return "two errors in the window say little; take more steps"
