@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from fractions import Fraction
 from math import comb, factorial
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from semilinear.errors import InvalidArgument
 from semilinear.phi import ZERO, Atom, Phi, phi
 from strategies import atoms, combinations, nodes, small_fractions
 
@@ -137,6 +140,26 @@ def coefficient_by_integration(k: int, c: Fraction, m: int) -> Fraction:
         return c**m / Fraction(factorial(m))
     integral = sum(Fraction((-1) ** j * comb(m, j), k + j) for j in range(m + 1))
     return c**m * integral / (factorial(m) * factorial(k - 1))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: 4 / 3 * phi(2), r"factor=1\.33\d* is a float.*fractions\.Fraction\(4, 3\)"),
+        (lambda: phi(2) / 0.3, r"divisor=0\.3 is a float.*fractions\.Fraction\(3, 10\)"),
+        (lambda: phi(2, 0, 2 / 3), r"to=0\.66\d* is a float.*fractions\.Fraction\(2, 3\)"),
+        (lambda: phi(2, np.float64(0.5)), r"frm=.*is a float.*fractions\.Fraction\(1, 2\)"),
+        (lambda: float("nan") * phi(1), "factor=nan must be a finite rational number"),
+    ],
+)
+def test_floats_that_are_not_whole_are_refused(make: Callable[[], Phi], said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        make()
+
+
+def test_whole_floats_and_rationals_of_any_kind_are_taken() -> None:
+    assert 2.0 * phi(1) == int(np.int64(2)) * phi(1) == 2 * phi(1)
+    assert phi(1) * Fraction("1/3") == phi(1) / 3.0 == phi(1) * Fraction(1, 3)
 
 
 @given(atoms())

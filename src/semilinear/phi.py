@@ -22,6 +22,25 @@ from typing import Any, NamedTuple
 from semilinear.errors import InvalidArgument
 
 
+def rational(value: Any, argument: str) -> Fraction:
+    """Return a whole number or a fraction, exactly; floats are taken where they are whole.
+
+    A float such as 1/3 is another number than the fraction that is meant, and what is computed from
+    it satisfies no order condition.
+    """
+    try:
+        found = Fraction(value)
+    except (ValueError, OverflowError):
+        raise InvalidArgument(f"{argument}={value!r} must be a finite rational number") from None
+    if found.denominator != 1 and not (hasattr(value, "numerator") or isinstance(value, str)):
+        near = found.limit_denominator(1000)
+        raise InvalidArgument(
+            f"{argument}={value!r} is a float, and coefficients are exact: use "
+            f"fractions.Fraction({near.numerator}, {near.denominator})"
+        )
+    return found
+
+
 class Atom(NamedTuple):
     """phi_k over the part [frm, to] of a step."""
 
@@ -33,7 +52,8 @@ class Atom(NamedTuple):
 class Phi:
     """An exact rational combination of phi atoms; immutable and hashable.
 
-    Supports ``+``, ``-``, multiplication and division by rationals, and ``==``.
+    Supports ``+``, ``-``, multiplication and division by rationals, and ``==``. Floats are refused
+    unless they are whole, here and in `phi`.
     """
 
     __slots__ = ("_terms",)
@@ -77,12 +97,13 @@ class Phi:
         return (-1) * self
 
     def __mul__(self, factor: Fraction | int) -> Phi:
-        return Phi({atom: value * Fraction(factor) for atom, value in self})
+        exact = rational(factor, "factor")
+        return Phi({atom: value * exact for atom, value in self})
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: Fraction | int) -> Phi:
-        return self * Fraction(1, 1) * (1 / Fraction(divisor))
+        return self * (1 / rational(divisor, "divisor"))
 
     def __repr__(self) -> str:
         if not self:
@@ -129,7 +150,7 @@ def phi(k: int, frm: Fraction | int = 0, to: Fraction | int = 1) -> Phi:
         identity) or ``frm > to`` (backwards).
     """
     given: Any = k
-    frm, to = Fraction(frm), Fraction(to)
+    frm, to = rational(frm, "frm"), rational(to, "to")
     if not isinstance(given, int) or k < 0 or (frm >= to and k > 0):
         raise InvalidArgument(
             f"phi({k}, {frm}, {to}) is not an atom: need a whole k >= 0 and frm < to"

@@ -239,6 +239,15 @@ def test_weights_at_places_that_do_not_exist(a, b):
         )
 
 
+def test_nodes_and_entries_that_are_floats_are_refused():
+    with pytest.raises(InvalidArgument, match=r"c=0\.333\d* is a float.*Fraction\(1, 3\)"):
+        methods.exponential_runge_kutta(
+            "own", (0, 1 / 3), {}, {2: 3 * phi(2)}, order=2, stiff_order=2, reference="none"
+        )
+    with pytest.raises(InvalidArgument, match=r"own: a=0\.5 is a float.*Fraction\(1, 2\)"):
+        methods.Butcher("own", ((), (0.5,)), (0, 1), 2, "none")
+
+
 def test_nodes_beyond_the_step():
     with pytest.raises(InvalidArgument, match="must lie in"):
         methods.exponential_runge_kutta(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from semilinear.errors import InvalidArgument
+from semilinear.phi import rational
 
 Rational = Fraction | int
 
@@ -48,6 +49,13 @@ class Butcher:
     def __post_init__(self) -> None:
         if [len(row) for row in self.a] != list(range(len(self.b))):
             raise InvalidArgument(f"{self.name}: the rows of a must have 0, 1, 2, ... entries")
+        for label, row in (
+            *(("a", row) for row in self.a),
+            ("b", self.b),
+            ("embedded", self.embedded),
+        ):
+            for weight in row:
+                rational(weight, f"{self.name}: {label}")
         for label, weights in (("b", self.b), ("embedded", self.embedded or (1,))):
             if sum(weights) != 1:
                 raise InvalidArgument(

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from semilinear.errors import InvalidArgument
+from semilinear.phi import rational
 
 Powers = tuple[tuple[tuple[int, int], int], ...]
 """A product of distances: ``((p, q), exponent)``, sorted."""
@@ -121,4 +122,4 @@ def _product(one: Powers, other: Powers) -> Powers:
 
 
 def _ratio(value: Ratio | Fraction | int) -> Ratio:
-    return value if isinstance(value, Ratio) else Ratio({(): Fraction(value)})
+    return value if isinstance(value, Ratio) else Ratio({(): rational(value, "factor")})

@@ -10,7 +10,7 @@ from functools import lru_cache
 from semilinear.errors import InvalidArgument
 from semilinear.methods.butcher import check_embedded
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
-from semilinear.phi import ZERO, Phi, phi
+from semilinear.phi import ZERO, Phi, phi, rational
 
 FIRST = "N1"
 """Slot of the value of N at the start of a step."""
@@ -67,7 +67,7 @@ class Tableau:
         stages = len(self.c)
         if self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
             raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
-        if not all(0 <= c <= 1 for c in self.c):
+        if not all(0 <= rational(c, "c") <= 1 for c in self.c):
             raise InvalidArgument(f"{self.name}: c={self.c} must lie in [0, 1]")
         if len(self.b) != stages:
             raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
@@ -164,7 +164,7 @@ def exponential_runge_kutta(
     Parameters
     ----------
     c
-        Nodes, beginning with 0.
+        Nodes, beginning with 0: whole numbers and fractions, as all coefficients.
     a, b
         Weights by (stage, stage) and by stage, numbered from 1, the first column left out.
     embedded
@@ -173,7 +173,7 @@ def exponential_runge_kutta(
     order, stiff_order, embedded_order, reference
         As in `Tableau`.
     """
-    nodes = tuple(Fraction(x) for x in c)
+    nodes = tuple(rational(x, "c") for x in c)
     stages = len(nodes)
     _check_stages(name, stages, a, b, embedded or {})
     rows = []
