@@ -81,6 +81,10 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     "bare list": ({"linear": [-1.0, -2.0]}, r"^linear is a bare array"),
     "bare number": ({"linear": -1.0}, r"^linear=-1\.0 must be a propagator: .*Scalar\("),
     "bare function": ({"linear": np.cos}, r"^linear=.* must be a propagator: .*Scalar\("),
+    "other order": (
+        {"linear": np.cos, "nonlinear": Scalar(-1.0)},
+        r"^linear=<ufunc 'cos'> and nonlinear=Scalar.* other order: the linear part comes first",
+    ),
     "no linear part": ({"linear": None}, r"^linear=None must be a Scalar, Diagonal or Dense"),
     "no state": ({"y0": None}, r"^y0 must be an array, got NoneType"),
     "state of text": ({"y0": "one"}, r"^y0 must be an array, got str"),

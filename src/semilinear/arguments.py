@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.answers import copied
-from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.errors import InvalidArgument, NonFiniteError, shown
 from semilinear.kernels import Backend
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import refuse_real_state
@@ -16,10 +16,18 @@ KINDS = ("float32", "float64", "complex64", "complex128")
 """Of states."""
 
 
-def checked_linear(linear: Any) -> Propagator:
-    """Return a linear part, or say how what was given is wrapped as one."""
+def checked_linear(linear: Any, nonlinear: Any = None) -> Propagator:
+    """Return a linear part, or say how what was given is wrapped as one.
+
+    `nonlinear` is looked at only to see whether the two were given in the other order.
+    """
     if isinstance(linear, Propagator):
         return linear
+    if isinstance(nonlinear, Propagator):
+        raise InvalidArgument(
+            f"linear={shown(linear)} and nonlinear={nonlinear!r} are in the other order: the "
+            "linear part comes first, then N(t, y)"
+        )
     if hasattr(linear, "toarray"):
         raise InvalidArgument("linear is a sparse matrix; pass semilinear.Dense(linear.toarray())")
     if isinstance(linear, list | tuple) or getattr(linear, "ndim", 0) > 0:

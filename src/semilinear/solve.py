@@ -159,7 +159,7 @@ def solve(
     """
     begun = perf_counter()
     span = checked_span(t_span)
-    operator = checked_linear(linear)
+    operator = checked_linear(linear, nonlinear)
     if not isinstance(args, tuple):
         raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
     y = initial_state(y0)

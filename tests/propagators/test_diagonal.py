@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exact_integrals import constant_rate
-from semilinear import Diagonal, InvalidArgument, Scalar, methods, solve
+from semilinear import Dense, Diagonal, InvalidArgument, Scalar, methods, solve
 from semilinear.kernels import COMPILED_FROM
 from semilinear.methods import Multistep, Tableau
 from strategies import magnitudes
@@ -115,6 +115,16 @@ def test_complex_eigenvalues_need_a_complex_state() -> None:
 def test_what_is_no_array_of_numbers_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidArgument, match=r"^eigenvalues must be an array of numbers"):
         Diagonal(wrong)
+
+
+def test_functions_of_time_are_refused_with_what_to_do() -> None:
+    by_entry = r"must be an array of numbers; L\(t\) by entry .* put L\(t\) - L0 into N.*Scalar"
+    with pytest.raises(InvalidArgument, match=f"^eigenvalues {by_entry}"):
+        Diagonal(lambda t: [t])
+    with pytest.raises(InvalidArgument, match=f"^matrix {by_entry}"):
+        Dense(lambda t: [[t]])
+    with pytest.raises(InvalidArgument, match=r"^weight must .* B\(t\) by entry .* into N"):
+        Diagonal([-1.0], weight=lambda t: t)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, complex(0, np.inf)])

@@ -323,7 +323,7 @@ def test_repr() -> None:
     ("function", "complaint"),
     [
         (lambda t: np.nan, "is NaN or infinite at t = "),
-        (lambda t: np.array([1.0, 2.0]), "must be one number: use Diagonal"),
+        (lambda t: np.array([1.0, 2.0]), "one number for all entries; (L|B)\\(t\\) by"),
         (lambda t: "fast", "must be one number"),
         (lambda t: None, "must be one number"),
     ],

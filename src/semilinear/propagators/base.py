@@ -155,8 +155,20 @@ def digest(*arrays: np.ndarray) -> str:
     return made.hexdigest()
 
 
+def by_entry(argument: str) -> str:
+    """Say what to do in the place of a function of t with one value per entry of the state."""
+    if argument == "weight":
+        return "B(t) by entry is not supported: put it into N"
+    return (
+        "L(t) by entry is not supported: put L(t) - L0 into N, with a constant L0 as the linear "
+        "part, or use Scalar(rate) with one rate(t) for all entries"
+    )
+
+
 def finite_array(value: Any, argument: str) -> np.ndarray:
     """Return `value` as a read-only float64 or complex128 array, or refuse it."""
+    if callable(value):
+        raise InvalidArgument(f"{argument} must be an array of numbers; {by_entry(argument)}")
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biufc":

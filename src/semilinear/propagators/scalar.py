@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.immutable import Immutable
 from semilinear.kernels.phi_reference import phi_functions
-from semilinear.propagators.base import Coefficient, Propagator, newton_integrals
+from semilinear.propagators.base import Coefficient, Propagator, by_entry, newton_integrals
 from semilinear.propagators.gauss import NODES, TAIL, WEIGHTS
 
 Number = float | complex
@@ -234,8 +234,8 @@ def _value(f: Callable[[Any], Any], t: float, argument: str) -> Number:
     value = f(t)
     if np.ndim(value) != 0 or isinstance(value, str):
         raise InvalidArgument(
-            f"{argument}({t:.9g}) is {value!r}; it must be one number: use Diagonal for one number "
-            "per entry of the state and Dense for a matrix"
+            f"{argument}({t:.9g}) is {shown(value)}; it must be one number for all entries; "
+            f"{by_entry(argument)}"
         )
     return _number(value, f"{argument}({t:.9g})", finite=False)
 
