@@ -18,6 +18,7 @@ from semilinear import (
     Scalar,
     Solution,
     methods,
+    problems,
     solve,
 )
 
@@ -258,3 +259,22 @@ def test_no_warning_is_given() -> None:
         warnings.simplefilter("error")
         s = run(lambda t, y: 1e3 * y * y, [1.0], t_span=(0.0, 1.0))
     assert s.status == -1
+
+
+def test_a_state_that_has_grown_without_bound_is_not_blamed_on_n() -> None:
+    problem = problems.kuramoto_sivashinsky().until(50)
+    grown = r"the state has grown to it: the steps are too long .* take smaller steps"
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=grown) as caught:
+        solve(
+            problem.linear, problem.nonlinear, problem.t_span, problem.y0, method="etdab4", steps=50
+        )
+    assert "check N" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e19), ("f8", 1e101)])
+@pytest.mark.parametrize("entries", [2, 100])
+def test_growth_is_told_from_a_fault_of_n_by_the_size_of_the_state(dtype, size, entries) -> None:
+    for largest, said in ((size, "the state has grown to it"), (size / 100, "check N there")):
+        y0 = np.full(entries, largest, dtype)
+        with pytest.raises(NonFiniteError, match=said):
+            run(lambda t, y: y * np.nan, y0, steps=2)

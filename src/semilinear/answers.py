@@ -9,6 +9,10 @@ import numpy as np
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend
 
+GROWN, GROWN_SINGLE = 1e100, 1e18
+"""Moduli beyond which a state of double or lower precision has grown by instability: squares of the
+next steps overflow."""
+
 
 def wrong_output(where: str, output: Any, backend: Backend) -> ModelOutputError:
     """Return the error for an output that is no array like the state."""
@@ -26,7 +30,7 @@ def overflowed(where: str) -> NonFiniteError:
     )
 
 
-def bad_output(where: str, bad: str, largest: float) -> NonFiniteError:
+def bad_output(where: str, bad: str, largest: float, dtype: Any, asks: str) -> NonFiniteError:
     """Return the error for N that is not finite at a finite state.
 
     Parameters
@@ -37,10 +41,21 @@ def bad_output(where: str, bad: str, largest: float) -> NonFiniteError:
         How many entries are not finite, as text.
     largest
         Largest modulus of an entry of the state.
+    dtype
+        Of the state.
+    asks
+        What made the answer: ``"N"``, or ``"the model"``.
     """
+    double = str(dtype).endswith(("float64", "complex128"))
+    cause = f"check {asks} there"
+    if largest > (GROWN if double else GROWN_SINGLE):
+        cause = (
+            "the state has grown to it: the steps are too long for this method to be stable, or "
+            "the solution blows up; take smaller steps or another method"
+        )
     return NonFiniteError(
         f"{where} returned NaN or infinity in {bad} entries, at a finite state whose largest entry "
-        f"is {largest:.3g} in modulus; check the model there"
+        f"is {largest:.3g} in modulus; {cause}"
     )
 
 
@@ -48,9 +63,11 @@ def described(output: Any, backend: Backend) -> str:
     """Say what an output is that is not like the state, and why that may be."""
     shape, dtype = getattr(output, "shape", None), str(getattr(output, "dtype", ""))
     if shape is None or not dtype:
-        return type(output).__name__
+        return f"{type(output).__name__}{wrapped(output)}"
     found = f"shape {tuple(shape)} and dtype {dtype}"
     if tuple(shape) != backend.shape:
+        if len(shape) > 2 and tuple(shape) == _with_variance(backend.shape):
+            found += f" (a variance beside the answer? return output[:, :{backend.shape[1]}])"
         return found
     wanted = str(backend.dtype)
     if dtype.rpartition(".")[2] == wanted.rpartition(".")[2]:
@@ -63,6 +80,23 @@ def described(output: Any, backend: Backend) -> str:
     if wanted.endswith(("float32", "complex64")) and dtype.endswith(("float64", "complex128")):
         return f"{found} (NumPy scalars such as np.cos(t) are float64: keep them out of float32)"
     return found
+
+
+def _with_variance(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an answer with a learned variance in as many channels again."""
+    return (*shape[:1], *(2 * channels for channels in shape[1:2]), *shape[2:])
+
+
+def wrapped(output: Any) -> str:
+    """Say how the array is taken out of what a network returned around it; "" if none is there."""
+    if hasattr(getattr(output, "sample", None), "shape"):
+        return (
+            ", with the array in its attribute sample: return output.sample, or wrap the network "
+            "by semilinear.adapters.torch.eps_model(network)"
+        )
+    if isinstance(output, tuple | list) and output and hasattr(output[0], "shape"):
+        return ", with arrays in it: return the one that is meant, such as output[0]"
+    return ""
 
 
 def copied(array: Any) -> Any:

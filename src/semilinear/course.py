@@ -125,6 +125,8 @@ class Course(ABC):
     nfe: int | None
     identity: Any
     """Equal for courses that make the same of a state; a state belongs to one of them."""
+    asks = "N"
+    """What is asked at every state, as messages name it."""
 
     @abstractmethod
     def first(self) -> tuple[Segment, Next]:
@@ -313,7 +315,8 @@ class Course(ABC):
         if backend.is_finite(answer):
             raise overflowed(where)
         largest = backend.largest(backend.take(state.x))
-        raise bad_output(where, backend.count_bad(answer), largest)
+        bad = backend.count_bad(answer)
+        raise bad_output(where, bad, largest, backend.dtype, self.asks)
 
 
 def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -309,6 +310,16 @@ def test_steps_out_of_turn_are_refused() -> None:
         y = scheduler.step(y / 2, right, y).prev_sample
     with pytest.raises(InvalidArgument, match="the run is over"):
         scheduler.step(y / 2, t[4], y)
+
+
+def test_answers_inside_of_something_else_are_refused_with_what_to_return() -> None:
+    scheduler = SemilinearScheduler()
+    scheduler.set_timesteps(5)
+    x, t = normal(), scheduler.timesteps[0]
+    with pytest.raises(InvalidArgument, match=r"model_output must be a tensor, got tuple.*\[0\]"):
+        scheduler.step((x,), t, x)
+    with pytest.raises(InvalidArgument, match=r"got SimpleNamespace.* return output\.sample"):
+        scheduler.step(SimpleNamespace(sample=x), t, x)
 
 
 def test_a_run_may_begin_anywhere_but_inside_a_step() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,16 @@ def test_single_precision_keeps_double_densities():
 def test_models_that_hide_the_derivative_are_refused(model):
     with pytest.raises(ModelOutputError, match=r"model at t=0\.3 returned no tensor that depends"):
         linearised(model)(states(), 0.3)
+
+
+def test_answers_inside_of_something_else_are_refused_with_what_to_return():
+    def output(x, t):
+        return SimpleNamespace(sample=x * t)
+
+    with pytest.raises(ModelOutputError, match=r"t=0\.3 returned SimpleN.*torch\.eps_model"):
+        linearised(output)(states(), 0.3)
+    with pytest.raises(ModelOutputError, match=r"t=0\.3 returned tuple, .*such as output\[0\]"):
+        linearised(lambda x, t: (x * t,))(states(), 0.3)
 
 
 def test_what_is_not_callable_is_refused():

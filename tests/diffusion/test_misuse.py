@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -243,7 +244,9 @@ def test_answers_of_subclasses_are_the_same_for_small_and_large_states(size):
 @pytest.mark.parametrize("size", [3, 300])
 @pytest.mark.parametrize("second", [None, 1])
 def test_pairs_are_no_answers_whatever_the_size(second, size):
-    with refused(ModelOutputError, "returned tuple; it must return an array like the state"):
+    with refused(
+        ModelOutputError, "returned tuple, with arrays in it: return the one that is meant"
+    ):
         diffusion.sample(lambda x, t: (x, second), np.ones((2, size)), VP, steps=3)
 
 
@@ -266,6 +269,19 @@ def test_answers_that_are_not_finite(bad, shape):
         "check the model there",
     ):
         diffusion.follow(plan, model, np.ones(shape))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "said"),
+    [
+        (lambda x: SimpleNamespace(sample=x), ("returned SimpleNamespace", "torch.eps_model")),
+        (lambda x: (x,), ("returned tuple", "such as output[0]")),
+        (lambda x: np.concatenate([x, x], axis=1), ("(1, 6, 2, 2)", "variance", "output[:, :3]")),
+    ],
+)
+def test_answers_of_networks_that_are_wrapped_are_named_with_what_to_return(wrap, said):
+    with refused(ModelOutputError, "evaluation 1 of 2 (t = 1)", *said):
+        diffusion.sample(lambda x, t: wrap(x), np.ones((1, 3, 2, 2)), VP, steps=2)
 
 
 def test_answers_are_not_looked_at_if_that_is_asked():

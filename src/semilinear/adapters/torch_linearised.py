@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from semilinear.answers import wrapped
 from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
 
 Product = Callable[[Any], Any]
@@ -34,7 +35,8 @@ def linearised(model: Callable[[Any, float], Any]) -> Callable[[Any, float], tup
     Raises
     ------
     ModelOutputError
-        When called, if the prediction does not depend on x by operations that torch differentiates.
+        When called, if the answer is a tensor inside of something else, or does not depend on x by
+        operations that torch differentiates.
     """
     if not callable(model):
         raise InvalidArgument(f"model={model!r} must be callable as model(x, t)")
@@ -50,6 +52,8 @@ def linearised(model: Callable[[Any, float], Any]) -> Callable[[Any, float], tup
             # A copy: tensors of inference mode, which x may be, cannot be differentiated by.
             leaf = given.detach().clone().requires_grad_()
             answer = model(leaf, t)
+        if hint := wrapped(answer):
+            raise ModelOutputError(f"model at t={t:.9g} returned {type(answer).__name__}{hint}")
         if not isinstance(answer, torch.Tensor) or not answer.requires_grad:
             raise ModelOutputError(
                 f"model at t={t:.9g} returned no tensor that depends on x by differentiable "

@@ -39,6 +39,8 @@ class DiffusionPlan(Plan):
         that noise splits, and the time of a denoising evaluation once more.
     """
 
+    asks = "the model"
+
     def __init__(
         self,
         program: Program,

@@ -165,7 +165,7 @@ class LoopEngine(Engine):
     def not_finite(self, where: str, output: np.ndarray, x: np.ndarray) -> ArithmeticError:
         """Return the error for values of N that are not finite at a state x."""
         bad = f"{np.count_nonzero(~np.isfinite(output))} of {output.size}"
-        error = bad_output(where, bad, float(np.abs(x).max()))
+        error = bad_output(where, bad, float(np.abs(x).max()), x.dtype, "N")
         return error if self.python is not None else unwritten(error)
 
 

@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 import torch
 
+from semilinear.answers import wrapped
 from semilinear.errors import InvalidArgument
 
 
@@ -66,8 +67,12 @@ class ForwardProcess:
 
 
 def check_real(**tensors: torch.Tensor) -> None:
-    """Refuse tensors of whole numbers, such as images of bytes, by their names."""
+    """Refuse, by their names, what is no tensor, and whole numbers, such as images of bytes."""
     for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise InvalidArgument(
+                f"{name} must be a tensor, got {type(tensor).__name__}{wrapped(tensor)}"
+            )
         if not tensor.is_floating_point():
             raise InvalidArgument(
                 f"{name} has dtype {tensor.dtype}; convert it to floating point, and images to "
