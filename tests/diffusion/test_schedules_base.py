@@ -114,6 +114,8 @@ def test_values_outside_the_domain_are_refused(schedule):
     ("make", "match"),
     [
         (lambda: VPLinear(0.0), "0 < beta_min <= beta_max"),
+        (lambda: VPLinear(1e-4, 0.02), r"little noise.* give 0\.1 and 20, or take Discrete"),
+        (lambda: SubVP(1e-4, 0.02), r"little noise.* give 0\.1 and 20, or take Discrete"),
         (lambda: VPLinear(20.0, 0.1), "0 < beta_min <= beta_max"),
         (lambda: VPLinear(1.0, 2000.0), "too small for float64"),
         (lambda: VPLinear(beta_max=np.nan), "beta_max=nan must be a finite number"),

@@ -122,6 +122,10 @@ def test_single_precision_lists_are_taken_at_their_value():
         (lambda: Discrete.from_alphas_cumprod([0.9, 0.0]), "zero terminal SNR"),
         (lambda: Discrete.from_betas([0.1, 1.0]), "zero terminal SNR"),
         (lambda: Discrete.from_betas([0.1, 0.0, 0.2]), r"betas\[1\]=0\.0 must lie in \(0, 1\)"),
+        (
+            lambda: Discrete.from_betas(np.exp(2 * np.array(Discrete.linear().log_alphas))),
+            r"betas fall from 0\.9999, as alphas_cumprod do: pass .*Discrete\.from_alphas_cumprod",
+        ),
         (lambda: Discrete.from_betas([1e-20, 1e-40]), "log_alphas must be strictly decreasing"),
         (lambda: Discrete((-1.0, -400.0)), r"log_alphas\[1\]=-400\.0 is too small"),
         (lambda: Discrete((0.0, -1.0)), r"log_alphas\[0\]=0\.0 must be negative"),

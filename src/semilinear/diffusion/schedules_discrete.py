@@ -13,6 +13,9 @@ from semilinear.diffusion.schedules_vp import LARGEST_B, VariancePreserving
 from semilinear.errors import InvalidArgument
 from semilinear.given import finite_number
 
+NO_BETA = 0.9
+"""A sequence that falls from above is none of betas, which begin at little noise."""
+
 
 @dataclass(frozen=True, repr=False)
 class Discrete(VariancePreserving):
@@ -87,10 +90,16 @@ class Discrete(VariancePreserving):
         Raises
         ------
         InvalidArgument
-            If `betas` is not such a list. A last beta of 1 (zero terminal SNR) is refused,
-            because ln alpha cannot be interpolated up to it.
+            If `betas` is not such a list, or falls from above 0.9, as alphas_cumprod do. A last
+            beta of 1 (zero terminal SNR) is refused, because ln alpha cannot be interpolated up to
+            it.
         """
         values = _levels(betas, "betas")
+        if values[0] > NO_BETA and not (np.diff(values) > 0.0).any():
+            raise InvalidArgument(
+                f"betas fall from {float(values[0])!r}, as alphas_cumprod do: pass those to "
+                "Discrete.from_alphas_cumprod, or give 1 - alphas if they are alphas"
+            )
         _refuse_terminal_zero(values[-1] == 1.0, "betas[-1] is 1")
         _refuse(values, (values <= 0.0) | (values >= 1.0), "betas", "must lie in (0, 1)")
         return cls(tuple((0.5 * np.cumsum(np.log1p(-values))).tolist()))

@@ -15,6 +15,9 @@ from semilinear.given import finite_number
 # alpha = exp(-B/2): beyond this B, rho^2 = expm1(B) leaves float64.
 LARGEST_B = 700.0
 
+LEAST_B = 0.22
+"""B(1) below which rho(1) is less than a half, in both schedules with linear rates."""
+
 
 class VariancePreserving(NoiseSchedule):
     r"""A schedule with :math:`\alpha^2 + \sigma^2 = 1`, given by its integrated noise rate.
@@ -86,7 +89,8 @@ class LinearBeta:
     Parameters
     ----------
     beta_min, beta_max
-        :math:`\beta_0` and :math:`\beta_1`, with 0 < beta_min <= beta_max and B(1) <= 700.
+        :math:`\beta_0` and :math:`\beta_1`, with 0 < beta_min <= beta_max and
+        0.22 <= B(1) <= 700, B(1) being their mean.
 
     Raises
     ------
@@ -102,6 +106,13 @@ class LinearBeta:
             object.__setattr__(self, name, finite_number(name, getattr(self, name)))
         if not 0.0 < self.beta_min <= self.beta_max:
             raise InvalidArgument(f"{self!r}: beta_min and beta_max need 0 < beta_min <= beta_max.")
+        if 0.5 * (self.beta_min + self.beta_max) < LEAST_B:
+            raise InvalidArgument(
+                f"{self!r}: the path would end with little noise on the data. Betas of a list of N "
+                "timesteps, such as 1e-4 and 0.02 of 1000, are N times as large in continuous "
+                "time: give 0.1 and 20, or take Discrete.linear or Discrete.from_betas for "
+                "integer timesteps"
+            )
         if 0.5 * (self.beta_min + self.beta_max) > LARGEST_B:
             raise InvalidArgument(
                 f"{self!r}: alpha(1) = exp(-(beta_min + beta_max) / 4) is too small for float64; "
