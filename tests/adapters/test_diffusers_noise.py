@@ -426,7 +426,7 @@ def test_churn_that_leaves_the_noise_of_the_training_is_refused_with_the_remedy(
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        ({"noise": 0.5}, InvalidArgument, "noise=0.5 must be text"),
+        ({"noise": 0.5}, InvalidArgument, "noise=0.5 must be text .*noise='tau=0.5'"),
         ({"noise": diffusion.Tau(1.0)}, InvalidArgument, "must be text"),
         ({"noise": "much"}, InvalidArgument, "noise=much must be a number or such as eta=0.5"),
         ({"noise": "withn=1"}, UnknownName, "noise='withn' is not known; did you mean within"),

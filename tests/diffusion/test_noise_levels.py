@@ -45,7 +45,7 @@ def refused(*parts: str, error: type[Exception] = InvalidArgument):
     return pytest.raises(error, match=".*".join(re.escape(part) for part in parts))
 
 
-@pytest.mark.parametrize("value", [True, "1", np.nan, np.inf, -0.5, [1.0], 1j])
+@pytest.mark.parametrize("value", [True, np.nan, np.inf, -0.5, [1.0], 1j])
 def test_what_is_no_noise_level(value):
     with refused(f"noise={value!r} must be a noise level such as", "a number tau >= 0"):
         diffusion.plan(VP, method="ddpm", noise=value)

@@ -251,8 +251,8 @@ def noise_level(value: Any) -> NoiseLevel:
         return Tau(nonnegative("noise", value))
     except InvalidArgument:
         raise InvalidArgument(
-            f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), a number "
-            "tau >= 0 or a function tau(t)"
+            f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), text such as "
+            "'eta=0.5', a number tau >= 0 or a function tau(t)"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Noise levels in writing: for the command line, and for configurations that are files."""
+"""Noise levels in writing: for plans, the command line, and configurations that are files."""
 
 from __future__ import annotations
 

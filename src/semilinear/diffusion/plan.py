@@ -20,6 +20,7 @@ from semilinear.diffusion.endings import (
 from semilinear.diffusion.layout import ZERO, Layout
 from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
 from semilinear.diffusion.noise_splits import MOST_GAMMA, Churn
+from semilinear.diffusion.noise_text import written_noise
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.quantities import QUANTITIES
@@ -77,9 +78,9 @@ def plan(
     start
         For multistep methods, ``"ramp"`` (published: growing order) or ``"rk"`` (keeps the order).
     noise
-        How much noise enters: ``Tau``, ``Eta``, ``RhoPower``, ``Ancestral``, ``Churn``; or a number
-        or a function of t, the noise level tau (0: the ODE, 1: the reverse SDE). By default what
-        the sampler's name says, none for most.
+        How much noise enters: ``Tau``, ``Eta``, ``RhoPower``, ``Ancestral``, ``Churn``, or these in
+        writing, such as ``"eta=0.5"``; or a number or a function of t, the noise level tau (0: the
+        ODE, 1: the reverse SDE). By default what the sampler's name says, none for most.
     exact
         Whether weights that are simplified where a sampler was published (DPM-Solver, UniPC,
         SA-Solver, iPNDM) are replaced by the exact ones; others are exact anyway.
@@ -125,6 +126,8 @@ def plan(
     if flag("exact", exact) and sampler.exact is not None:
         sampler = sampler._replace(method=sampler.exact, exact=None)
     given = sampler.noise if noise is None else noise
+    if isinstance(given, str):
+        given = written_noise(given)
     sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
     _check_words(schedule, prediction, final, start, direction)
     if direction == "encode":

@@ -93,7 +93,8 @@ def _written(noise: Any) -> diffusion.NoiseLevel:
     if not isinstance(noise, str):
         raise InvalidArgument(
             f"noise={noise!r} must be text that a configuration can keep, such as "
-            "'within=1,low=0.2,high=0.8' or 'churn=40,low=0.05,high=50'; a number is tau"
+            "noise='tau=0.5' for a constant level, 'eta=0.5', 'within=1,low=0.2,high=0.8' or "
+            "'churn=40,low=0.05,high=50'"
         )
     return written_noise(noise)
 
