@@ -338,3 +338,15 @@ def test_states_of_other_libraries_are_no_pytrees(size: int) -> None:
     state = diffusion.plan(SCHEDULE, steps=2).start(np.ones(size))
     with pytest.raises(InvalidArgument, match="start the run from an array of jax"):
         jax.tree.leaves(state)
+
+
+def test_runs_inside_of_jit_are_told_how_they_can_be_made() -> None:
+    x = jnp.ones((2, 3))
+    for traced in (
+        lambda x: diffusion.sample(lambda x, t: x, x, diffusion.VPLinear(), steps=2),
+        lambda a: diffusion.sample(lambda y, t: a * y, x, diffusion.VPLinear(), steps=2),
+    ):
+        with pytest.raises(
+            InvalidArgument, match=r"jax\.jit .* give check_finite=False to the run"
+        ):
+            jax.jit(traced)(x)

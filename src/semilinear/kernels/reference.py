@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_namespace
 
+from semilinear.errors import InvalidArgument
+
 Native = Any
 """An array in the form in which a backend keeps states and values of N."""
 
@@ -81,7 +83,16 @@ class Backend:
 
     def is_finite(self, native: Native) -> bool:
         """Tell whether all entries are finite."""
-        return bool(self.xp.all(self.xp.isfinite(native)))
+        finite = self.xp.all(self.xp.isfinite(native))
+        try:
+            return bool(finite)
+        except TypeError as error:  # of jax.jit, which has no value yet
+            if "Tracer" not in type(error).__name__:
+                raise
+            raise InvalidArgument(
+                "inside of jax.jit no value can be looked at: give check_finite=False to the run, "
+                "that is to diffusion.sample, diffusion.follow or plan.start"
+            ) from None
 
     def count_bad(self, native: Native) -> str:
         """Return how many entries are not finite, as text."""
