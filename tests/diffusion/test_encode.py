@@ -126,7 +126,7 @@ def test_a_trajectory_runs_from_the_data_to_the_noise(schedule, t_end):
         t_end=t_end,
         trajectory=True,
     )
-    assert found.x[0] is x
+    assert (found.x[0] == x).all()
     assert len(found.x) == len(found.t) == 6
     assert (found.t[0], found.t[-1]) == (t_end, t_start)
     assert (np.diff(found.t) > 0).all()

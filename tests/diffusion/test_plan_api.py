@@ -319,6 +319,29 @@ def test_a_family_of_any_order_runs_as_its_method():
     assert plans[0].sampler.name == "unipc7"
 
 
+def test_noise_may_be_given_in_writing() -> None:
+    written = diffusion.plan(VP, method="dpmpp_2m", noise="eta=0.5,scale=0.9")
+    level = diffusion.Eta(0.5, scale=0.9)
+    assert written.rows == diffusion.plan(VP, method="dpmpp_2m", noise=level).rows
+    with pytest.raises(UnknownName, match=r"^noise='et' is not known; did you mean eta"):
+        diffusion.plan(VP, method="dpmpp_2m", noise="et=0.5")
+
+
+@pytest.mark.parametrize(
+    ("name", "orders"),
+    [
+        ("tab10", "tab1 to tab9"),
+        ("res_0m", "res_1m to res_9m"),
+        ("flow_ab12", "flow_ab1 to flow_ab9"),
+    ],
+)
+def test_orders_that_families_do_not_have_are_told_those_that_they_have(name, orders) -> None:
+    with pytest.raises(
+        UnknownName, match=f"^method='{name}' is not .*[.?] Orders go from {orders}"
+    ):
+        diffusion.plan(VP, method=name)
+
+
 @pytest.mark.parametrize("name", ["unipc0", "tab33", "rhoab07", "ipndm5", "tab7_bh2", "unipc-1"])
 def test_other_orders_are_unknown(name):
     with pytest.raises(UnknownName, match="did you mean"):

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from semilinear import methods
+from semilinear import InvalidArgument, methods
 from semilinear.methods import Butcher, Multistep, Tableau, checks, etdrk, exponential_runge_kutta
 from semilinear.methods.checks import Tree
 from semilinear.methods.stiff import conditions, stiff_order
@@ -261,3 +261,10 @@ def classical_conditions_hold(tableau: Butcher, order: int) -> bool:
 def test_classical_tableaux_have_their_order(tableau: Butcher) -> None:
     held = [classical_conditions_hold(tableau, p) for p in range(1, tableau.order + 2)]
     assert held == [True] * tableau.order + [False]
+
+
+def test_the_classical_order_is_that_of_a_tableau() -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"^tableau=Multistep\(.* must be a Tableau; .*adams_m"
+    ):
+        checks.classical_order(methods.get("etdab3"))

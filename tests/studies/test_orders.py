@@ -325,3 +325,11 @@ def test_what_is_wrong_with_an_argument_is_named(
 def test_what_is_no_spacing_is_named(spacing: Any) -> None:
     with pytest.raises(InvalidArgument, match=r"^spacing"):
         order_study("coupled", "etd1", steps=(2, 4), spacing=spacing)
+
+
+@pytest.mark.parametrize("name", ["tab3", ["etd2rk", "tab3"]])
+def test_names_of_samplers_are_told_how_samplers_are_studied(name: Any) -> None:
+    with pytest.raises(
+        UnknownName, match=r"'tab3' is not known; .* docs/extending\.md, \"A sampler"
+    ):
+        order_study("coupled", name)

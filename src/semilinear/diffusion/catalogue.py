@@ -238,8 +238,18 @@ def get(method: str | Sampler) -> Sampler:
         raise InvalidArgument(f"method={method!r} {ELSEWHERE[name]}")
     found = _REGISTRY.get(name) or _any_order(name)
     if found is None:
-        raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
+        unknown = UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
+        raise UnknownName(f"{unknown}{_orders(name)}")
     return found
+
+
+def _orders(name: str) -> str:
+    """Say which orders the family has that a name means, "" if it means none."""
+    for family in _ORDERED:
+        if re.fullmatch(family.replace("#", "[0-9]+"), name):
+            first, last = (family.replace("#", str(order)) for order in (1, 9))
+            return f" Orders go from {first} to {last}."
+    return ""
 
 
 def _check(sampler: Sampler) -> None:

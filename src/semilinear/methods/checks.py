@@ -12,8 +12,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from math import factorial
+from typing import Any
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.multistep import Multistep
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.tableau import Tableau
@@ -146,6 +147,12 @@ def uniform_weights(nodes: list[int]) -> list[Phi]:
 
 def classical_order(tableau: Tableau, *, up_to: int = 6) -> int:
     """Return the classical order, at most `up_to`, by the tree conditions."""
+    given: Any = tableau
+    if not isinstance(given, Tableau):
+        raise InvalidArgument(
+            f"tableau={shown(given)} must be a Tableau; of a Multistep, adams_moments(method) is "
+            "the order of its predictor, with corrector=True that of its corrector"
+        )
     for order in range(1, up_to + 1):
         for tree in trees(order):
             if elementary_weight(tableau, tree) != Fraction(1, density(tree)):

@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from semilinear.arguments import checked_linear, initial_state
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.executors import check_bare
 from semilinear.given import number
 from semilinear.methods import Method, get
@@ -24,13 +24,24 @@ NEEDED = ("linear", "nonlinear", "t_span", "y0", "exact")
 def chosen_methods(methods: Any) -> list[Method]:
     """Return the methods that are named, at least one."""
     if isinstance(methods, str | Method):
-        return [get(methods)]
+        return [_known(methods)]
     if isinstance(methods, bytes) or not isinstance(methods, Iterable):
         raise InvalidArgument(f"methods={methods!r} must be names or method objects, or one")
-    chosen = [get(method) for method in methods]
+    chosen = [_known(method) for method in methods]
     if not chosen:
         raise InvalidArgument("methods is empty; see semilinear.methods.names()")
     return chosen
+
+
+def _known(method: Any) -> Method:
+    """Return a method, or say of unknown names that samplers are studied in another way."""
+    try:
+        return get(method)
+    except UnknownName as error:
+        raise UnknownName(
+            f"{error} Samplers of semilinear.diffusion are not studied here; docs/extending.md, "
+            '"A sampler", says how to check the order of one'
+        ) from None
 
 
 def checked_ladder(steps: Any, *, least: int = 2) -> tuple[int, ...]:
