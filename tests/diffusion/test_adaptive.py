@@ -447,7 +447,7 @@ def test_answers_that_are_not_finite(below):
     def model(x, t):
         return x * (np.nan if t < below else 0.5)
 
-    with refused("NaN or infinity", error=NonFiniteError):
+    with refused("NaN or infinity", "check the model there", error=NonFiniteError):
         sample_adaptive(model, X, VP)
 
 

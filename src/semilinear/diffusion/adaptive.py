@@ -223,7 +223,7 @@ class _Clock(NamedTuple):
         return float(self.variable.to_t(self.schedule, u))
 
     def told(self, message: str, asked_at: list[float]) -> str:
-        """Return a message of `solve`, whose t is the variable, with the time of the schedule.
+        """Return a message of `solve`, of N at values of the variable, as of the model at times.
 
         Parameters
         ----------
@@ -239,6 +239,7 @@ class _Clock(NamedTuple):
             u = exact.get(found[1], float(found[1]))
             return f"t = {self.time(min(max(u, low), high)):.9g}"
 
+        message = re.sub(r"\bN\b", "the model", message)
         return re.sub(r"\bt = (-?\d[\d.]*(?:e[-+]\d+)?)", place, message)
 
 
