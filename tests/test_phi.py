@@ -148,16 +148,17 @@ def coefficient_by_integration(k: int, c: Fraction, m: int) -> Fraction:
         (lambda: 4 / 3 * phi(2), r"factor=1\.33\d* is a float.*fractions\.Fraction\(4, 3\)"),
         (lambda: phi(2) / 0.3, r"divisor=0\.3 is a float.*fractions\.Fraction\(3, 10\)"),
         (lambda: phi(2, 0, 2 / 3), r"to=0\.66\d* is a float.*fractions\.Fraction\(2, 3\)"),
-        (lambda: phi(2, np.float64(0.5)), r"frm=.*is a float.*fractions\.Fraction\(1, 2\)"),
+        (lambda: phi(2, np.float64(0.6)), r"frm=.*is a float.*fractions\.Fraction\(3, 5\)"),
         (lambda: float("nan") * phi(1), "factor=nan must be a finite rational number"),
     ],
 )
-def test_floats_that_are_not_whole_are_refused(make: Callable[[], Phi], said: str) -> None:
+def test_floats_that_round_a_fraction_are_refused(make: Callable[[], Phi], said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         make()
 
 
 def test_whole_floats_and_rationals_of_any_kind_are_taken() -> None:
+    assert 0.375 * phi(2, 0, 0.5) == Fraction(3, 8) * phi(2, 0, Fraction(1, 2))
     assert 2.0 * phi(1) == int(np.int64(2)) * phi(1) == 2 * phi(1)
     assert phi(1) * Fraction("1/3") == phi(1) / 3.0 == phi(1) * Fraction(1, 3)
 

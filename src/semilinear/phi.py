@@ -21,9 +21,12 @@ from typing import Any, NamedTuple
 
 from semilinear.errors import InvalidArgument
 
+EXACT = 1024
+"""Denominators up to which a float is the fraction that is meant: 0.5, 0.375, but not 1/3."""
+
 
 def rational(value: Any, argument: str) -> Fraction:
-    """Return a whole number or a fraction, exactly; floats are taken where they are whole.
+    """Return a whole number or a fraction, exactly; floats are taken where they are short.
 
     A float such as 1/3 is another number than the fraction that is meant, and what is computed from
     it satisfies no order condition.
@@ -32,11 +35,12 @@ def rational(value: Any, argument: str) -> Fraction:
         found = Fraction(value)
     except (ValueError, OverflowError):
         raise InvalidArgument(f"{argument}={value!r} must be a finite rational number") from None
-    if found.denominator != 1 and not (hasattr(value, "numerator") or isinstance(value, str)):
+    exact = hasattr(value, "numerator") or isinstance(value, str)
+    if found.denominator > EXACT and not exact:
         near = found.limit_denominator(1000)
         raise InvalidArgument(
-            f"{argument}={value!r} is a float, and coefficients are exact: use "
-            f"fractions.Fraction({near.numerator}, {near.denominator})"
+            f"{argument}={value!r} is a float that rounds a fraction, and coefficients are exact: "
+            f"use fractions.Fraction({near.numerator}, {near.denominator})"
         )
     return found
 
@@ -53,7 +57,7 @@ class Phi:
     """An exact rational combination of phi atoms; immutable and hashable.
 
     Supports ``+``, ``-``, multiplication and division by rationals, and ``==``. Floats are refused
-    unless they are whole, here and in `phi`.
+    that round a fraction, here and in `phi`.
     """
 
     __slots__ = ("_terms",)
