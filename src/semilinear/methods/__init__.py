@@ -96,7 +96,15 @@ def names() -> MethodTable:
 
 
 def get(method: str | Method) -> Method:
-    """Return a method by name or alias; a method object is returned as it is."""
+    """Return a method by name or alias; a method object is returned as it is.
+
+    Raises
+    ------
+    InvalidArgument
+        If `method` is neither a name nor a method object.
+    UnknownName
+        If there is no method of that name.
+    """
     if isinstance(method, Method):
         return method
     if not isinstance(method, str):
@@ -112,7 +120,15 @@ def get(method: str | Method) -> Method:
 
 
 def info(method: str | Method) -> MethodInfo:
-    """Return order, stiff order, number of past values and evaluations per step of a method."""
+    """Return order, stiff order, number of past values and evaluations per step of a method.
+
+    Raises
+    ------
+    InvalidArgument
+        If `method` is neither a name nor a method object.
+    UnknownName
+        If there is no method of that name.
+    """
     m = get(method)
     embedded = None if isinstance(m, Multistep) else m.embedded_order or None
     return MethodInfo(

@@ -16,7 +16,13 @@ _PAIR = (
 
 
 def etdab(past: int) -> Multistep:
-    """Return the exponential Adams-Bashforth method with `past` values of N."""
+    """Return the exponential Adams-Bashforth method with `past` values of N.
+
+    Raises
+    ------
+    InvalidArgument
+        If `past` is no whole number of at least 1.
+    """
     past = whole_number("past", past)
     return Multistep(f"etdab{past}", past, "P", past, _ADAMS_BASHFORTH)
 
@@ -25,6 +31,11 @@ def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
     """Return the predictor-corrector pair of the given order, at least 2.
 
     Predictor: etdab(order - 1); corrector: the Adams-Moulton method of order `order`.
+
+    Raises
+    ------
+    InvalidArgument
+        If `order` is no whole number of at least 2.
     """
     order = whole_number("order", order, least=2)
     mode = "PECE" if evaluate_again else "PEC"
@@ -35,6 +46,11 @@ def ipndm(past: int) -> Multistep:
     """Return the method of fixed weights: Adams-Bashforth weights of a uniform grid on any grid.
 
     On a grid that is smooth but not uniform it has order 2 from two values on.
+
+    Raises
+    ------
+    InvalidArgument
+        If `past` is no whole number from 1 to 4.
     """
     past = whole_number("past", past, most=4)
     weights = (
@@ -63,6 +79,11 @@ def ipndm_v(past: int) -> Multistep:
     ----------
     past
         Number of values of N, 1 to 4.
+
+    Raises
+    ------
+    InvalidArgument
+        If `past` is no whole number from 1 to 4.
 
     References
     ----------

@@ -30,6 +30,11 @@ def etd2rk(c2: Fraction | int = 1) -> Tableau:
     ----------
     c2
         Node of the second stage, 0 < c2 <= 1.
+
+    Raises
+    ------
+    InvalidArgument
+        If c2 is no rational number in (0, 1].
     """
     c2 = inner_node("c2", c2)
     return exponential_runge_kutta(

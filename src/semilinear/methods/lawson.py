@@ -32,6 +32,11 @@ def lawson(tableau: Butcher | str, *, name: str | None = None) -> Tableau:
     name
         Name of the result; ``"lawson(<tableau's name>)"`` if not given.
 
+    Raises
+    ------
+    UnknownName
+        If `tableau` is neither a `Butcher` nor the name of one in `CLASSICAL`.
+
     Notes
     -----
     A tableau whose nodes decrease (ssp3) needs the flow backwards, which a stiff linear part does

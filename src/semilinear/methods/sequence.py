@@ -53,6 +53,13 @@ def sequence(
     correct_end
         Whether the last step of a predictor-corrector pair is corrected, by an evaluation at its
         end.
+
+    Raises
+    ------
+    InvalidArgument
+        If the method is of variable order: it has no steps on a fixed grid.
+    UnknownName
+        If `start` is not known.
     """
     UnknownName.check("start", start, STARTS)
     if isinstance(method, VariableOrder):

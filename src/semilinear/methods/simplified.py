@@ -30,6 +30,11 @@ _LU = "Lu et al. (2022), DPM-Solver++"
 def dpm_multistep(past: int) -> Multistep:
     """Return the multistep DPM-Solver (in eps) or DPM-Solver++ (in x0) with 2 or 3 values of N.
 
+    Raises
+    ------
+    InvalidArgument
+        If `past` is neither 2 nor 3.
+
     References
     ----------
     Lu et al. (2022), "DPM-Solver++", algorithm 2, for two values; their code for three.
@@ -50,6 +55,11 @@ def unipc(order: int, variant: Literal["bh1", "bh2"] = "bh2") -> Multistep:
         p of the paper, at least 1.
     variant
         B(h): it matters where there are two nodes only.
+
+    Raises
+    ------
+    InvalidArgument
+        If `order` is no whole number of at least 1, or `variant` not one of these.
 
     References
     ----------
@@ -82,6 +92,12 @@ def sa_solver(
         Number of nodes of the corrector, the predicted point included.
     mode
         Whether N is evaluated again at the corrected state.
+
+    Raises
+    ------
+    InvalidArgument
+        If `predictor` or `corrector` is no whole number of at least 1, or `mode` no mode of a
+        `Multistep`.
 
     References
     ----------

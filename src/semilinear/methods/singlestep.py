@@ -25,6 +25,11 @@ def dpm2(c2: Fraction | int = HALF) -> Tableau:
     c2
         Node of the second stage, 0 < c2 <= 1; r_1 of the paper.
 
+    Raises
+    ------
+    InvalidArgument
+        If c2 is no rational number in (0, 1].
+
     References
     ----------
     Lu et al. (2022), "DPM-Solver", algorithm 4; as 2S: Lu et al. (2022), "DPM-Solver++".
@@ -51,6 +56,11 @@ def dpm3(c2: Fraction | int = THIRD, c3: Fraction | int = 2 * THIRD) -> Tableau:
     ----------
     c2, c3
         Nodes, 0 < c2 < c3 <= 1; r_1 and r_2 of the paper.
+
+    Raises
+    ------
+    InvalidArgument
+        If c2 or c3 is no rational number in (0, 1], or c2 is not less than c3.
 
     References
     ----------
@@ -109,6 +119,12 @@ def res3(c2: Fraction | int = HALF, c3: Fraction | int = 1) -> Tableau:
     ----------
     c2, c3
         Nodes in (0, 1], not equal, c2 not 2/3.
+
+    Raises
+    ------
+    InvalidArgument
+        If c2 or c3 is no rational number in (0, 1], they are equal, c2 is 2/3, or gamma c2 + c3 is
+        0.
 
     References
     ----------

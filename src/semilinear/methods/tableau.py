@@ -172,6 +172,12 @@ def exponential_runge_kutta(
         new value. None for a method without error estimate; an empty mapping is exponential Euler.
     order, stiff_order, embedded_order, reference
         As in `Tableau`.
+
+    Raises
+    ------
+    InvalidArgument
+        If the nodes do not begin with 0, leave [0, 1] or are floats that are no short fractions, a
+        weight is given where none belongs, or `embedded_order` does not fit.
     """
     nodes = tuple(rational(x, "c") for x in c)
     stages = len(nodes)

@@ -85,6 +85,11 @@ def dpm_fast(evaluations: int) -> Tapered:
     evaluations
         Number of evaluations of a run; what counts is the remainder of its division by 3.
 
+    Raises
+    ------
+    InvalidArgument
+        If `evaluations` is no whole number of at least 1.
+
     References
     ----------
     Lu et al. (2022), "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in
