@@ -47,6 +47,16 @@ def make_plan(
         Times, strictly increasing or strictly decreasing, at least two.
     method, start
         As in `solve`.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used.
+    UnknownName
+        If `method` or `start` is no known name.
+    NonFiniteError
+        If the flow of a `Scalar` overflows over a step, or cannot be computed; with other linear
+        parts the run raises it when it comes to such a step.
     """
     return plan_of(methods.get(method), checked_linear(linear), monotone(grid, "grid"), start)
 

@@ -278,7 +278,15 @@ def _any_order(name: str) -> Sampler | None:
 
 
 def info(method: str | Sampler) -> MethodInfo:
-    """Return order, number of past values and evaluations per step of a sampler."""
+    """Return order, number of past values and evaluations per step of a sampler.
+
+    Raises
+    ------
+    InvalidArgument
+        If `method` is neither a name nor a `Sampler`, or its parts are of other types.
+    UnknownName
+        If there is no sampler of that name.
+    """
     s = get(method)
     m = s.method
     return MethodInfo(s.name, s.order, None, m.history, m.evaluations, s.reference)

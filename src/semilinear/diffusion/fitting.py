@@ -105,6 +105,18 @@ def choose(
         or a mask of this batch.
     progress
         Whether to draw a progress bar.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, among others for stochastic `methods`; if no sampler has a
+        plan for so few evaluations, or none a finite error on the pilot.
+    UnknownName
+        If `prediction` or one of `methods` is a name that is not known.
+    ModelOutputError
+        If the model returns another shape or dtype than x's.
+    NonFiniteError
+        If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)

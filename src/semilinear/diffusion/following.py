@@ -58,6 +58,23 @@ def follow(
 
     The model gets an array of its own and its answer is copied (but for libraries whose arrays
     never change): it may write into the one, and return the other again and again.
+
+    Returns
+    -------
+    array or Trajectory
+        The last state, like x in library, shape and dtype. With `trajectory` the states at all grid
+        points, x the first, and the sizes of the error estimates of a plan that makes them.
+
+    Raises
+    ------
+    InvalidArgument
+        If `made` is no plan of `diffusion.plan`, another argument cannot be used, or the model was
+        made for another schedule or prediction.
+    ModelOutputError
+        If the model, or a `seed` that is a function, returns another shape or dtype than x's.
+    NonFiniteError
+        If x, an answer or noise has NaN or infinite entries, or a state overflows; with
+        `check_finite` only.
     """
     if not isinstance(made, DiffusionPlan):
         raise InvalidArgument(f"made={shown(made)} must be a plan of semilinear.diffusion.plan")

@@ -60,6 +60,19 @@ def fit_grid(
         Of the noise of the pilots: an integer; the second has the next one.
     sweeps
         How often every point moves. One sweep costs about six runs for each point.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, among others for a stochastic method or a `t_end` that leaves
+        noise; if the method has no plan for so few evaluations, or none with a
+        finite error on the pilot.
+    UnknownName
+        If `method`, `prediction` or `final` is a name that is not known.
+    ModelOutputError
+        If the model returns another shape or dtype than x's.
+    NonFiniteError
+        If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
     budget, sampler = whole_number("nfe", nfe), deterministic(method)
     count = whole_number("sweeps", sweeps)

@@ -40,6 +40,15 @@ def guided(
     callable
         A model for `semilinear.diffusion.sample`; array library, shape and dtype are those of x.
 
+    Raises
+    ------
+    InvalidArgument
+        If a model cannot be called, `scale` is neither a finite number nor a function, or `rescale`
+        lies outside [0, 1]. The model that is returned raises it where scale(t) is no finite
+        number, and with `rescale` for states of fewer than two axes.
+    ModelOutputError
+        By the model that is returned, if one of the two answers in another shape or dtype.
+
     References
     ----------
     Ho and Salimans (2022), "Classifier-free diffusion guidance"; Lin et al. (2023), "Common
@@ -80,6 +89,14 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
         "nothing" followed by the wanted ones.
     scale, rescale
         As in `guided`. The batch is doubled at every time, whatever the scale.
+
+    Raises
+    ------
+    InvalidArgument
+        As in `guided`; the model that is returned also raises it for states without axes.
+    ModelOutputError
+        By the model that is returned, if `model` answers in another shape or dtype than the doubled
+        batch has.
 
     Examples
     --------

@@ -37,6 +37,13 @@ def add_noise(
     noise
         z itself, like x_0, in place of a seed.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used: x_0 is no array of floating numbers, `noise` not like it, or
+        there is a seed as well; t lies outside the schedule's domain, or is not one for each
+        sample.
+
     Examples
     --------
     >>> import numpy as np
@@ -99,6 +106,16 @@ def inpainted(
     seed
         Of z, as in `SeededNoise`. z is the same at all times, so that the model remains a function
         of x and t, which methods with several values of it rely on.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, such as a mask that does not broadcast to `known` or leaves
+        [0, 1]. The model that is returned raises it for states of other shape or dtype.
+    UnknownName
+        If `prediction` is not known.
+    ModelOutputError
+        By the model that is returned, if `model` answers in another shape or dtype.
 
     References
     ----------

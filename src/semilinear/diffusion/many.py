@@ -45,6 +45,15 @@ def sample_many(
     ndarray, shape (count, *shape)
         Samples `first` to ``first + count - 1``.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, the plan encodes or has times by sample, the factory makes no
+        model, or what a process needs cannot be sent to it.
+    ModelOutputError, NonFiniteError
+        As in `diffusion.sample`, with a note of the samples. So is passed on whatever else a model
+        raises.
+
     Examples
     --------
     >>> from concurrent.futures import ThreadPoolExecutor

@@ -102,6 +102,15 @@ def plan(
         With times by sample a `StackedPlan`, for batches of that many samples: the model is asked
         with an array of times, one for each.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, or some do not go together: the method with the noise, the
+        ends with the grid, the prediction or the direction.
+    UnknownName
+        If `method`, `grid`, `prediction`, `final`, `start`, `lower_end` or `direction` is no known
+        name.
+
     References
     ----------
     Zhang and Chen (2022), "Fast Sampling of Diffusion Models with Exponential Integrator", section

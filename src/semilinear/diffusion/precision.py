@@ -25,6 +25,14 @@ def in_dtype(model: Model, dtype: Any) -> Model:
     dtype
         Of the array library of the state, or its name, such as ``"float16"`` or ``"bfloat16"``.
 
+    Raises
+    ------
+    InvalidArgument
+        If the model cannot be called. The model that is returned raises it if the library of the
+        state has no dtype of that name.
+    ModelOutputError
+        By the model that is returned, if `model` answers in another shape.
+
     Examples
     --------
     >>> import numpy as np

@@ -74,6 +74,17 @@ def round_trip(
     steps, nfe
         Of each of the two runs, as in `diffusion.plan`, but 50 steps by default.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, as in `encode`, or x has no first axis.
+    UnknownName
+        If a name is not known, as in `diffusion.plan`.
+    ModelOutputError
+        If the model returns another shape or dtype than x's.
+    NonFiniteError
+        If x or an answer has NaN or infinite entries, or a state overflows.
+
     Examples
     --------
     >>> import numpy as np

@@ -92,6 +92,19 @@ def sample(
     array or Trajectory
         The sample, like x_T in library, shape and dtype.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, as in `diffusion.plan`; if x_T is no array of floating
+        numbers, or the model was made for another schedule or prediction.
+    UnknownName
+        If a name is not known, as in `diffusion.plan`.
+    ModelOutputError
+        If the model, or a `seed` that is a function, returns another shape or dtype than x_T's.
+    NonFiniteError
+        If x_T or an answer has NaN or infinite entries, or a state overflows; with `check_finite`
+        only, but for the pilot of ``method="auto"``, which always checks.
+
     Examples
     --------
     Data that are standard normal have the model eps(x, t) = sigma x / (alpha^2 + sigma^2):
@@ -176,6 +189,16 @@ def encode(
 
     Parameters are those of `sample`; `x_0` is the state at t_end. Sampling from the result gives
     x_0 back up to the error of the two runs.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, as in `sample`; among others, for stochastic methods, and for
+        most methods at ends where sigma or alpha is 0.
+    UnknownName
+        If a name is not known, as in `diffusion.plan`.
+    ModelOutputError, NonFiniteError
+        As in `sample`.
     """
     made = plan(
         schedule,

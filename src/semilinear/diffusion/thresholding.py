@@ -41,6 +41,16 @@ def thresholded(
     largest
         Bound of the data.
 
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, or is outside these bounds. The model that is returned raises
+        it for states that are complex or have no axis.
+    UnknownName
+        If `prediction` is not known.
+    ModelOutputError
+        By the model that is returned, if `model` answers in another shape or dtype.
+
     References
     ----------
     Saharia et al. (2022), "Photorealistic text-to-image diffusion models with deep language
@@ -98,6 +108,16 @@ def clipped(
         As in `diffusion.sample`; the prediction stays what it is.
     low, high
         Bounds of the data.
+
+    Raises
+    ------
+    InvalidArgument
+        If an argument cannot be used, or `low` is not less than `high`. The model that is returned
+        raises it for states that are complex.
+    UnknownName
+        If `prediction` is not known.
+    ModelOutputError
+        By the model that is returned, if `model` answers in another shape or dtype.
     """
     if not finite_number("low", low) < finite_number("high", high):
         raise InvalidArgument(f"low={low!r} must be less than high={high!r}")

@@ -35,6 +35,12 @@ class Dense(Immutable, Propagator):
     matrix
         A, real or complex, of shape (n, n) for states of shape (..., n).
 
+    Raises
+    ------
+    InvalidArgument
+        If `matrix` is not square, or has entries that are no finite numbers; plans raise it for
+        states that do not fit.
+
     Notes
     -----
     phi-functions of A are matrices, made by Taylor series and scaling and modified squaring

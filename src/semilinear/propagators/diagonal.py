@@ -33,6 +33,12 @@ class Diagonal(Immutable, Propagator):
         B: a number, or an array that broadcasts to the state's shape. With B = -ik/2 the N of
         Burgers' nonlinearity is the transform of u^2, and nothing else.
 
+    Raises
+    ------
+    InvalidArgument
+        If `eigenvalues` or `weight` are no finite numbers; plans raise it for states to which they
+        do not broadcast, or real states with complex ones.
+
     Notes
     -----
     A half spectrum (``rfft``) stays half: give the symbols of the modes that the state holds. The

@@ -37,6 +37,12 @@ class Scalar(Immutable, Propagator):
     weight
         B: a number, or a function of t.
 
+    Raises
+    ------
+    InvalidArgument
+        If `rate` or `weight` is neither a finite number nor a function; plans and runs raise it
+        where a function returns what is no finite number.
+
     Notes
     -----
     A constant L and B use phi-functions. Otherwise Psi(b, s) = exp(int_s^b L) and its integrals are
