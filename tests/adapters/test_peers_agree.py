@@ -19,6 +19,9 @@ from semilinear.methods import Multistep
 from semilinear.methods.simplified import HALF_SECOND, sa_solver
 
 torch = pytest.importorskip("torch")
+
+from k_diffusion_runs import their_sampling  # noqa: E402
+
 # NumPy functions on tensors, and algorithm types that are to go.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 DATA = Mixture()
@@ -179,11 +182,9 @@ def test_deis(order):
     agrees(peer.ours(plan), peer.theirs(steps=STEPS - 1), bound=1e-10)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kd():
-    return pytest.importorskip(
-        "k_diffusion.sampling", reason="k-diffusion is not installed", exc_type=ImportError
-    )
+    return their_sampling()
 
 
 RHO = np.append(

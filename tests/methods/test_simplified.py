@@ -209,3 +209,8 @@ def test_names_tell_methods_apart() -> None:
     """Equal names are equal hashes; caches and plans rely on them."""
     assert len(METHODS) == 19
     assert len({exact(method).name for method in METHODS.values()} | set(METHODS)) == 38
+
+
+def test_sa_solver_has_two_modes():
+    with pytest.raises(InvalidArgument, match="mode='P' is not known; known: PEC, PECE"):
+        sa_solver(mode="P")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.given import whole_number
 from semilinear.methods.multistep import Moments, Multistep
 from semilinear.phi import phi
@@ -96,14 +96,16 @@ def sa_solver(
     Raises
     ------
     InvalidArgument
-        If `predictor` or `corrector` is no whole number of at least 1, or `mode` no mode of a
-        `Multistep`.
+        If `predictor` or `corrector` is no whole number of at least 1.
+    UnknownName
+        If `mode` is neither ``"PEC"`` nor ``"PECE"``.
 
     References
     ----------
     Xue et al. (2023), "SA-Solver", algorithm 1; the weights of two nodes as in its code for few
     steps.
     """
+    UnknownName.check("mode", mode, ("PEC", "PECE"))
     predictor = whole_number("predictor", predictor)
     corrector = whole_number("corrector", corrector)
     again = "_pece" if mode == "PECE" else ""
