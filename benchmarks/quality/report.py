@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import classifier
 import numpy as np
 from frechet import distance
+from matplotlib.ticker import NullFormatter
 from quality import RESULTS, stored
 from rows import ABLATION, BUDGETS, MANY, THEIRS, Chosen, Own, group
 
@@ -34,6 +35,8 @@ FIRST = 3
 """Rows at the head of a budget, of which the page has a section."""
 
 SHOWN = ("ddim quadratic t_end", "tab3 quadratic t_end", "tab3 uniform even", "unipc3 uniform even")
+DISTANCES = (0.3, 0.4, 0.6, 1, 2, 3, 4, 6)
+"""What is written beside the axis of the picture."""
 """Lines of the picture beside those of diffusers, the choice, and the best."""
 
 
@@ -191,11 +194,15 @@ def picture(found: Estimates, limit: Limit | None) -> None:
         if points
     ]
     figure, axes = log_log(drawn)
+    axes.lines[0].set(linewidth=5, alpha=0.35)  # "auto" lies on it
     if limit:
         (row, nfe), estimate = limit
-        axes.axhline(estimate.value, color="0.4", linewidth=0.8, linestyle=":")
-        place = (budgets[0], 1.02 * estimate.value)
-        axes.annotate(f"{row}, {nfe} evaluations", place, fontsize="x-small", color="0.4")
+        label = f"{row}, {nfe} evaluations"
+        axes.axhline(estimate.value, color="0.4", linewidth=0.8, linestyle=":", label=label)
+        figure.legends[0].remove()
+        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    axes.set_yticks(DISTANCES, labels=[str(d) for d in DISTANCES])
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xticks(budgets, labels=[str(n) for n in budgets])
     axes.set_xlabel("evaluations of the network")
     axes.set_ylabel("Frechet distance in the classifier's features")
