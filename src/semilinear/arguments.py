@@ -8,12 +8,9 @@ import numpy as np
 
 from semilinear.answers import copied
 from semilinear.errors import InvalidArgument, NonFiniteError, shown
-from semilinear.kernels import Backend
+from semilinear.kernels import KINDS, Backend
 from semilinear.propagators import Propagator
 from semilinear.propagators.base import refuse_real_state
-
-KINDS = ("float32", "float64", "complex64", "complex128")
-"""Of states."""
 
 
 def checked_linear(linear: Any, nonlinear: Any = None) -> Propagator:

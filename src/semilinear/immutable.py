@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,9 +14,12 @@ class Immutable:
     which forgets that arrays are read-only.
     """
 
+    _fixed: ClassVar[tuple[str, ...] | None] = None
+    """Names that are fixed; None for all. What subclasses add to named ones may change."""
+
     def _is_fixed(self, name: str) -> bool:
         """Tell whether an attribute is fixed by now: where a class does not say, once it is set."""
-        return name in self.__dict__
+        return name in self.__dict__ and (self._fixed is None or name in self._fixed)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._is_fixed(name):

@@ -226,10 +226,8 @@ class ProbabilityFlow(AlongPath):
             integrand = integrand * self._weight(points.lam) * growth
         integrands = [integrand]
         if found.nodes:
-            u, scale = (
-                self.variable.of_lam(self.schedule, points.lam),
-                found.scale[points.owner, None],
-            )
+            u = self.variable.of_lam(self.schedule, points.lam)
+            scale = found.scale[points.owner, None]
         for node in found.nodes:
             integrand = integrand * ((u - node[points.owner, None]) / scale)
             integrands.append(integrand)

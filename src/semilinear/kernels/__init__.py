@@ -16,13 +16,20 @@ from array_api_compat import is_array_api_obj
 from semilinear.errors import InvalidArgument, shown
 from semilinear.kernels.reference import Backend
 
-__all__ = ["COMPILED_FROM", "Backend", "backend_for", "keeping_backend_for", "phi_functions"]
+__all__ = [
+    "COMPILED_FROM",
+    "KINDS",
+    "Backend",
+    "backend_for",
+    "keeping_backend_for",
+    "phi_functions",
+]
 
 COMPILED_FROM = 256
 """Entries from which compiled kernels are used; smaller arrays do not pay for loading them."""
 
 KINDS = ("float32", "float64", "complex64", "complex128")
-"""Of arguments of phi-functions."""
+"""Of states that are solved in, and of arguments of phi-functions."""
 
 
 def backend_for(x: Any) -> Backend:

@@ -124,10 +124,8 @@ def info(method: str | Method) -> MethodInfo:
 
     Raises
     ------
-    InvalidArgument
-        If `method` is neither a name nor a method object.
-    UnknownName
-        If there is no method of that name.
+    InvalidArgument, UnknownName
+        As in `get`.
     """
     m = get(method)
     embedded = None if isinstance(m, Multistep) else m.embedded_order or None

@@ -49,15 +49,12 @@ class Dense(Immutable, Propagator):
 
     form = "matrix"
     constant = True
+    _fixed = ("matrix",)
 
     def __init__(self, matrix: Any) -> None:
         self.matrix = finite_array(matrix, "matrix")
         if self.matrix.ndim != 2 or self.matrix.shape[0] != self.matrix.shape[1]:
             raise InvalidArgument(f"matrix has shape {self.matrix.shape}; it must be square")
-
-    def _is_fixed(self, name: str) -> bool:
-        # Of a subclass the rest may change.
-        return name in ("matrix",) and name in self.__dict__
 
     def __repr__(self) -> str:
         return f"Dense(shape={self.matrix.shape}, dtype={self.matrix.dtype})"

@@ -47,15 +47,12 @@ class Diagonal(Immutable, Propagator):
 
     form = "elementwise"
     constant = True
+    _fixed = ("eigenvalues", "weight", "weighted")
 
     def __init__(self, eigenvalues: Any, *, weight: Any = 1.0) -> None:
         self.eigenvalues = finite_array(eigenvalues, "eigenvalues")
         self.weight = finite_array(weight, "weight")
         self.weighted = self.weight.ndim > 0 or bool(self.weight != 1.0)
-
-    def _is_fixed(self, name: str) -> bool:
-        # Of a subclass the rest may change.
-        return name in ("eigenvalues", "weight", "weighted") and name in self.__dict__
 
     def __repr__(self) -> str:
         weight = f", weight={_described(self.weight)}" if self.weighted else ""

@@ -54,6 +54,7 @@ class Scalar(Immutable, Propagator):
     """
 
     form = "scalar"
+    _fixed = ("rate", "weight", "constant")
 
     def __init__(
         self,
@@ -64,10 +65,6 @@ class Scalar(Immutable, Propagator):
         self.rate = rate if callable(rate) else _number(rate, "rate")
         self.weight = weight if callable(weight) else _number(weight, "weight")
         self.constant = not (callable(rate) or callable(weight))
-
-    def _is_fixed(self, name: str) -> bool:
-        # Of a subclass the rest may change.
-        return name in ("rate", "weight", "constant") and name in self.__dict__
 
     def __repr__(self) -> str:
         return f"Scalar({self.rate!r}, weight={self.weight!r})"

@@ -71,10 +71,12 @@ def advise(
     lines = []
     for result, method in zip(results, chosen, strict=True):
         if math.isnan(result.observed):
-            lines.append(f"{result.method}: no order: {_no_order(result, method, results, facts)}")
+            cause = _wrong(method) or _no_order(result, method, results, facts)
+            lines.append(f"{result.method}: no order: {cause}")
         elif fell_short(result):
             seen = f"order {result.observed:.1f} of {result.order}"
-            lines.append(f"{result.method}: {seen}: {_reduced(result, method, results, facts)}")
+            cause = _wrong(method) or _reduced(result, method, results, facts)
+            lines.append(f"{result.method}: {seen}: {cause}")
         elif result.interval[1] - result.interval[0] > 2 * UNSURE:
             lines.append(f"{result.method}: {_unsure(result, facts)}")
     return tuple(lines)
@@ -109,8 +111,6 @@ def _wrong(method: Method) -> str:
 def _no_order(
     result: MethodOrder, method: Method, results: Sequence[MethodOrder], facts: Facts
 ) -> str:
-    if wrong := _wrong(method):
-        return wrong
     low, high = facts.window
     finite = [error for error in result.errors if math.isfinite(error)]
     if not finite:
@@ -147,8 +147,6 @@ def _unsure(result: MethodOrder, facts: Facts) -> str:
 def _reduced(
     result: MethodOrder, method: Method, results: Sequence[MethodOrder], facts: Facts
 ) -> str:
-    if wrong := _wrong(method):
-        return wrong
     if isinstance(method, Multistep) and method.history > 0 and facts.start == "ramp":
         most = "two" if method.mode == "P" else "three"
         return f"the ramp starts with lower orders, which leaves {most}; start='rk' keeps all"
