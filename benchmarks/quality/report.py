@@ -186,8 +186,11 @@ def picture(found: Estimates, limit: Limit | None) -> None:
     budgets = sorted({nfe for _, nfe in found if nfe <= BUDGETS[-1]})
     least = {n: pair[1].value for n in budgets if (pair := best(found, n, ours))}
     shown = {BEST: least}
+    seeds = max(e.seeds for e in found.values())
     for name in (*SHOWN, AUTO, *(row.name for row in THEIRS)):
-        shown[name] = {n: found[name, n].value for n in budgets if (name, n) in found}
+        of_row = {n: found[name, n] for n in budgets if (name, n) in found}
+        fewer = " (fewer seeds)" if any(e.seeds < seeds for e in of_row.values()) else ""
+        shown[name + fewer] = {n: estimate.value for n, estimate in of_row.items()}
     drawn = [
         Line(name, list(points), list(points.values()), dashed=theirs(name))
         for name, points in shown.items()

@@ -12,7 +12,7 @@ from semilinear import diffusion, methods, problems
 from semilinear.cli import main
 
 
-def test_methods_lists_all_with_order_history_and_evaluations(
+def test_methods_lists_all_with_order_past_values_and_evaluations(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["methods"]) == 0
@@ -20,6 +20,7 @@ def test_methods_lists_all_with_order_history_and_evaluations(
         line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.split("\n") if line
     }
     assert set(methods.names()) | set(diffusion.names()) <= set(rows)
+    assert " ".join(rows["name"]) == "order stiff order past values evaluations"
     assert rows["etdab3"] == ["3", "3", "2", "1"]
     assert rows["tab3"] == ["4", "-", "3", "1"]
     assert rows["ipndm4"] == ["2", "-", "3", "1"]

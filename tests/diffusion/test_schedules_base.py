@@ -127,6 +127,7 @@ def test_values_outside_the_domain_are_refused(schedule):
         (lambda: VPCosine(final=1.5), "0 < final <= 1"),
         (lambda: VPCosine(normalised="no"), "True or False"),
         (lambda: VE(0.0, 1.0), "0 < sigma_min < sigma_max"),
+        (lambda: VE(1e-300, 1e300), "sigma_max / sigma_min is beyond the range of float64"),
         (lambda: VE(1.0, np.inf), "sigma_max=inf must be a finite number"),
         (lambda: EDM(1.0, 1.0), "0 < sigma_min < sigma_max"),
     ],

@@ -135,6 +135,29 @@ def test_the_plane_shows_the_last_field_of_each_component() -> None:
     assert not is_clipped(figure)
 
 
+@pytest.mark.parametrize(
+    ("problem", "count", "name"),
+    [
+        (problems.nonlinear_schroedinger(points=64).until(0.1), 9, "|u|"),
+        (problems.ginzburg_landau(points=64).until(0.1), 3, "Re u"),
+    ],
+    ids=["line", "plane"],
+)
+def test_real_views_of_complex_fields_are_called_what_they_are(
+    problem: Problem, count: int, name: str
+) -> None:
+    figure = solution_plot(problem, solved(problem, count))
+    (bar,) = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert bar.get_ylabel() == name
+
+
+def test_components_beyond_the_names_have_none() -> None:
+    problem = dataclasses.replace(problems.gray_scott(points=16).until(20.0), components=("only",))
+    figure = solution_plot(problem, solved(problem, 5))
+    bars = [axes for axes in figure.axes if axes.get_label() == "<colorbar>"]
+    assert [axes.get_ylabel() for axes in bars] == ["only", ""]
+
+
 def test_a_complex_field_is_drawn_as_its_view_has_it() -> None:
     problem = problems.ginzburg_landau(points=16).until(1.0)
     solution = solved(problem, 5)

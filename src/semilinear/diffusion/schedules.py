@@ -80,6 +80,11 @@ class VE(VarianceExploding):
 
     def __post_init__(self) -> None:
         _check_sigmas(self)
+        if not np.isfinite(self.sigma_max / self.sigma_min):
+            raise InvalidArgument(
+                f"{self!r}: sigma_max / sigma_min is beyond the range of float64; give noise "
+                "levels that are nearer to each other."
+            )
 
     @cached_property
     def _log_min(self) -> float:

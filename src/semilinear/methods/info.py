@@ -46,10 +46,12 @@ class MethodTable(dict[str, MethodInfo]):
     """Methods by name; shows itself as a table, where 5(4) is the order of a pair."""
 
     def __repr__(self) -> str:
-        lines = [f"{'name':22}{'order':>6}{'stiff order':>12}{'history':>8}{'evaluations':>12}"]
+        lines = [
+            f"{'name':22}{'order':>6}{'stiff order':>12}{'past values':>12}{'evaluations':>12}"
+        ]
         lines += [
             f"{m.name:22}{m.orders:>6}{'-' if m.stiff_order is None else m.stiff_order:>12}"
-            f"{m.history:8}{m.evaluations:12}"
+            f"{m.history:12}{m.evaluations:12}"
             for m in self.values()
         ]
         return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,12 +74,14 @@ def solution_plot(problem: Problem, solution: Solved, path: str | Path | None = 
         values = problem.view(states)
         grid = values.shape[values.ndim - len(problem.axes) :]
         values = values.reshape(len(times), -1, *grid)
+        panels = values.shape[1]
+        names = [*problem.components, *[""] * panels][:panels]
         draw = {1: _line, 2: _plane}.get(len(problem.axes))
         if draw is None:
             raise InvalidArgument(
                 f"{problem.name} has {len(problem.axes)} axes; pictures have one or two"
             )
-        figure = draw(times, values, problem.axes)
+        figure = draw(times, values, problem.axes, names)
     t0, t1 = times[0], times[-1]
     span = f"t = {t1:.4g}" if len(problem.axes) == 2 else f"t = {t0:.4g} .. {t1:.4g}"
     figure.suptitle(f"{problem.name}, {span}", fontsize="large")
@@ -109,19 +112,21 @@ def _entries(times: np.ndarray, states: np.ndarray) -> Figure:
     return figure
 
 
-def _line(times: np.ndarray, values: np.ndarray, axes: tuple[np.ndarray, ...]) -> Figure:
+def _line(
+    times: np.ndarray, values: np.ndarray, axes: tuple[np.ndarray, ...], names: Sequence[str]
+) -> Figure:
     """Draw fields on a line: in space and time, or as profiles."""
     (x,) = axes
-    panels = values.shape[1]
+    panels = len(names)
     figure = new_figure(1.2 + 6.0 * panels, 5.4)
-    for number in range(panels):
+    for number, name in enumerate(names):
         panel = figure.add_subplot(1, panels, number + 1)
         panel.set_xlabel("x")
         if len(times) > FEW_TIMES:
             panel.set_ylabel("t")
-            _image(panel, x, times, values[:, number], "u")
+            _image(panel, x, times, values[:, number], name)
             continue
-        panel.set_ylabel("u")
+        panel.set_ylabel(name)
         panel.margins(x=0)
         for t, profile in zip(times, values[:, number], strict=True):
             panel.plot(x, profile, linewidth=1.2, label=f"t = {t:.4g}")
@@ -130,17 +135,19 @@ def _line(times: np.ndarray, values: np.ndarray, axes: tuple[np.ndarray, ...]) -
     return figure
 
 
-def _plane(times: np.ndarray, values: np.ndarray, axes: tuple[np.ndarray, ...]) -> Figure:
+def _plane(
+    times: np.ndarray, values: np.ndarray, axes: tuple[np.ndarray, ...], names: Sequence[str]
+) -> Figure:
     """Draw fields in the plane at the last time."""
     x, y = axes
-    panels = values.shape[1]
+    panels = len(names)
     figure = new_figure(0.8 + 5.2 * panels, 4.8)
-    for number in range(panels):
+    for number, name in enumerate(names):
         panel = figure.add_subplot(1, panels, number + 1)
         panel.set_aspect("equal")
         panel.set_xlabel("x")
         panel.set_ylabel("y")
-        _image(panel, x, y, values[-1, number].T, "uvw"[number] if panels <= 3 else "")
+        _image(panel, x, y, values[-1, number].T, name)
     return figure
 
 

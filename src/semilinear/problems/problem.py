@@ -67,6 +67,8 @@ class Problem:
         nothing.
     axes
         Coordinates of the last axes of what `view` returns; an axis before them counts components.
+    components
+        What to call the components of what `view` returns.
     compiled
         ``compiled()`` makes ``N(t, u, out)``, the same N compiled by Numba, for complex128 arrays
         of the shape of y0. None where there is none.
@@ -83,6 +85,7 @@ class Problem:
     known: tuple[Known, ...] = ()
     view: Callable[[np.ndarray], np.ndarray] | None = None
     axes: tuple[np.ndarray, ...] = ()
+    components: tuple[str, ...] = ("u", "v", "w")
     compiled: Callable[[], Callable[..., None]] | None = None
 
     def until(self, t1: float) -> Problem:

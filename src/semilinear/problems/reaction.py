@@ -187,6 +187,7 @@ def ginzburg_landau(*, points: int = 128, shear: float = 1.5) -> Problem:
         known=KNOWN["ginzburg_landau"] if (n, shear) == (128, 1.5) else (),
         view=spectral.real_plane,
         axes=(x, x),
+        components=("Re u",),
         compiled=partial(spectral.compiled_term, "cubic_reaction", n, factor),
     )
 

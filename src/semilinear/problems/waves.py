@@ -261,6 +261,7 @@ def nonlinear_schroedinger(*, points: int = 256) -> Problem:
         known=(),
         view=spectral.modulus,
         axes=(x,),
+        components=("|u|",),
         compiled=partial(spectral.compiled_term, "cubic", n),
     )
 
