@@ -1,17 +1,15 @@
 """Time of a step of a scheduler in a pipeline's loop, apart from the network.
 
 `step` of `SemilinearScheduler` against that of diffusers' `DEISMultistepScheduler`, orders 1 to 3,
-side by side in one run: CPU tensors of float32, one thread, stored tensors in the place of the
-network's answers, timesteps as pipelines hand them in. Only steps with a full history count.
+side by side in one run: CPU tensors of float32, stored tensors in the place of the network's
+answers, timesteps as pipelines hand them in. Only steps with a full history count. Both run on as
+many threads as `--threads` gives PyTorch, one by default.
 
     python benchmarks/diffusers_step.py --rounds 15
+    python benchmarks/diffusers_step.py --rounds 15 --threads 2
 """
 
 from __future__ import annotations
-
-import os
-
-os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch are loaded
 
 import warnings
 from math import prod
@@ -95,10 +93,11 @@ def main() -> None:
     """Measure and report."""
     options = parser(__doc__.split("\n", 1)[0])
     options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--threads", type=int, default=1)
     given = options.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     where = machine("numba", "torch", "diffusers")
-    print(header("Steps of schedulers", where))
+    print(header(f"Steps of schedulers, {given.threads} thread(s)", where))
     rows = []
     for shape, steps in zip(SHAPES, (50, 30, 14), strict=True):
         rounds = given.rounds if prod(shape) < 1_000_000 else max(3, given.rounds // 2)

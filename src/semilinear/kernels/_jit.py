@@ -14,7 +14,7 @@ def compiled(function: F) -> F:
     """Compile a module-level function with Numba at its first call, for each set of argument types.
 
     The machine code is kept on disk for later processes where a cache directory is writable.
-    The kernel releases the GIL, runs on one thread, and divides by zero as NumPy does.
+    The kernel releases the GIL, runs on the calling thread, and divides by zero as NumPy does.
     """
     return _jitted(function, None, fastmath=False)
 

@@ -88,7 +88,7 @@ class KeepingBackend(TorchBackend):
         (k,) = places
         read = (*sources[:k], answer, *sources[k + 1 :])
         out = np.empty(self.size, self.dtype)
-        bad = scalar_one_keeping(out, self._kept, read, coefficients, k)
+        bad = self.one_pass(scalar_one_keeping, (out, self._kept), read, coefficients, k)
         return (out,), not (check and bad)
 
     def _fill(self) -> None:

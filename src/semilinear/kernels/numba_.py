@@ -14,6 +14,7 @@ import numpy as np
 
 from semilinear.kernels._jit import compiled
 from semilinear.kernels.reference import Backend, Native, plain_array
+from semilinear.kernels.slices import SLICE, in_slices
 
 MOST, MOST_OF_WIDE = 10, 8
 """Sources of one pass, and of one that makes two sums or reads coefficients beside each source.
@@ -117,6 +118,12 @@ class NumPyBackend(Backend):
     def __init__(self, like: Any) -> None:
         super().__init__(like)
         self.size = prod(self.shape)
+        self.is_large = self.size * self.dtype.itemsize >= 2 * SLICE
+
+    @property
+    def threads(self) -> int:
+        """On how many threads a large pass runs."""
+        return 1
 
     def take(self, array: Any) -> Native | None:
         array = plain_array(array)
@@ -140,12 +147,20 @@ class NumPyBackend(Backend):
             first = np.empty(self.size, self.dtype)
             outputs.append(first)
             if len(left) == 1 or len(sources) > MOST_OF_WIDE:
-                bad |= scalar_one(first, sources, left[:1])
+                bad |= self.one_pass(scalar_one, (first,), sources, left[:1])
             else:
                 second = np.empty(self.size, self.dtype)
                 outputs.append(second)
-                bad |= scalar_two(first, second, sources, left[:2])
+                bad |= self.one_pass(scalar_two, (first, second), sources, left[:2])
         return tuple(outputs), not (check and bad)
+
+    def one_pass(
+        self, kernel: Any, outputs: tuple[Native, ...], sources: Sequence[Native], *rest: Any
+    ) -> Any:
+        """Return ``kernel(*outputs, sources, *rest)``, on several threads if that pays."""
+        if not self.is_large:
+            return kernel(*outputs, sources, *rest)
+        return in_slices(kernel, outputs, sources, *rest, threads=self.threads)
 
     def error_norm(
         self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native

@@ -35,6 +35,11 @@ class TorchBackend(NumPyBackend):
         super().__init__(like.detach().numpy())
         self.tensor_dtype = like.dtype
 
+    @property
+    def threads(self) -> int:
+        # As many as operators of PyTorch take for this tensor.
+        return int(sys.modules["torch"].get_num_threads())
+
     def take(self, array: Any) -> Native | None:
         try:
             if array.dtype is not self.tensor_dtype or array.requires_grad:
