@@ -168,11 +168,22 @@ class LazySegments(Sequence[Segment]):
         step, classes = signature
         if not self.program.propagator.constant:
             return finite(self.program.values(classes[0]))
-        lengths = [self._lengths[c] for c in classes]
-        points = {1: lengths[-1], 0: 0.0}
-        for q, length in enumerate(reversed(lengths[:-1]), start=1):
-            points[-q] = points[1 - q] - length
+        points = points_of([self._lengths[c] for c in classes])
         return finite(step_coefficients(step, self.program.propagator, points))
+
+
+def points_of(lengths: Sequence[float]) -> dict[int, float]:
+    """Return the grid points about a step of a constant linear part, counted from its start.
+
+    Parameters
+    ----------
+    lengths
+        Of the steps before it that it looks at, in order, and of itself.
+    """
+    points = {1: lengths[-1], 0: 0.0}
+    for q, length in enumerate(reversed(lengths[:-1]), start=1):
+        points[-q] = points[1 - q] - length
+    return points
 
 
 def length_classes(grid: np.ndarray) -> tuple[list[float], list[int]]:

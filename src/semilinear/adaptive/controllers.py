@@ -25,6 +25,11 @@ NEAR_ZERO = (
     "a positive atol"
 )
 
+FAR = (
+    "; or t, which is known to {spacing:.1e} there, is too far from 0 for these tolerances: "
+    "measure time from t0"
+)
+
 GAINS: dict[str, tuple[float, float, float]] = {
     "I": (1.0, 0.0, 0.0),
     "PI": (0.7, -0.4, 0.0),
@@ -64,7 +69,9 @@ class Controller:
     def underflow(self, t: float) -> str:
         """Return why a run ends at t: the next step would make no difference to the time."""
         relative_alone = not np.all(np.asarray(self.atol) > 0)
-        return UNDERFLOW.format(t=t) + (NEAR_ZERO if relative_alone else "")
+        spacing = float(np.spacing(abs(t)))
+        far = FAR.format(spacing=spacing) if spacing > 1e-10 * self.max_step else ""
+        return UNDERFLOW.format(t=t) + (NEAR_ZERO if relative_alone else "") + far
 
     def after(self, errors: tuple[float, float, float], exponent: float) -> float:
         """Return the factor of the next step after an accepted one."""

@@ -91,7 +91,7 @@ class AdaptiveCourse(Course):
     # --- segments ----------------------------------------------------------------------------
 
     def first(self) -> tuple[Segment, Next]:
-        place = Place("begin", 0, self.t0, 0.0, self.first_kind, self.first_kind)
+        place = Place("begin", 0, self.t0, 0.0, self.t0, self.first_kind, self.first_kind)
         code = opening(lower(asking(self.newest, ()), told=False))
         return Segment(code, None), Next(place, self.t0)
 
@@ -198,7 +198,7 @@ class AdaptiveCourse(Course):
     def _asking(self, cursor: Place, stage: int) -> Next:
         asks = lower(self.attempt(cursor.kind), told=False).asks
         at = float(asks[stage].at)
-        t = self._end(cursor) if at == 1.0 else cursor.t + at * cursor.h
+        t = cursor.end if at == 1.0 else cursor.t + at * cursor.h
         return Next(cursor._replace(stage=stage), t)
 
     def _after_begin(self, cursor: Place, run: Run, slots: tuple[Any, ...]) -> Next:
@@ -219,11 +219,12 @@ class AdaptiveCourse(Course):
         rise = norm(run.backend, change, y, y) / trial / trial
         longest = self.controller.max_step
         length = control.first_length(slope, rise, trial, self.first_exponent, longest)
+        length = max(length, control.shortest(cursor.t))
         return self._opening(cursor._replace(at="launch"), length)
 
     def _opening(self, cursor: Place, length: float) -> Next:
-        h = self._length(cursor.t, length)
-        return Next(cursor._replace(stage=0, h=h), cursor.t, at_once=True)
+        end, h = control.landing(cursor.t, self._length(cursor.t, length), self.t1)
+        return Next(cursor._replace(stage=0, h=h, end=end), cursor.t, at_once=True)
 
     def _decide(self, cursor: Place, run: Run, code: Code, slots: tuple[Any, ...]) -> Next:
         y, new = slots[0], slots[code.slots.index(NEW)]
@@ -236,7 +237,7 @@ class AdaptiveCourse(Course):
         if not verdict.taken:
             return self._refused(cursor, verdict)
         factor = min(1.0, verdict.factor) if cursor.refused else verdict.factor
-        t = self._end(cursor)
+        t = cursor.end
         taken = cursor._replace(
             at="take", stage=0, t=t, kind=verdict.kind, last=cursor.kind,
             past=(cursor.t, *cursor.past)[: verdict.kind[1]],
@@ -245,19 +246,21 @@ class AdaptiveCourse(Course):
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
             short = self.controller.underflow(t) if control.is_too_short(t, h) else ""
-            taken = taken._replace(h=h, failure=short)
+            end, h = control.landing(t, h, self.t1)
+            taken = taken._replace(h=h, end=end, failure=short)
         if self._is_over(taken) and not self.renews:
             taken = taken._replace(at="end")
         return Next(taken, t, at_once=True)
 
     def _refused(self, cursor: Place, verdict: Verdict) -> Next:
         """Return to the base of the attempt with a shorter step, or give up."""
-        h = cursor.h * verdict.factor
+        proposed = cursor.h * verdict.factor
+        end, h = control.landing(cursor.t, proposed, self.t1)
         again = cursor._replace(
-            at="refuse", stage=-1, h=h, kind=verdict.kind, last=cursor.kind,
+            at="refuse", stage=-1, h=h, end=end, kind=verdict.kind, last=cursor.kind,
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
-        if control.is_too_short(cursor.t, h):
+        if control.is_too_short(cursor.t, proposed):
             failed = again._replace(failure=self.controller.underflow(cursor.t))
             return Next(failed, cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
@@ -266,7 +269,8 @@ class AdaptiveCourse(Course):
         h = cursor.h * control.LEAST
         if cursor.at in ("begin", "renew") or control.is_too_short(cursor.t, h):
             return None
-        again = cursor._replace(h=h)
+        end, h = control.landing(cursor.t, h, self.t1)
+        again = cursor._replace(h=h, end=end)
         if cursor.at == "trial":
             again = again._replace(at="retrial")
         elif cursor.at == "stage":
@@ -278,10 +282,6 @@ class AdaptiveCourse(Course):
     def _length(self, t: float, proposed: float) -> float:
         remaining = abs(self.t1 - t)
         return self.sign * control.next_length(remaining, proposed, self.controller.max_step)
-
-    def _end(self, cursor: Place) -> float:
-        """Return where an attempt leads."""
-        return control.snapped(cursor.t, cursor.h, self.t1)
 
     def _is_over(self, cursor: Place) -> bool:
         return cursor.t == self.t1 or bool(cursor.failure)

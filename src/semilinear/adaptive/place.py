@@ -36,6 +36,8 @@ class Place(NamedTuple):
     t: float
     """Time of the base state."""
     h: float
+    end: float
+    """Where the step leads: t + h, or the end of the run."""
     kind: Kind
     """Of the attempt."""
     last: Kind

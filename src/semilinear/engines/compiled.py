@@ -15,7 +15,7 @@ from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine
 from semilinear.engines.tables import Marching, make_tables
 from semilinear.kernels import layout
 from semilinear.kernels.phi_reference import SERIES_REACH
-from semilinear.lazy_segments import length_classes
+from semilinear.lazy_segments import length_classes, points_of
 from semilinear.methods.rows import BASE
 from semilinear.output import Recorder
 from semilinear.program import Program, finite
@@ -99,13 +99,16 @@ class FixedLoop(LoopEngine):
         self.program = program
         numbers = {step: i for i, step in enumerate(distinct)}
         self.places = np.array([numbers[step] for step in program.steps])
-        self.kinds, self._first_of = _kinds(program, self.places)
+        self.kinds, self._first_of, self.lengths = _kinds(program, self.places)
         self._values = lru_cache(maxsize=16)(self._asked)
 
     def _asked(self, kind: int) -> list[Any]:
         n = self._first_of[kind]
         step, grid = self.program.steps[n], self.program.grid
-        points = {q: float(grid[n + q]) for q in range(-step.history, 2)}
+        if self.linear.constant:
+            points = points_of(self.lengths[n - step.history : n + 1].tolist())
+        else:
+            points = {q: float(grid[n + q]) for q in range(-step.history, 2)}
         return step_coefficients(step, self.linear, points)
 
     def march_on(self, y: Any, recorder: Recorder) -> None:
@@ -118,8 +121,8 @@ class FixedLoop(LoopEngine):
         while outcome != layout.DONE:
             space = self.space(max(1, min(room, left)), recorder)
             outcome = self.call(
-                self.march.fixed_loop, *self.arrays.arguments(), grid, self.kinds, programs,
-                wanted, *space,
+                self.march.fixed_loop, *self.arrays.arguments(), grid, self.kinds, self.lengths,
+                programs, wanted, *space,
             )  # fmt: skip
             left -= int(self.counts[layout.SAVED])
             if not self.show_points(*space, recorder):
@@ -163,7 +166,9 @@ class AdaptiveLoop(AdaptiveLoopEngine):
         )  # fmt: skip
         if outcome == layout.NEED:
             t, h = self.numbers[[layout.T, layout.H]].tolist()
-            values = step_coefficients(course.attempt(), self.linear, {0: t, 1: t + h})
+            # For a constant linear part only differences count.
+            begin = 0.0 if course.linear.constant else t
+            values = step_coefficients(course.attempt(), self.linear, {0: begin, 1: begin + h})
             self.arrays.load(values, 0)
             self.numbers[layout.LOADED_H] = h
         return outcome
@@ -176,13 +181,20 @@ class AdaptiveLoop(AdaptiveLoopEngine):
         return self.arrays.explain(0, len(self.arrays.marching.tables.rows), t, h)
 
 
-def _kinds(program: Program, places: np.ndarray) -> tuple[np.ndarray, list[int]]:
-    """Return the number of each step's set of coefficients, and the first step with each set."""
+def _kinds(program: Program, places: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """Return the number of each step's set of coefficients, the first step with each set, lengths.
+
+    Steps that share a set have the mean of their lengths, so that together they are as long as the
+    grid: of every single one the length is known to the rounding of its ends only.
+    """
     keys: list[Any] = list(range(len(places)))
+    lengths = np.diff(program.grid)
     if program.propagator.constant:
-        lengths, classes = length_classes(program.grid)
+        means, classes = length_classes(program.grid)
+        lengths = np.full(len(places), means[0])
         keys = places.tolist()
-        if len(lengths) > 1:
+        if len(means) > 1:
+            lengths = np.array(means)[classes]
             keys = [
                 (place, *classes[n - step.history : n + 1])
                 for n, (place, step) in enumerate(zip(keys, program.steps, strict=True))
@@ -193,4 +205,4 @@ def _kinds(program: Program, places: np.ndarray) -> tuple[np.ndarray, list[int]]
     for n, kind in enumerate(kinds.tolist()):
         if kind == len(first):
             first.append(n)
-    return kinds, first
+    return kinds, first, lengths

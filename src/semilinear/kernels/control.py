@@ -14,6 +14,9 @@ LEAST, MOST = 0.2, 8.0
 KEEP_FROM, KEEP_TO = 1.0, 1.15
 """A step that might grow a little is kept: a change costs new coefficients."""
 
+SAME = 1e-12
+"""By which part of itself a step may differ from the distance of the times that it joins."""
+
 
 def step_factor(
     error: float, before: float, earlier: float, exponent: float, b1: float, b2: float, b3: float
@@ -103,9 +106,14 @@ def trial_length(state: float, slope: float, span: float) -> float:
     return max(min(0.01 * state / slope, 0.1 * span), 1e-9 * span)
 
 
+def shortest(t: float) -> float:
+    """Return the length from which on steps make a difference to the time; 0 at t = 0."""
+    return 4.0 * 2.2e-16 * abs(t)
+
+
 def is_too_short(t: float, h: float) -> bool:
     """Tell whether a step makes no difference to the time."""
-    return abs(h) < 4.0 * 2.2e-16 * abs(t) or t + h == t
+    return abs(h) < shortest(t) or t + h == t
 
 
 def snapped(t: float, h: float, end: float) -> float:
@@ -115,6 +123,18 @@ def snapped(t: float, h: float, end: float) -> float:
     """
     after = t + h
     return end if abs(end - after) <= 8.0 * np.spacing(max(abs(end), abs(t))) else after
+
+
+def landing(t: float, h: float, end: float) -> tuple[float, float]:
+    """Return where a step of length h from t leads, and how long it has to be.
+
+    Far from 0 the time moves on by another length than h, since it is rounded: for equal steps
+    always to the same side, so that the differences add up. There a step is as long as its times
+    are apart, which equal steps then share; near 0 it keeps its length, and its coefficients.
+    """
+    after = snapped(t, h, end)
+    apart = after - t
+    return after, (h if abs(apart - h) <= SAME * abs(h) else apart)
 
 
 BETTER = 1.1

@@ -47,13 +47,13 @@ from semilinear.kernels.phi_reference import reciprocal_factorials
 PATIENCE = 2**24
 """Entries of states after which the loop returns in any case: the host may be interrupted."""
 
-for helper in (control.settled, control.promise):
+for helper in (control.settled, control.promise, control.shortest, control.snapped):
     register_jitable(helper)
 step_factor = compiled(control.step_factor)
 retry_factor = compiled(control.retry_factor)
 next_length = compiled(control.next_length)
 is_too_short = compiled(control.is_too_short)
-snapped = compiled(control.snapped)
+landing = compiled(control.landing)
 
 
 @compiled
@@ -106,6 +106,7 @@ def fixed_loop(
     where: Any,
     grid: Any,
     kinds: Any,
+    lengths: Any,
     programs: Any,
     wanted: Any,
     saved: Any,
@@ -134,8 +135,9 @@ def fixed_loop(
         Arrays of the slots, (number, entries), and the buffer of each slot.
     grid
         Times, one more than steps.
-    kinds
-        Of each step, the number of its set of coefficients.
+    kinds, lengths
+        Of each step, the number of its set of coefficients, and the length that they are for: one
+        for all steps of a kind, while their grid points are rounded each in its own way.
     programs
         Of each step, (first row, end of rows, first carry, end of carries, whether it begins with
         N at its base state, slot of N at its end or -1).
@@ -160,7 +162,7 @@ def fixed_loop(
         if counts[LOADED] != kinds[n]:
             if eigenvalues.size == 0:
                 return NEED
-            step_weights(eigenvalues, h, tables, reach, coefficients)
+            step_weights(eigenvalues, lengths[n], tables, reach, coefficients)
             counts[LOADED] = kinds[n]
         program = programs[n]
         first, last = program[0], program[1] - 1
@@ -243,14 +245,15 @@ def adaptive_loop(
     while numbers[T] != end:
         if counts[SAVED] == times.size or counts[STEP] == patience:
             return FULL
-        t, h = numbers[T], numbers[H]
+        t = numbers[T]
+        after, h = landing(t, numbers[H], end)
+        numbers[H] = h
         if counts[LOADED] < 0 or numbers[LOADED_H] != h:
             if eigenvalues.size == 0:
                 return NEED
             step_weights(eigenvalues, h, tables, reach, coefficients)
             counts[LOADED] = 0
             numbers[LOADED_H] = h
-        after = snapped(t, h, end)
         counts[EVALUATIONS] += run_rows(
             function, t, h, after, rows, sources, fractions,
             coefficients, matrices, weight, buffers, where,

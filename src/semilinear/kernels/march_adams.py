@@ -33,10 +33,10 @@ from semilinear.kernels.layout import (
 from semilinear.kernels.march import (
     PATIENCE,
     accepted,
+    landing,
     refused,
     retry_factor,
     save,
-    snapped,
 )
 from semilinear.kernels.march_passes import (
     add_one,
@@ -242,10 +242,11 @@ def adams_loop(
     while numbers[T] != end:
         if counts[SAVED] == grid.size or counts[STEP] == patience:
             return FULL
-        t, h, order, known = numbers[T], numbers[H], counts[ORDER], counts[KNOWN]
+        t, order, known = numbers[T], counts[ORDER], counts[KNOWN]
+        after, h = landing(t, numbers[H], end)
+        numbers[H] = h
         current, other = differences[counts[CURRENT]], differences[1 - counts[CURRENT]]
         y, new, space = states[0], states[1], states[2]
-        after = snapped(t, h, end)
         top = min(order + 1, known + 1, most)
         if h != loaded[0]:
             phi_pass(h * eigenvalues, inverse, reach, phis)
