@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runs import METHODS, SMALL, Y0, exchange, solved
-from semilinear import Solution, methods, solve
+from semilinear import Scalar, Solution, methods, solve
 from semilinear.methods import Multistep, Tableau
 from semilinear.time_grid import lies_on, wanted_times
 from tolerances import assert_close
@@ -23,6 +23,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "variable order": {"steps": None, "method": "etdpec", "rtol": 1e-5},
 }
 each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+LOOKS: dict[str, dict[str, Any]] = {
+    "at the ends": {},
+    "at every step": {"callback": lambda t, y: None},
+    "between them": {"dense_output": True},
+}
 
 
 # --- wanted times -------------------------------------------------------------------------------
@@ -85,6 +90,28 @@ def test_rounding_of_a_grid_is_no_distance() -> None:
     s = solved(t_span=(0.0, 0.8), grid=grid, t_eval=summed)
     assert s.t.tolist() == summed
     assert np.array_equal(s.y, solved(t_span=(0.0, 0.8), grid=grid).y)
+
+
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+@each_way
+@pytest.mark.parametrize("span", [(1.0, 2.0), (2.0, 1.0)], ids=str)
+@pytest.mark.parametrize("options", LOOKS.values(), ids=LOOKS)
+def test_times_beside_an_end_have_its_state(
+    way: dict[str, Any], size: int, span: tuple[float, float], options: dict[str, Any]
+) -> None:
+    (t0, t1), apart = span, np.spacing(2.0) * np.sign(span[1] - span[0])
+    wanted = [t0, t0 + apart, t0 + 2 * apart, t1 - apart, t1]
+    arguments = {"linear": Scalar(-0.5), "nonlinear": lambda t, y: 0 * y, "y0": np.ones(size)}
+    s = solved(t_span=span, t_eval=wanted, **arguments, **options, **way)
+    assert s.t.tolist() == wanted
+    ends = solved(t_span=span, t_eval=[t0, t1], **arguments, **way).y
+    assert s.y == pytest.approx(ends[:, [0, 0, 0, 1, 1]], rel=1e-15)
+
+
+def test_the_end_of_a_span_of_two_spacings_has_its_own_state() -> None:
+    t0, t1 = 1e9, 1e9 + 2 * np.spacing(1e9)
+    s = solve(Scalar(1e6), lambda t, y: 0 * y, (t0, t1), [1.0], t_eval=[t0, t1])
+    assert s.y[0] == pytest.approx([1.0, np.exp(1e6 * (t1 - t0))], rel=1e-12)
 
 
 def test_many_wanted_times_on_long_grids() -> None:

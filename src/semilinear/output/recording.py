@@ -130,7 +130,7 @@ class Recorder:
             self.end = self.watch.step(before.t, t, y, sol)
         if self.end is not None and self.end != t:
             self.last = self.end, sol()(self.end)
-        self._keep(before.t, t, y, sol)
+        self._keep(before.t, before.y, t, y, sol)
         if self.callback is not None:
             self.callback(self.last[0], read_only(self.last[1]))
         return self.end is None
@@ -146,8 +146,8 @@ class Recorder:
             self._next += 1
         return True
 
-    def _keep(self, begin: float, t: float, y: Any, sol: _Once) -> None:
-        """Keep the wanted states that were reached on the step from `begin` to (t, y)."""
+    def _keep(self, begin: float, start: Any, t: float, y: Any, sol: _Once) -> None:
+        """Keep the wanted states that were reached on the step from (begin, start) to (t, y)."""
         last = self.last[0]
         if self.wanted is None:
             self._save(*self.last)
@@ -158,7 +158,10 @@ class Recorder:
             here = last == t and same_time(wanted, t)
             if sign * wanted > sign * last and not here:
                 return
-            self._save(wanted, y if here else sol()(wanted))
+            if here or self.needs_slopes:
+                self._save(wanted, y if here else sol()(wanted))
+            else:  # all that is wanted lies on grid points: this on the last, to rounding
+                self._save(wanted, start)
             self._next += 1
 
     def _save(self, t: float, y: Any) -> None:
