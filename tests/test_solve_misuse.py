@@ -41,6 +41,7 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
     "empty span": ({"t_span": (1.0, 1.0)}, r"^t_span=\(1\.0, 1\.0\) must be .*, different and"),
     "infinite span": ({"t_span": (0.0, np.inf)}, r"^t_span=.* a finite distance apart"),
     "span NaN": ({"t_span": (0.0, np.nan)}, r"^t_span=.* a finite distance apart"),
+    "span too short": ({"t_span": (0, 5e-324)}, r"^t_span=\(0, 5e-324\) is shorter than 2\.2e-308"),
     "span too long": ({"t_span": (-1e308, 1e308)}, r"^t_span=.* a finite distance apart"),
     "span of text": ({"t_span": ("0", "1")}, r"^t_span=.* must be two numbers"),
     "span of flags": ({"t_span": (False, True)}, r"^t_span=.* must be two numbers"),
@@ -241,3 +242,20 @@ def test_what_is_taken_as_it_is_meant(changed: dict[str, Any], meant: dict[str, 
 def test_a_span_backwards() -> None:
     s = solved(t_span=(1, 0), step_size=0.25)
     assert s.t.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("size", [2, 64], ids=["interpreted", "compiled"])
+@pytest.mark.parametrize("span", [(0.0, 3e-308), (0.0, -3e-308), (0.0, 1e307), (0.0, -1e307)])
+@pytest.mark.parametrize("method", ["zoto_bowman43", "etdpece"])
+def test_the_shortest_and_the_longest_spans(
+    method: str, span: tuple[float, float], size: int
+) -> None:
+    seen: list[float] = []
+    arguments = {"linear": Scalar(0.0), "nonlinear": lambda t, y: 0 * y, "y0": np.ones(size)}
+    for steps in (None, 1):
+        s = solved(
+            **arguments, t_span=span, method=method if steps is None else "etd1", steps=steps,
+            callback=lambda t, y: seen.append(t),
+        )  # fmt: skip
+        assert s.t[-1] == seen[-1] == span[1]
+        assert (s.y == 1.0).all()

@@ -283,7 +283,7 @@ def _after_step(
     t0, t1 = span
 
     def after(t: float, y: Any) -> None:
-        bar.update(int(1000 * (t - t0) / (t1 - t0)))
+        bar.update(int(1000 * ((t - t0) / (t1 - t0))))
         if callback is not None:
             callback(t, y)
 

@@ -11,6 +11,9 @@ import numpy as np
 from semilinear.errors import InvalidArgument, shown
 from semilinear.given import number, whole_number
 
+LEAST = float(np.finfo(np.float64).tiny)
+"""Length of a span below which numbers lose digits."""
+
 
 def checked_span(t_span: Any) -> tuple[float, float]:
     """Return (t0, t1) as floats, or refuse them."""
@@ -22,6 +25,11 @@ def checked_span(t_span: Any) -> tuple[float, float]:
         raise InvalidArgument(
             f"t_span={shown(t_span)} must be two numbers (t0, t1), different and a finite distance "
             "apart"
+        )
+    if abs(t1 - t0) < LEAST:
+        raise InvalidArgument(
+            f"t_span={shown(t_span)} is shorter than {LEAST:.2g}, and its parts are no numbers of "
+            "full precision; measure time in a smaller unit"
         )
     return t0, t1
 
