@@ -83,6 +83,10 @@ def test_work_precision_prints_a_table_and_writes_files(
         (["etd1", "--tolerances", "1e-3"], "etd1: no estimate of the error"),
         (["etd1", "--steps", "20", "10"], "steps=[20, 10] must be one or more"),
         (["etd1", "--repeats", "-1"], "repeats=-1 must be"),
+        (
+            ["etd1", "--repeats", "0", "--against", "seconds", "--plot", "x.png"],
+            "--against seconds: with --repeats 0 none are measured",
+        ),
         (["etd1", "--compiled"], "the problem coupled has no compiled N"),
         (["etd1", "--t-end", "0"], "must be a finite time other than t0"),
         (["zoto_bowman43", "--tolerances", "1e-18"], "tolerances=[1e-18] must be 2.2e-15 or more"),
@@ -92,6 +96,7 @@ def test_work_precision_refuses(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["work-precision", *arguments]) == 2
-    said = capsys.readouterr().err
+    out, said = capsys.readouterr()
     assert said.startswith("semilinear work-precision: ")
     assert complaint in said
+    assert out == ""

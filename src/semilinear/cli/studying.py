@@ -10,6 +10,7 @@ from typing import Any
 from semilinear import methods, problems
 from semilinear.cli.files import check_output, write
 from semilinear.cli.help import DefaultsShown
+from semilinear.errors import InvalidArgument
 from semilinear.problems import Problem
 from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 from semilinear.studies.work import MEASURES
@@ -104,6 +105,11 @@ def _order(options: argparse.Namespace) -> int:
 
 def _work_precision(options: argparse.Namespace) -> int:
     _check_outputs(options)
+    if options.plot is not None and options.against == "seconds" and options.repeats == 0:
+        raise InvalidArgument(
+            "--against seconds: with --repeats 0 none are measured; give --repeats 1 or more, or "
+            "another axis"
+        )
     study = work_precision(
         _problem(options),
         options.method,
