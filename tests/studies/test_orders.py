@@ -69,6 +69,26 @@ def test_the_observed_order_is_that_of_the_fit() -> None:
         assert fit.low < result.order < fit.high
 
 
+def test_n_may_reuse_its_result_and_write_to_y() -> None:
+    """As in `solve`; of the given problem nothing is changed."""
+    p = problems.coupled()
+    buffer, before = np.empty_like(p.y0), p.y0.copy()
+
+    def greedy(t: float, y: np.ndarray) -> np.ndarray:
+        buffer[:] = p.nonlinear(t, y)
+        y[:] = 0.0
+        return buffer
+
+    ladder: dict[str, Any] = {"steps": (10, 20), "start": "rk"}
+    for change in ({"exact": p.exact}, {}):  # without it the reference is computed
+        mine, plain = (
+            order_study(without_solution(nonlinear=n, **change), ["krogstad4", "etdab4"], **ladder)
+            for n in (greedy, p.nonlinear)
+        )
+        assert mine == plain
+    np.testing.assert_array_equal(p.y0, before)
+
+
 def test_the_problem_may_be_named_or_made() -> None:
     study = order_study(problems.dense(), "etd2rk", steps=(10, 20, 40))
     for problem in ("dense", problems.dense):

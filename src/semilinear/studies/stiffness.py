@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from semilinear.answers import copied
 from semilinear.propagators import Propagator
 from semilinear.studies.subject import SemilinearProblem
 
@@ -71,7 +72,7 @@ def roughness(problem: SemilinearProblem, end: Any) -> Roughness:
         return float(xp.max(xp.abs(values)))
 
     y = like(end)
-    source = like(problem.linear.input_weight(t1)) * problem.nonlinear(t1, y)
+    source = like(problem.linear.input_weight(t1)) * problem.nonlinear(t1, copied(y))
     matrix = operator(problem.linear, t1 - DIFFERENCE * (t1 - t0), t1 - t0)
     size = _norm(matrix, problem.linear.form)
     if problem.linear.form == "matrix":

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from semilinear.answers import copied
+from semilinear.engines.interpreted import PlanEngine
 from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.methods import Method, get
 from semilinear.plan import Plan
@@ -35,7 +37,7 @@ class SemilinearProblem(Protocol):
 
     @property
     def nonlinear(self) -> Callable[[float, Any], Any]:
-        """``N(t, y)``."""
+        """``N(t, y)``; as in `semilinear.solve`, it may reuse its result and write to y."""
 
     @property
     def t_span(self) -> tuple[float, float]:
@@ -131,10 +133,11 @@ def final_state(task: Run) -> tuple[Any, int]:
     """Return y at t1, None where the run overflowed, and the evaluations of N."""
     problem = resolved(task.source)
     plan = plan_of(problem, task)
+    engine = PlanEngine(plan, problem.linear, problem.nonlinear, ())
     # An overflow is reported as an infinite error; a warning would say it twice.
     with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return run(plan, lambda y, t: problem.nonlinear(t, y), problem.y0).x, plan.nfe
+            return run(plan, engine.evaluate, copied(problem.y0)).x, plan.nfe
         except NonFiniteError:
             return None, plan.nfe
 
