@@ -19,6 +19,7 @@ from semilinear import (
     Scalar,
     UnknownName,
     make_plan,
+    solve,
 )
 
 MISUSE: dict[str, tuple[dict[str, Any], str]] = {
@@ -167,6 +168,15 @@ def test_a_state_that_is_not_finite_is_named() -> None:
 def test_a_wrong_answer_of_n_is_named(wrong: Callable[..., Any], message: str) -> None:
     with pytest.raises(ModelOutputError, match=message):
         solved(nonlinear=wrong)
+
+
+@pytest.mark.parametrize("size", [4, 64])
+def test_a_masked_answer_of_n_is_refused(size: int) -> None:
+    with pytest.raises(ModelOutputError, match=r"but as numpy\.ma\.\w*\.?MaskedArray"):
+        solve(
+            Diagonal(-np.ones(size)), lambda t, y: np.ma.array(y, mask=True), (0, 1),
+            np.ones(size), steps=4,
+        )  # fmt: skip
 
 
 def test_an_answer_of_n_that_is_not_finite_is_named() -> None:

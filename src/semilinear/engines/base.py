@@ -11,6 +11,7 @@ import numpy as np
 from semilinear.adaptive import AdaptiveCourse
 from semilinear.errors import InvalidArgument, ModelOutputError
 from semilinear.kernels import Backend
+from semilinear.kernels.reference import plain_array
 from semilinear.output import Recorder
 from semilinear.propagators import Propagator
 
@@ -45,14 +46,15 @@ class Engine(ABC):
     def evaluate(self, y: Any, t: float) -> Any:
         """Return N(t, y), counted.
 
-        With NumPy states N gets an array of its own and what it returns is copied: it may write to
-        the one, and return the other again and again. Other libraries' arrays go to and fro as they
-        are.
+        With NumPy states N gets an array of its own and what it returns is copied, if it is an
+        array: N may write to the one, and return the other again and again. Other libraries' arrays
+        go to and fro as they are.
         """
         self.evaluations += 1
         if isinstance(y, NUMPY):
             output = self.nonlinear(t, y.copy(), *self.args)
-            return np.array(output, order="C") if hasattr(output, "__array__") else output
+            plain = plain_array(output) if hasattr(output, "__array__") else None
+            return output if plain is None else np.array(plain, order="C")
         output = self.nonlinear(t, y, *self.args)
         self._check_held(output)
         return output
