@@ -149,6 +149,20 @@ def test_tolerance_zero() -> None:
     assert s.success
 
 
+@pytest.mark.parametrize("method", ["zoto_bowman43", "etdpec"])
+@pytest.mark.parametrize("least", [1e-165, 1e-300])
+def test_errors_of_tiny_entries_count_where_atol_is_zero(method: str, least: float) -> None:
+    """Squares of these underflow; the large entries have no error beside theirs."""
+    y0 = np.resize([1.0, least], 64)
+    rates = np.resize([0.0, 5.0], 64)
+    s = solve(
+        Scalar(0.0), lambda t, y: rates * np.cos(5 * t) * y, (0.0, 2.0), y0,
+        method=method, rtol=1e-6, atol=0.0,
+    )  # fmt: skip
+    exact = y0 * np.exp(rates * np.sin(10.0) / 5)
+    np.testing.assert_allclose(s.y[:, -1], exact, rtol=1e-4)
+
+
 def near_zero(atol: Any, size: int = 2) -> Solution:
     """y' = -sqrt|y| reaches 0 at t = 2 and stays there."""
     return solve(

@@ -207,15 +207,20 @@ def _squared(x: Any) -> Any:
     return lambda x: np.float64(x) * x
 
 
-LARGE = 1e300
-"""Squared moduli beyond may have overflowed: such entries are looked at without squares."""
+LARGE, SMALL = 1e300, 1e-140
+"""Squared moduli beyond may have overflowed, tolerances below have squares that underflow: such
+entries are looked at without squares."""
 
 
 @reduced
 def squared_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> Any:
-    """Return the sum of squared errors in units of the tolerance, and the largest square."""
+    """Return the sum of squared errors in units of the tolerance, and whether squares may be used.
+
+    Of entries whose own square underflows, the share in the sum is 1e-40 at most.
+    """
     total = 0.0
     largest = 0.0
+    small = False
     each = atol.size > 1
     for i in range(error.size):
         most = max(squared(y[i]), squared(new[i]))
@@ -223,7 +228,8 @@ def squared_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> Any:
         own = squared(error[i])
         total += own / (scale * scale) if own > 0.0 else 0.0
         largest = max(largest, most)
-    return total, largest
+        small |= scale < SMALL
+    return total, largest < LARGE and total < LARGE and not small
 
 
 @compiled
@@ -231,8 +237,8 @@ def error_norm(error: Any, y: Any, new: Any, rtol: float, atol: Any) -> float:
     """Return the error in units of the tolerance, NaN where `new` or `error` is not finite."""
     if not (is_finite(new) and is_finite(error)):
         return np.nan
-    total, largest = squared_norm(error, y, new, rtol, atol)
-    if largest < LARGE and total < LARGE:
+    total, safe = squared_norm(error, y, new, rtol, atol)
+    if safe:
         return math.sqrt(total / error.size)
     total = 0.0
     for i in range(error.size):
