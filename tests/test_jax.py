@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -33,3 +36,19 @@ def test_solving_keeps_jax_arrays_and_agrees_with_numpy(linear: sl.Propagator) -
     assert mine.y.dtype == jnp.float32
     theirs = sl.solve(linear, lambda t, y: np.cos(y), (0, 1), y0, steps=5)
     np.testing.assert_allclose(mine.y, theirs.y, rtol=1e-5)
+
+
+def test_solutions_and_states_can_be_kept() -> None:
+    """Although their devices cannot be pickled."""
+    linear, y0 = sl.Diagonal(-np.arange(5.0)), jnp.linspace(0.0, 1.0, 5)
+    s = sl.solve(linear, lambda t, y: jnp.cos(y), (0, 1), y0, dense_output=True)
+    expected = s.sol(0.37)
+    plan = sl.make_plan(linear, [0.0, 0.5, 1.0], method="krogstad4")
+    state = plan.start(y0)
+    state = plan.advance(state, jnp.cos(state.x))
+    after = plan.advance(state, jnp.sin(state.x))
+    for kept in (copy.deepcopy((s, plan, state)), pickle.loads(pickle.dumps((s, plan, state)))):
+        np.testing.assert_array_equal(kept[0].sol(0.37), expected)
+        found = kept[1].advance(kept[2], jnp.sin(kept[2].x))
+        np.testing.assert_array_equal(found.x, after.x)
+        assert found.x.device == y0.device

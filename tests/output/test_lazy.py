@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,15 @@ import pytest
 from runs import exchange
 from semilinear import Diagonal, Solution, solve
 from semilinear.output import dense_output
+
+
+def test_it_can_be_kept_with_every_array_library(xp: ModuleType) -> None:
+    y0 = xp.asarray([1.0, 0.5], dtype=xp.float64)
+    s = solve(Diagonal([-1.0, -9.0]), lambda t, y: -y * y, (0.0, 1.0), y0, dense_output=True)
+    expected = s.sol(0.3)
+    for kept in (pickle.loads(pickle.dumps(s)), copy.deepcopy(s)):
+        assert type(kept.sol(0.3)) is type(y0)
+        assert bool(xp.all(kept.sol(0.3) == expected))
 
 
 @pytest.mark.parametrize("size", [2, 100])

@@ -47,11 +47,14 @@ class Backend:
 
     def __getstate__(self) -> dict[str, Any]:
         kept = {name: value for name, value in self.__dict__.items() if name != "key"}
-        return {**kept, "xp": self.xp.__name__}
+        # Devices of JAX cannot be pickled, arrays that lie on them can.
+        there = self.xp.empty((0,), dtype=self.dtype, device=self.device)
+        return {**kept, "xp": self.xp.__name__, "device": there}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self.xp = import_module(state["xp"])
+        self.device = device(state["device"])
 
     @cached_property
     def key(self) -> tuple[Any, ...]:
