@@ -69,7 +69,7 @@ def test_the_table_of_names_shows_what_a_method_costs() -> None:
     table = methods.names()
     assert all(table[name] == methods.info(name) for name in table)
     title, *lines = repr(table).splitlines()
-    assert title.split() == ["name", "order", "stiff", "order", "history", "evaluations"]
+    assert title.split() == ["name", "order", "stiff", "order", "past", "values", "evaluations"]
     rows = {line.split()[0]: line.split()[1:] for line in lines}
     assert rows == {
         m.name: [m.orders, *map(str, (m.stiff_order, m.history, m.evaluations))]
