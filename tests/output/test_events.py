@@ -177,7 +177,23 @@ def test_a_number_of_zeros() -> None:
         assert s.t[-1] == (s.t_events[0][-1] if count <= 3 else 10.0)
 
 
-@pytest.mark.parametrize("nothing", [None, False, 0, np.False_])
+@pytest.mark.parametrize("one", [True, 1, 1.0, np.True_, np.int64(1), np.array(1), np.array(True)])
+def test_a_terminal_event_is_marked_by_any_type(one: Any) -> None:
+    s = swing(events=event(lambda t, y: y[0], terminal=one))
+    assert s.t[-1] == s.t_events[0][0]
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.float32, np.array])
+def test_a_direction_is_of_any_type(kind: Callable[[float], Any]) -> None:
+    rising, falling = (
+        swing(events=event(lambda t, y: y[0], direction=kind(sign))).t_events[0].tolist()
+        for sign in (1.0, -1.0)
+    )
+    both = swing(events=lambda t, y: y[0]).t_events[0].tolist()
+    assert (falling, rising) == (both[::2], both[1::2])
+
+
+@pytest.mark.parametrize("nothing", [None, False, 0, np.False_, np.int64(0), np.array(False)])
 def test_what_is_never_terminal(nothing: Any) -> None:
     s = swing(events=event(lambda t, y: y[0], terminal=nothing))
     assert s.status == 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from semilinear.answers import read_only
 from semilinear.errors import InvalidArgument
+from semilinear.given import number
 
 Solution = Callable[[float], Any]
 LOOKS = 4
@@ -42,14 +42,16 @@ def parse_events(events: Any, args: tuple[Any, ...]) -> tuple[Event, ...]:
 def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
     if not callable(function):
         raise InvalidArgument(f"events[{number}]={function!r} must be a function g(t, y)")
-    terminal = getattr(function, "terminal", False) or 0
-    if not isinstance(terminal, int | float) or terminal % 1 != 0 or terminal < 0:
+    terminal = getattr(function, "terminal", False)
+    zeros = _number_of(terminal)
+    if not 0 <= zeros < np.inf or zeros % 1 != 0:
         raise InvalidArgument(
             f"events[{number}].terminal={terminal!r} must be a bool, or the number of zeros after "
             "which to stop"
         )
-    direction = getattr(function, "direction", 0.0) or 0.0
-    if not isinstance(direction, Real) or np.isnan(float(direction)):
+    direction = getattr(function, "direction", 0.0)
+    slope = _number_of(direction)
+    if np.isnan(slope):
         raise InvalidArgument(
             f"events[{number}].direction={direction!r} must be positive (only rising zeros), "
             "negative (only falling ones) or 0 (all)"
@@ -58,7 +60,13 @@ def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
     def value(t: float, y: Any) -> float:
         return _value(function(t, read_only(y), *args), number, t)
 
-    return Event(value, float(direction), int(terminal))
+    return Event(value, slope, int(zeros))
+
+
+def _number_of(attribute: Any) -> float:
+    """Return an attribute of an event as a number: 1 for True, 0 for None."""
+    value = attribute.item() if getattr(attribute, "shape", None) == () else attribute
+    return float(value or 0) if value is None or isinstance(value, bool) else number(value)
 
 
 def _value(value: Any, number: int, t: float) -> float:
