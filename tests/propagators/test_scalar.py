@@ -337,6 +337,13 @@ def test_functions_that_do_not_answer_with_a_number(function, complaint, argumen
     assert str(caught.value).startswith(argument)
 
 
+def test_a_function_made_for_floats_is_asked_point_by_point():
+    def rate(t):
+        return -1.0 if t.is_integer() else -2.0
+
+    assert Scalar(rate).flow(0.25, 0.75) == pytest.approx(np.exp(-1.0), rel=1e-14)
+
+
 def test_a_function_that_looks_at_all_times_at_once_is_asked_point_by_point():
     """A single number for an array of times is no answer: it may depend on the array."""
     odd = Scalar(lambda t: -3.0 if np.all(t < 0.5) else -1.0)

@@ -228,7 +228,7 @@ def _at_once(f: Callable[[Any], Any], times: np.ndarray) -> np.ndarray | None:
     """Return f of the whole array if it answers with an array like it."""
     try:
         values = np.asarray(f(times))
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):  # made for one number
         return None
     return values if values.shape == times.shape and values.dtype.kind in "biufc" else None
 
