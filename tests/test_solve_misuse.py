@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from runs import SMALL, solved
 from semilinear import (
@@ -139,6 +140,7 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
     "state of long precision": ({"y0": np.ones(2, "g")}, "y0 has dtype .* convert it .* float64"),
     "complex state of long precision": ({"y0": np.ones(2, "G")}, "convert it .*such as complex128"),
     "masked state": ({"y0": np.ma.masked_less([1.0, 2.0], 1.5)}, "^y0 is a masked array.*filled"),
+    "sparse state": ({"y0": csr_array([[1.0, 2.0]])}, r"^y0 is a sparse array.*y0\.toarray\(\)"),
     "ragged state": ({"y0": [[1.0, 2.0], [3.0]]}, "y0"),
     "args that are no tuple": ({"args": 3.0}, "args=3.0"),
     "callback that is none": ({"callback": 3}, "^callback=3 must be a function"),

@@ -44,6 +44,8 @@ def initial_state(y0: Any) -> Any:
 
     Lists and integers become float64; foreign byte orders become the machine's.
     """
+    if hasattr(y0, "toarray"):
+        raise InvalidArgument("y0 is a sparse array, and states are full; give y0.toarray()")
     y = y0
     if isinstance(y0, list | tuple | float | int | complex):
         try:
