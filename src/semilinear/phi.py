@@ -33,7 +33,7 @@ def rational(value: Any, argument: str) -> Fraction:
     """
     try:
         found = Fraction(value)
-    except (ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidArgument(f"{argument}={value!r} must be a finite rational number") from None
     exact = hasattr(value, "numerator") or isinstance(value, str)
     if found.denominator > EXACT and not exact:

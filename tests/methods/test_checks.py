@@ -9,7 +9,15 @@ from fractions import Fraction
 import pytest
 
 from semilinear import InvalidArgument, methods
-from semilinear.methods import Butcher, Multistep, Tableau, checks, etdrk, exponential_runge_kutta
+from semilinear.methods import (
+    Butcher,
+    Multistep,
+    Tableau,
+    checks,
+    etdrk,
+    exponential_runge_kutta,
+    pairs,
+)
 from semilinear.methods.checks import Tree
 from semilinear.methods.stiff import conditions, stiff_order
 from semilinear.phi import ZERO, phi
@@ -87,16 +95,16 @@ def test_phi_moments() -> None:
     assert {checks.phi_moments(tableau) for tableau in ETD2RK_FAMILY.values()} == {2}
 
 
-@each_tableau
-def test_steps_are_explicit_and_local(tableau: Tableau) -> None:
-    assert checks.is_explicit_and_local(tableau)
-
-
-@pytest.mark.parametrize(("frm", "to"), [(-HALF, HALF), (HALF, 1 + HALF)])
-def test_a_weight_beyond_the_step_is_noticed(frm: Fraction, to: Fraction) -> None:
-    heun = etdrk.ETD2RK
-    assert not checks.is_explicit_and_local(replace(heun, b=(heun.b[0], phi(2, frm, to))))
-    assert not checks.is_explicit_and_local(replace(heun, a=((), (phi(1, frm, to),))))
+@pytest.mark.parametrize(("frm", "to"), [(-HALF, HALF), (HALF, 1 + HALF), (-1, 0)])
+def test_a_weight_beyond_the_step_is_refused(frm: Fraction, to: Fraction) -> None:
+    pair = pairs.ZOTO_BOWMAN32
+    for place, change in {
+        r"b\[1\]": {"b": (pair.b[0], phi(2, frm, to), *pair.b[2:])},
+        r"a\[1\]\[0\]": {"a": ((), (phi(1, frm, to),), *pair.a[2:])},
+        r"embedded\[0\]": {"embedded": (phi(2, frm, to), *pair.embedded[1:])},
+    }.items():
+        with pytest.raises(InvalidArgument, match=f"^zoto_bowman32: {place}=.* beyond the step"):
+            replace(pair, **change)
 
 
 @pytest.mark.parametrize("name", [name for name in TABLEAUX if name not in LOW])

@@ -188,8 +188,9 @@ def test_parameterised_families() -> None:
         lambda: methods.ipndm(5),
         lambda: Multistep("odd", 2, "PP", 2, "none"),
         lambda: Multistep("odd", 2, "P", 2, "none", fixed=((Fraction(1),),)),
+        lambda: Multistep("odd", 1, "PEC", 1, "none", fixed=((Fraction(1),),)),
     ],
-    ids=["etdab(0)", "etdpec(1)", "ipndm(0)", "ipndm(5)", "mode", "fixed weights"],
+    ids=["etdab(0)", "etdpec(1)", "ipndm(0)", "ipndm(5)", "mode", "fixed weights", "fixed mode"],
 )
 def test_multistep_methods_that_cannot_be_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match=r"need|must be a whole number"):
@@ -220,7 +221,9 @@ def test_exponential_tableaux_are_checked() -> None:
     right = methods.get("etd2rk")
     assert isinstance(right, Tableau)
     for c, a, b in [
+        ((), right.a, right.b),
         ((HALF, Fraction(1)), right.a, right.b),
+        (right.c, right.a, (right.b[0], HALF)),
         (right.c, ((), ()), right.b),
         (right.c, right.a, right.b[:1]),
     ]:
@@ -230,13 +233,38 @@ def test_exponential_tableaux_are_checked() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [({(2, 1): phi(1)}, {}), ({(5, 2): phi(1)}, {}), ({}, {1: phi(1)}), ({(2, 3): phi(1)}, {})],
+    [
+        ({(2, 1): phi(1)}, {}),
+        ({(5, 2): phi(1)}, {}),
+        ({}, {1: phi(1)}),
+        ({(2, 3): phi(1)}, {}),
+        ({32: phi(1)}, {}),
+        ({"32": phi(1)}, {}),
+        ({}, {"2": phi(1)}),
+        ({}, {2.5: phi(1)}),
+    ],
 )
 def test_weights_at_places_that_do_not_exist(a, b):
     with pytest.raises(InvalidArgument, match="stages are numbered from 1 to 3"):
         methods.exponential_runge_kutta(
             "own", (0, Fraction(1, 2), 1), a, b, order=1, stiff_order=1, reference="this test"
         )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"c": (), "b": {}}, "own: need c"),
+        ({"c": (0, None)}, "c=None must be a finite rational number"),
+        ({"b": {2: HALF}}, r"own: b\[2\]=Fraction\(1, 2\) must be a combination of phi-functions"),
+        ({"embedded": {3: 1}}, r"own: embedded\[3\]=1 must be a combination of phi-functions"),
+        ({"b": {2: phi(1, -1, 0)}}, r"own: b\[2\]=phi1\[-1,0\] looks beyond the step"),
+    ],
+)
+def test_what_is_wrong_with_nodes_and_weights_is_named(given, message):
+    plain = {"c": (0, 1), "a": {}, "b": {2: phi(2)}, "order": 2, "stiff_order": 2}
+    with pytest.raises(InvalidArgument, match=message):
+        methods.exponential_runge_kutta("own", **{**plain, **given}, reference="none")
 
 
 def test_nodes_and_entries_that_are_floats_are_refused():
@@ -284,8 +312,14 @@ def test_orders_are_of_any_type(family, count):
 
 @pytest.mark.parametrize("counts", [{"past": 2.5}, {"past": "2"}, {"past": 2, "corrector": 1.5}])
 def test_multistep_methods_hold_whole_numbers(counts):
-    with pytest.raises(InvalidArgument, match="odd: need whole numbers"):
+    with pytest.raises(InvalidArgument, match=r"odd: \w+=.* must be a whole number"):
         Multistep(name="odd", mode="PEC", order=2, reference="none", **counts)
+
+
+def test_counts_of_multistep_methods_are_of_any_type():
+    own, same = (Multistep("own", past, "P", 2, "none") for past in (np.int64(2), 2))
+    assert own == same
+    assert repr(own) == repr(same)
 
 
 @pytest.mark.parametrize("past", [0, 5, 2.5, "3"])

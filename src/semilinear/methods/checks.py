@@ -48,17 +48,6 @@ def phi_moments(tableau: Tableau) -> int:
     return q
 
 
-def is_explicit_and_local(tableau: Tableau) -> bool:
-    """Tell whether every row reads earlier stages only and looks at its own step only."""
-    return all(
-        0 <= end <= 1
-        for row in (*tableau.a, tableau.b)
-        for weight in row
-        for (_, frm, to), _ in weight
-        for end in (frm, to)
-    ) and all(len(row) == i for i, row in enumerate(tableau.a))
-
-
 def is_first_same_as_last(tableau: Tableau) -> bool:
     """Tell whether the last stage is the new value, so that its N serves the next step."""
     return tableau.c[-1] == 1 and tableau.a[-1] == tableau.b[:-1] and tableau.b[-1] == ZERO

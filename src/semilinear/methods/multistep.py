@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import cache
 
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
 from semilinear.phi import Phi, phi
@@ -40,7 +41,8 @@ class Multistep:
         Order with starting values that are accurate enough.
     fixed
         Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values:
-        numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v).
+        numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v). Of mode
+        ``"P"`` only.
     corrector
         Number of nodes of the corrector, the predicted point included; past + 1 if 0. With more,
         more past values are kept than the predictor looks at.
@@ -61,13 +63,16 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        whole = all(isinstance(count, int) for count in (self.past, self.corrector))
-        if not whole or self.past < 1 or self.mode not in ("P", "PEC", "PECE"):
+        for argument, least in (("past", 1), ("corrector", 0)):
+            count = whole_number(f"{self.name}: {argument}", getattr(self, argument), least=least)
+            object.__setattr__(self, argument, count)
+        if self.mode not in ("P", "PEC", "PECE"):
+            raise InvalidArgument(f"{self.name}: mode={self.mode!r}; need P, PEC or PECE")
+        if self.fixed and self.mode != "P":
             raise InvalidArgument(
-                f"{self.name}: need whole numbers past >= 1 and corrector, and mode P, PEC or PECE"
+                f"{self.name}: mode={self.mode!r} with fixed weights, which are those of a "
+                "predictor; need mode P"
             )
-        if self.corrector < 0:
-            raise InvalidArgument(f"{self.name}: need corrector >= 0")
         if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
             raise InvalidArgument(
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.butcher import check_embedded
 from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi, rational
@@ -36,7 +37,8 @@ class Tableau:
     c
         Nodes, ``c[0] == 0``.
     a
-        Strictly lower triangular rows of weights; row i has i entries.
+        Strictly lower triangular rows of weights, which look at the step only: intervals lie in
+        [0, 1]. Row i has i entries.
     b
         Weights of the new value.
     order
@@ -65,12 +67,16 @@ class Tableau:
 
     def __post_init__(self) -> None:
         stages = len(self.c)
-        if self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
+        if not stages or self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
             raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
         if not all(0 <= rational(c, "c") <= 1 for c in self.c):
             raise InvalidArgument(f"{self.name}: c={self.c} must lie in [0, 1]")
         if len(self.b) != stages:
             raise InvalidArgument(f"{self.name}: {len(self.b)} weights b for {stages} stages")
+        rows = (*((f"a[{i}]", row) for i, row in enumerate(self.a)), ("b", self.b))
+        for place, row in (*rows, ("embedded", self.embedded)):
+            for j, weight in enumerate(row):
+                _check_weight(f"{self.name}: {place}[{j}]", weight)
         check_embedded(self.name, stages, self.order, len(self.embedded), self.embedded_order)
 
     def __hash__(self) -> int:
@@ -133,6 +139,18 @@ def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:
     return Combine(dst, states=((BASE, phi(0, 0, c)),), inputs=inputs)
 
 
+def _check_weight(place: str, weight: Any) -> None:
+    """Refuse what is no combination of phi-functions, or looks beyond the step."""
+    if not isinstance(weight, Phi):
+        raise InvalidArgument(
+            f"{place}={shown(weight)} must be a combination of phi-functions, such as phi(1) / 2"
+        )
+    if not all(0 <= end <= 1 for (_, *ends), _ in weight for end in ends):
+        raise InvalidArgument(
+            f"{place}={weight!r} looks beyond the step; intervals must lie in [0, 1]"
+        )
+
+
 def inner_node(name: str, value: Fraction | int) -> Fraction:
     """Return a node of a family of methods, checked: a rational number in (0, 1]."""
     try:
@@ -177,7 +195,8 @@ def exponential_runge_kutta(
     ------
     InvalidArgument
         If the nodes do not begin with 0, leave [0, 1] or are floats that are no short fractions, a
-        weight is given where none belongs, or `embedded_order` does not fit.
+        weight is given where none belongs, is no combination of phi-functions or looks beyond the
+        step, or `embedded_order` does not fit.
     """
     nodes = tuple(rational(x, "c") for x in c)
     stages = len(nodes)
@@ -209,15 +228,19 @@ def _check_stages(
     b: Mapping[int, Phi],
     embedded: Mapping[int, Phi],
 ) -> None:
-    wrong: list[object] = [key for key in a if not 2 <= key[1] < key[0] <= stages]
-    wrong += [key for key in b if not 2 <= key <= stages]
-    wrong += [key for key in embedded if not 2 <= key <= stages + 1]
+    inner = {(i, j) for i in range(3, stages + 1) for j in range(2, i)}
+    wrong: list[object] = [key for key in a if key not in inner]
+    wrong += [key for key in b if key not in range(2, stages + 1)]
+    wrong += [key for key in embedded if key not in range(2, stages + 2)]
     if wrong:
         raise InvalidArgument(
             f"{name}: no weights belong at {wrong}; stages are numbered from 1 to {stages}, a has "
             "entries (i, j) with 2 <= j < i, b with 2 <= j: the first column follows from the "
             f"rows; embedded also has {stages + 1}, for N at the new value"
         )
+    for argument, weights in (("a", a), ("b", b), ("embedded", embedded)):
+        for key, weight in weights.items():
+            _check_weight(f"{name}: {argument}[{key}]", weight)
 
 
 def _new_value(weights: Mapping[int, Phi], count: int) -> tuple[Phi, ...]:
