@@ -16,6 +16,7 @@ from tolerances import assert_close
 
 rng = np.random.default_rng(20240607)
 COUNT = 3
+EPS = float(np.finfo(float).eps)
 NEUMANN = np.array([[-1.0, 1, 0, 0], [1, -2, 1, 0], [0, 1, -2, 1], [0, 0, 1, -1.0]])
 MATRICES: dict[str, np.ndarray] = {
     "zero": np.zeros((3, 3)),
@@ -71,6 +72,50 @@ def test_phi_matrices_satisfy_the_recurrence(matrix: np.ndarray) -> None:
         scale = float(np.abs(product).max()) + 1 / factorial(k)
         expected = product + identity / factorial(k)
         assert_close(phis[k], expected, operations=operations(matrix), scale=scale)
+
+
+def cascade(rate: float) -> np.ndarray:
+    return np.array([[-rate, 0.0, 0.0], [rate, -0.7, 0.0], [0.0, 0.7, 0.0]])
+
+
+TRIANGULAR: dict[str, np.ndarray] = {
+    "cascade": cascade(3e8),
+    "fast cascade": cascade(3e12),
+    "defective": np.array([[-1.0, 1e9], [0.0, -1.0]]),
+    "oscillating": np.array([[2000j, 3.0], [0.0, -1j]]),
+    "upper": np.triu(rng.uniform(0.0, 1e4, (5, 5)), 1) - np.diag(rng.uniform(0.0, 20.0, 5)),
+}
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [2, 0, 4, 1, 3]])
+@pytest.mark.parametrize("matrix", TRIANGULAR.values(), ids=TRIANGULAR)
+def test_triangular_matrices_lose_nothing_by_their_norm(
+    matrix: np.ndarray, order: list[int]
+) -> None:
+    """Entry by entry: none of these sums cancels."""
+    order = [i for i in order if i < len(matrix)]
+    shuffled = matrix[np.ix_(order, order)]
+    with mpmath.workdps(80):
+        exact = mpmath.expm(mpmath.matrix(augmented(shuffled, COUNT).tolist()), method="taylor")
+        whole = np.array(exact.tolist())
+    expected = np.split(whole[: len(matrix)].astype(matrix.dtype), COUNT + 1, axis=1)
+    for found, block in zip(phi_matrices(shuffled, COUNT), expected, strict=True):
+        np.testing.assert_allclose(found, block, rtol=500 * EPS)
+
+
+def test_what_is_triangular_in_some_order() -> None:
+    for matrix in (*TRIANGULAR.values(), np.zeros((2, 2)), np.array([[-2.5]]), np.zeros((0, 0))):
+        assert dense.is_triangular_in_some_order(matrix)
+    ring = np.roll(np.eye(4), 1, axis=1)
+    assert not dense.is_triangular_in_some_order(ring)
+    assert not dense.is_triangular_in_some_order(np.kron(np.diag([1.0, 0.0]), ring))
+    ring[0, 1] = 0.0
+    assert dense.is_triangular_in_some_order(ring)
+
+
+def test_a_fast_cascade_keeps_its_slow_end() -> None:
+    s = solve(Dense(cascade(3e15)), lambda t, y: 0 * y, (0.0, 1.0), [1.0, 0.0, 0.0], rtol=1e-8)
+    np.testing.assert_allclose(s.y[:, -1], [0.0, np.exp(-0.7), -np.expm1(-0.7)], rtol=1e-14)
 
 
 def test_phi_1_of_a_singular_matrix() -> None:
