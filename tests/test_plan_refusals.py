@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from runs import LINEAR, each_method, grid_for, initial, logistic, states
 from semilinear import (
@@ -37,6 +38,11 @@ def test_what_is_no_array_is_refused(wrong: object) -> None:
     plan = make_plan(Scalar(-1.0), GRID)
     with pytest.raises(InvalidArgument, match=r"^x must be an array, got .*numpy\.asarray"):
         plan.start(wrong)
+
+
+def test_a_sparse_array_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r"x is a sparse array.*give x\.toarray\(\)"):
+        make_plan(Scalar(-1.0), GRID).start(csr_array([[1.0, 2.0]]))
 
 
 @pytest.mark.parametrize("dtype", [int, bool, "U3", object])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,10 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
     "complex state of long precision": ({"y0": np.ones(2, "G")}, "convert it .*such as complex128"),
     "masked state": ({"y0": np.ma.masked_less([1.0, 2.0], 1.5)}, "^y0 is a masked array.*filled"),
     "sparse state": ({"y0": csr_array([[1.0, 2.0]])}, r"^y0 is a sparse array.*y0\.toarray\(\)"),
+    "state of no library": (
+        {"y0": SimpleNamespace(dtype=np.dtype(float), shape=(2,))},
+        r"^y0 is a SimpleNamespace, an array of no library .*use numpy\.asarray\(y0\)",
+    ),
     "ragged state": ({"y0": [[1.0, 2.0], [3.0]]}, "y0"),
     "args that are no tuple": ({"args": 3.0}, "args=3.0"),
     "callback that is none": ({"callback": 3}, "^callback=3 must be a function"),

@@ -130,6 +130,10 @@ def checked_array(x: Any, argument: str) -> Any:
         raise InvalidArgument(
             f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
         )
+    if hasattr(x, "toarray"):
+        raise InvalidArgument(
+            f"{argument} is a sparse array, and states are full; give {argument}.toarray()"
+        )
     if isinstance(x, np.matrix | np.ma.MaskedArray):
         raise InvalidArgument(
             f"{argument} is a {type(x).__name__} of NumPy, with arithmetic of its own; pass a "

@@ -60,7 +60,14 @@ def initial_state(y0: Any) -> Any:
     if name not in KINDS:
         raise InvalidArgument(f"y0 has dtype {y.dtype}; {_remedy(name)}")
     y = copied(y)  # the run keeps it, whatever becomes of the caller's
-    if not Backend(y).is_finite(y):
+    try:
+        backend = Backend(y)
+    except TypeError:
+        raise InvalidArgument(
+            f"y0 is a {type(y).__name__}, an array of no library that solve works in; use "
+            "numpy.asarray(y0)"
+        ) from None
+    if not backend.is_finite(y):
         raise NonFiniteError("y0 has NaN or infinite entries; start from finite numbers")
     return y
 
