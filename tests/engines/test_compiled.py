@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -10,6 +11,7 @@ import pytest
 
 from runs import LINEAR, METHODS, initial
 from semilinear import Diagonal, NonFiniteError, Propagator, Scalar, Solution, methods, solve
+from semilinear.kernels import nonlinear
 from semilinear.methods import Multistep, Tableau
 
 TIMES = np.linspace(0.0, 1.0, 9) ** 1.5
@@ -131,7 +133,7 @@ def test_arguments() -> None:
 
 
 def test_arguments_that_are_equal_but_not_the_same() -> None:
-    """They are compiled in, and each for itself, nested ones as well."""
+    """Each is what it is, those within tuples as well, which are compiled in."""
 
     @numba.njit  # type: ignore[misc]
     def squared(t: float, u: Any, out: Any, p: Any) -> None:
@@ -151,6 +153,63 @@ def test_arguments_that_are_equal_but_not_the_same() -> None:
         assert end(squared, power) == pytest.approx(expected)
     for zero in (0.0, -0.0, np.float64(0.0), np.float64(-0.0)):
         assert end(signs, ((zero,), 1)) == pytest.approx(np.copysign(1.0, zero))
+
+
+def test_values_of_arguments_compile_nothing() -> None:
+    @numba.njit  # type: ignore[misc]
+    def forced(t: float, u: Any, out: Any, a: Any, b: Any, sign: Any, c: float, n: int) -> None:
+        out[:] = sign[0] * c * a * np.cos(t) + b[0, n].real
+
+    def by_python(t: float, y: Any, a: Any, b: Any, sign: Any, c: float, n: int) -> Any:
+        return sign[0] * c * a * np.cos(t) + b[0, n].real
+
+    rng = np.random.default_rng(8)
+    made = []
+    for steps in (5, 5, None, None):
+        a, b = rng.standard_normal(3), rng.standard_normal((2, 4)) * (1 + 2j)
+        args = a, b, (-1.0,), float(rng.standard_normal()), int(rng.integers(4))
+        mine, theirs = (
+            solve(Scalar(-1.0), n, (0.0, 1.0), np.ones(3), steps=steps, args=args)
+            for n in (forced, by_python)
+        )
+        assert_same(mine, theirs)
+        made.append(nonlinear._forms.cache_info().misses)
+    assert made == made[:1] * 4
+
+
+def test_arrays_as_arguments_are_those_of_the_caller() -> None:
+    """Whatever their layout; N may write to those that are contiguous."""
+
+    @numba.njit  # type: ignore[misc]
+    def counting(t: float, u: Any, out: Any, a: Any, count: Any) -> None:
+        count[()] += 1.0
+        out[:] = a
+
+    a, fixed = np.arange(6.0), np.arange(3.0)
+    fixed.flags.writeable = False
+    for given in (a[:3], a[::2], a[2::-1], fixed, np.asfortranarray(np.ones((3, 3)))[1]):
+        count = np.zeros(())
+        s = solve(Scalar(0.0), counting, (0, 1), np.zeros(3), steps=2, method="etd1",
+                  args=(given, count))  # fmt: skip
+        np.testing.assert_allclose(s.y[:, -1], given, rtol=1e-14)
+        assert count == s.nfev
+
+
+def test_threads_with_arguments_of_their_own() -> None:
+    @numba.njit(nogil=True)  # type: ignore[misc]
+    def slow(t: float, u: Any, out: Any, k: float) -> None:
+        out[:] = 0.0
+        for _ in range(2000):
+            out += k / 2000
+
+    def end(k: float) -> float:
+        y0 = np.zeros(300)
+        s = solve(Scalar(0.0), slow, (0.0, 1.0), y0, steps=40, method="etd1", args=(k,))
+        return float(s.y[7, -1])
+
+    given = [0.25 * i for i in range(12)]
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(end, given)) == pytest.approx(given)
 
 
 def test_the_callback_sees_every_step_as_it_is_made() -> None:

@@ -125,11 +125,12 @@ class LoopEngine(Engine):
         before = int(self.counts[layout.EVALUATIONS])
         all_arguments = (*arguments, self.counts, self.numbers)
         outcome: int
-        if self.python is None:
-            outcome = self.terms.call(loop, self.function, self.dtype, *all_arguments)
-        else:
-            with self.answering(self.python.respond):
-                outcome = self.terms.call(loop, self.function, self.dtype, *all_arguments)
+        with self.function() as function:
+            if self.python is None:
+                outcome = self.terms.call(loop, function, self.dtype, *all_arguments)
+            else:
+                with self.answering(self.python.respond):
+                    outcome = self.terms.call(loop, function, self.dtype, *all_arguments)
         made = int(self.counts[layout.EVALUATIONS]) - before
         self.evaluations += made
         self.steps = int(self.counts[layout.STEP])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache, partial
 from typing import Any
 
 import numba
@@ -13,6 +15,18 @@ from numba.core.errors import NumbaError
 from semilinear.errors import InvalidArgument
 from semilinear.kernels._jit import compiled_for
 from semilinear.kernels.callback import called_back
+from semilinear.kernels.nonlinear_args import (
+    Constant,
+    Data,
+    Form,
+    Forms,
+    Part,
+    arguments_at,
+    taken_apart,
+)
+
+Function = Callable[[], AbstractContextManager[Any]]
+"""Lends N(t, u, out) for as long as a loop runs."""
 
 
 def function_signature(dtype: np.dtype) -> Any:
@@ -23,25 +37,33 @@ def function_signature(dtype: np.dtype) -> Any:
 
 def as_function(
     nonlinear: Any, shape: tuple[int, ...], dtype: np.dtype, args: tuple[Any, ...]
-) -> Any:
+) -> Function:
     """Return N(t, u, out) for flat states from one for states of a shape, compiled."""
-    if args or len(shape) != 1:
-        try:
-            nonlinear = _flat(nonlinear, shape, args, _exactly(args))
-        except TypeError:  # no hash
-            nonlinear = _flat.__wrapped__(nonlinear, shape, args, None)
+    if not args and len(shape) == 1:
+        return partial(nullcontext, _compiled(nonlinear, shape, dtype))
+    parts, data = taken_apart(args)
+    constants = tuple(part.value for part in parts if isinstance(part, Constant))
+    try:
+        forms = _forms(nonlinear, shape, np.dtype(dtype), parts, _exactly(constants))
+    except TypeError:  # no hash
+        forms = _forms.__wrapped__(nonlinear, shape, np.dtype(dtype), parts, None)
+    return partial(forms.lent, [array.ctypes.data for array in data], data)
+
+
+def _compiled(function: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    """Return a function, compiled for flat states that have this shape for the user."""
     arguments = function_signature(dtype).args
-    if arguments not in nonlinear.overloads:
+    if arguments not in function.overloads:
         try:
-            nonlinear.compile(arguments)
+            function.compile(arguments)
         except (RuntimeError, TypeError, NumbaError) as error:
             raise InvalidArgument(
                 f"nonlinear does not compile as N(t, u, out) for arrays of shape {shape} and dtype "
                 f"{dtype}: {_reason(str(error))}"
             ) from error
-    if nonlinear.overloads[arguments].signature.return_type != types.none:
+    if function.overloads[arguments].signature.return_type != types.none:
         raise InvalidArgument("nonlinear must write N to out, its third argument, and return None")
-    return nonlinear
+    return function
 
 
 def _reason(message: str) -> str:
@@ -60,10 +82,10 @@ def _reason(message: str) -> str:
     return f"{reason}; give numba.njit no signature, and further arguments by args="
 
 
-def python_function(dtype: np.dtype) -> Any:
+def python_function(dtype: np.dtype) -> Function:
     """Return N(t, u, out) for flat states that calls Python back; see `callback`."""
     called_back.compile(function_signature(dtype).args)
-    return called_back
+    return partial(nullcontext, called_back)
 
 
 def _exactly(value: Any) -> Any:
@@ -77,17 +99,29 @@ def _exactly(value: Any) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _flat(nonlinear: Any, shape: tuple[int, ...], args: tuple[Any, ...], exactly: Any) -> Any:
-    """Return a function of vectors that gives `nonlinear` its shape and its further arguments.
+def _forms(
+    nonlinear: Any,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    parts: tuple[Part, ...],
+    exactly: Any,
+) -> Forms:
+    """Return functions of vectors that give `nonlinear` its shape and its further arguments.
 
-    They are constants of its compilation, which those share that are `exactly` the same.
+    Those share them whose constants are `exactly` the same.
     """
 
-    @numba.njit(nogil=True)
-    def flat(t: float, u: Any, out: Any) -> None:
-        nonlinear(t, u.reshape(shape), out.reshape(shape), *args)
+    def make() -> Form:
+        addresses = np.zeros(sum(isinstance(part, Data) for part in parts), np.int64)
+        further = arguments_at(addresses.ctypes.data, parts)
 
-    return flat
+        @numba.njit(nogil=True)
+        def flat(t: float, u: Any, out: Any) -> None:
+            nonlinear(t, u.reshape(shape), out.reshape(shape), *further())
+
+        return Form(_compiled(flat, shape, dtype), addresses)
+
+    return Forms(make)
 
 
 _LOOPS: dict[Any, Any] = {}
@@ -102,7 +136,7 @@ def call(loop: Any, function: Any, dtype: np.dtype, *arguments: Any) -> int:
     loop
         `march.fixed_loop`, `march.adaptive_loop` or `march_adams.adams_loop`.
     function
-        N(t, u, out), from `as_function` or `python_function`.
+        N(t, u, out), lent by what `as_function` or `python_function` returns.
     dtype
         Of the states.
     arguments
