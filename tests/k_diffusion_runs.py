@@ -40,6 +40,17 @@ def function(name: str):
     return getattr(k_diffusion, f"sample_{name}")
 
 
+class Image(torch.Tensor):
+    """A tensor of a class of its own that operations lose, as those of torchvision do."""
+
+    @classmethod
+    def __torch_function__(cls, called, types, args=(), kwargs=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            found = called(*args, **(kwargs or {}))
+        kept = called in (torch.Tensor.detach, torch.Tensor.to, torch.Tensor.clone)
+        return found.as_subclass(cls) if kept else found
+
+
 class Recorded:
     """A noise sampler with a memory."""
 

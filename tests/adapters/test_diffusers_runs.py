@@ -16,6 +16,7 @@ pytest.importorskip("diffusers")
 
 from diffusers import DDPMScheduler  # noqa: E402
 
+from k_diffusion_runs import Image  # noqa: E402
 from semilinear.adapters.diffusers import SemilinearScheduler  # noqa: E402
 
 LATENT = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
@@ -215,6 +216,24 @@ def test_a_bad_answer_leaves_the_history_as_it_was() -> None:
     assert torch.equal(x, expected)
 
 
+@pytest.mark.parametrize("method", [None, "tab3", "unipc2", "rho_heun2"])
+def test_any_number_of_bad_answers_leaves_it_so(method: str | None) -> None:
+    asks = "sample" if method == "unipc2" else "epsilon"  # what the method keeps
+    scheduler = SemilinearScheduler(method=method, prediction_type=asks)
+    for size in (SHAPE, (1, 1, 2, 2)):  # compiled kernels, and plain ones
+        begin = noise()[tuple(slice(n) for n in size)]
+        expected = run(scheduler, begin)
+        scheduler.set_timesteps(8)
+        x = begin
+        for n, t in enumerate(scheduler.timesteps):
+            answer = network(x, t)
+            for _ in range(n):
+                with pytest.raises(NonFiniteError):
+                    scheduler.step(torch.full_like(answer, torch.nan), t, x)
+            x = scheduler.step(answer, t, x).prev_sample
+        assert torch.equal(x, expected)
+
+
 def test_gradients_that_begin_in_the_middle_of_a_run() -> None:
     scheduler = SemilinearScheduler(solver_order=3)
     factor = torch.tensor(1.3, requires_grad=True)
@@ -368,6 +387,16 @@ def test_other_memory_layouts_and_small_samples_are_taken() -> None:
     assert torch.equal(turned, expected)
     small = run(scheduler, noise()[:1, :1, :2, :2])
     assert torch.allclose(small, expected[:1, :1, :2, :2], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [None, "unipc2", "rho_heun2", "dpmpp_2m"])
+def test_tensors_of_derived_classes_are_taken(method: str | None) -> None:
+    def plain(x, t):
+        return network(x.as_subclass(torch.Tensor), t)
+
+    scheduler = SemilinearScheduler(method=method)
+    found = run(scheduler, noise().as_subclass(Image), model=plain).as_subclass(torch.Tensor)
+    assert torch.allclose(found, run(scheduler, noise()), atol=1e-5)
 
 
 def test_wrong_answers_and_samples_are_named() -> None:

@@ -223,3 +223,19 @@ def test_answers_that_are_no_states_are_refused() -> None:
         run(lambda x: x[:2])
     with pytest.raises(NonFiniteError, match="evaluation 1 of 8"):
         run(lambda x: x / 0)
+
+
+@pytest.mark.parametrize("called", ["tab3", "dpmpp_2m", "dpm_adaptive"])
+def test_numbers_of_another_kind_are_refused(called: str) -> None:
+    ends = (0.1, 10.0) if called == "dpm_adaptive" else (karras(),)
+
+    def run(answer):
+        options = {"disable": True, "callback": lambda found: None}
+        function(called)(lambda x, sigma: answer(x), noise(), *ends, **options)
+
+    with pytest.raises(ModelOutputError, match=r"complex128 \(a complex problem needs"):
+        run(lambda x: x + 1j)
+    with pytest.raises(ModelOutputError, match=r"dtype torch.int64; it must return"):
+        run(lambda x: x.long())
+    with pytest.raises(ModelOutputError, match=r"returned tuple"):
+        run(lambda x: (x,))

@@ -12,6 +12,7 @@ from k_diffusion_runs import (  # noqa: E402
     CHURN,
     EPS,
     SHAPE,
+    Image,
     Recorded,
     function,
     karras,
@@ -199,3 +200,22 @@ def test_and_on_larger_samples_with_any_layout() -> None:
             lambda y, s: buffer.copy_(model(y, s)), x, karras(), method=name, disable=True
         )
         assert again.equal(found)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 64, 64)])
+@pytest.mark.parametrize("name", ["euler", "heun", "tab3", "lms", "dpmpp_2m", "unipc2"])
+def test_tensors_of_derived_classes_are_sampled_as_plain_ones(name: str, shape) -> None:
+    x = 14.6 * torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    buffer = torch.empty(shape, dtype=torch.float64)
+
+    def run(x, kind):
+        def again(y, sigma):
+            return buffer.copy_(model(y.as_subclass(torch.Tensor), sigma)).as_subclass(kind)
+
+        found = function(name)(again, x, karras(), disable=True)
+        return found.as_subclass(torch.Tensor)
+
+    expected = run(x, torch.Tensor)
+    for own, kind in ((Image, torch.Tensor), (torch.Tensor, Image), (Image, Image)):
+        found = run(x.as_subclass(own), kind)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e3 * EPS)

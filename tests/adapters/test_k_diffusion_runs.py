@@ -161,3 +161,23 @@ def test_no_step_returns_x() -> None:
 def test_sigmas_may_be_a_list() -> None:
     found = sample(model, noise(), karras().tolist(), disable=True)
     assert found.equal(sample(model, noise(), karras(), disable=True))
+
+
+def test_whole_sigmas_are_told_with_their_noise() -> None:
+    def run(sigmas):
+        shown, drawn = [], Recorded()
+        torch.manual_seed(0)
+        result = [
+            k_diffusion.sample_euler(model, noise(), sigmas, None, shown.append, True, 1.0),
+            k_diffusion.sample_dpmpp_2s_ancestral(
+                model, noise(), sigmas, disable=True, noise_sampler=drawn
+            ),
+        ]
+        return [float(found["sigma_hat"]) for found in shown], drawn.calls, torch.stack(result)
+
+    whole, real = (
+        run(torch.tensor([10, 5, 2, 1, 0], dtype=d)) for d in (torch.int64, torch.float32)
+    )
+    assert whole[:2] == real[:2]
+    assert whole[0] == [12.5, 6.25, 2.5, 1.25]
+    assert whole[2].equal(real[2])

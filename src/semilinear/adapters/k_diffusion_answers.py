@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from semilinear.adapters.torch_samples import Ring
+from semilinear.adapters.torch_samples import Ring, like_state
 from semilinear.course import State
 from semilinear.diffusion import DiffusionPlan, NoiseSchedule, Sampler
 
@@ -36,24 +36,21 @@ class Answers:
 
     def read(self, state: State, answer: Any) -> Any:
         """Return eps of the state and an answer, if that is what the plan is told."""
-        if self.plan.prediction != "eps" or not self._fits(answer):
+        told = like_state(answer, self.like)
+        if self.plan.prediction != "eps" or not self._fits(told):
             return answer
         schedule = self.plan.schedule
-        x_0 = answer.detach().to(self.like.dtype)
-        away = state.x.sub(x_0, alpha=float(schedule.alpha(state.t)))
+        away = state.x.sub(told, alpha=float(schedule.alpha(state.t)))
         return away.div_(float(schedule.sigma(state.t)))
 
-    def kept(self, answer: Any) -> Any:
+    def kept(self, state: State, answer: Any) -> Any:
         """Return what is told, in memory of its own if the plan needs it for longer."""
-        if not isinstance(answer, type(self.like)):
-            return answer
-        answer, dtype = answer.detach(), self.like.dtype
-        if self.ring is None or answer.dtype != dtype or not self._fits(answer):
-            return answer.to(dtype)
-        return self.ring.place(answer, dtype).copy_(answer)
+        told = like_state(answer, self.like)
+        if self.ring is None or not self._fits(told) or answer.dtype != told.dtype:
+            return told  # another dtype was made anew
+        return self.ring.place(told, state).copy_(told)
 
-    def _fits(self, answer: Any) -> bool:
+    def _fits(self, told: Any) -> bool:
         like = self.like
-        if not isinstance(answer, type(like)):
-            return False
-        return bool(answer.shape == like.shape and answer.device == like.device)
+        is_alike = getattr(told, "dtype", None) == like.dtype and told.device == like.device
+        return is_alike and bool(told.shape == like.shape)

@@ -19,7 +19,7 @@ from semilinear.adapters.k_diffusion_run import (
     state_dtype,
     torch_module,
 )
-from semilinear.adapters.torch_samples import is_untouched, precise, version
+from semilinear.adapters.torch_samples import is_untouched, like_state, precise, version
 from semilinear.diffusion import EDM, Ancestral, sample_adaptive
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
@@ -169,13 +169,15 @@ class _Watched(NamedTuple):
     """Answers since the start of the step that was taken last, by sigma."""
 
     def ask(self, x: Any, t: float) -> Any:
+        torch = torch_module()
         seen = x.to(self.like.dtype)
-        answer = self.model(seen, levels(torch_module(), seen, t), **self.arguments)
+        answer = self.model(seen, levels(torch, seen, t), **self.arguments)
         if self.bar is not None:
             self.bar.update()
-        if self.callback is not None:
+        told = like_state(answer, x)
+        if self.callback is not None and isinstance(told, torch.Tensor):
             self.denoised.setdefault(t, answer.clone())  # the model may write there again
-        return answer.detach().to(x.dtype)
+        return told
 
     def after(self, t: float, x: Any) -> None:
         if self.callback is None:

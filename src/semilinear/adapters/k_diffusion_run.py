@@ -119,7 +119,7 @@ def sample(
             report(seen, state, answer)
             if not is_untouched(seen, version):
                 state = moved(through, state, precise(seen, state.x))
-            state = through.advance(state, answers.kept(told))
+            state = through.advance(state, answers.kept(state, told))
     return state.x.to(x.dtype)
 
 
@@ -151,6 +151,8 @@ def _points(torch: Any, sigmas: Any) -> tuple[Any, list[float]]:
     """Return sigmas as a tensor, and on the host; or refuse them."""
     if not isinstance(sigmas, torch.Tensor):
         sigmas = torch.tensor(np.asarray(sigmas, dtype=np.float64))  # a plan's times are read-only
+    if not (sigmas.is_floating_point() or sigmas.is_complex()):
+        sigmas = sigmas.to(torch.get_default_dtype())  # in which a sigma with churn can be told
     if sigmas.ndim != 1:
         raise InvalidArgument(
             f"sigmas has shape {tuple(sigmas.shape)}; it must have one axis, of noise levels"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from semilinear.course import State
 from semilinear.diffusion import DiffusionPlan
@@ -45,6 +45,20 @@ def precise(sample: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return x.where(sample == x.to(sample.dtype), sample.to(x.dtype))
 
 
+def like_state(answer: Any, x: torch.Tensor) -> Any:
+    """Return a model's answer without gradients, in the dtype of the state `x`.
+
+    As it is where that is no matter of precision: the plan refuses what is no tensor, whole
+    numbers, and complex numbers for a real state.
+    """
+    import torch
+
+    if not isinstance(answer, torch.Tensor):
+        return answer
+    is_number = answer.is_floating_point() or (answer.is_complex() and x.is_complex())
+    return answer.detach().to(x.dtype) if is_number else answer
+
+
 def moved(plan: DiffusionPlan, state: State, x: torch.Tensor) -> State:
     """Return the state with `x` in the place of what the network saw.
 
@@ -71,8 +85,7 @@ class Ring:
     """
 
     def __init__(self, size: int) -> None:
-        self.size, self.turn = size, -1
-        self.places: list[torch.Tensor] = []
+        self.places: list[torch.Tensor | None] = [None] * size
 
     @classmethod
     def of(cls, plan: DiffusionPlan) -> Ring | None:
@@ -83,16 +96,17 @@ class Ring:
             return None
         return cls((method.history + 2) * method.evaluations)
 
-    def place(self, answer: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        """Return memory for an answer."""
-        import torch
+    def place(self, answer: torch.Tensor, state: State) -> torch.Tensor:
+        """Return memory for an answer at a state: the same as for one before that was refused."""
+        turn = state.evaluation % len(self.places)
+        place = self.places[turn]
+        if place is None:
+            import torch
 
-        self.turn = (self.turn + 1) % self.size
-        if len(self.places) < self.size:
             with torch.inference_mode(False):  # else it could not be written into outside
-                place = torch.empty(answer.shape, dtype=dtype, device=answer.device)
-            self.places.append(place)
-        return self.places[self.turn]
+                place = torch.empty(answer.shape, dtype=state.x.dtype, device=answer.device)
+            self.places[turn] = place
+        return place
 
 
 def version(x: torch.Tensor) -> int:

@@ -40,11 +40,10 @@ def backend_for(x: Any) -> Backend:
         from semilinear.kernels.numba_ import NumPyBackend
 
         return NumPyBackend(x)
-    if type(x).__module__.split(".")[0] == "torch":
-        from semilinear.kernels.torch_ import TorchBackend, shares_memory
+    if _is_served_as_numpy(x):
+        from semilinear.kernels.torch_ import TorchBackend
 
-        if shares_memory(x) and x.numel() >= COMPILED_FROM:
-            return TorchBackend(x)
+        return TorchBackend(x)
     return Backend(x)
 
 
@@ -53,13 +52,23 @@ def keeping_backend_for(x: Any) -> Any:
 
     See `kernels.keeping.KeepingBackend`.
     """
-    from semilinear.kernels.torch_ import shares_memory
-
-    if not shares_memory(x) or x.numel() < COMPILED_FROM:
+    if not _is_served_as_numpy(x):
         return None
     from semilinear.kernels.keeping import KeepingBackend
 
     return KeepingBackend(x)
+
+
+def _is_served_as_numpy(x: Any) -> bool:
+    """Tell whether `x` is a tensor of PyTorch for compiled kernels.
+
+    Classes derived from it may have arithmetic of their own, which plain array-API code keeps.
+    """
+    if type(x).__module__.split(".")[0] != "torch" or x.numel() < COMPILED_FROM:
+        return False
+    from semilinear.kernels.torch_ import shares_memory
+
+    return shares_memory(x)
 
 
 def phi_functions(z: Any, count: int) -> tuple[Any, ...]:

@@ -110,7 +110,7 @@ class PipelineRun:
         fits = output.shape == state.x.shape and output.device == state.x.device
         if self.ring is None or not fits or output.requires_grad:
             return output.to(self.dtype)
-        place = self.ring.place(output, self.dtype)
+        place = self.ring.place(output, state)
         # Gradients, recorded from some answer on, need other kernels.
         is_plain = self.keeping is None or state.run.backend is not self.keeping
         kept: torch.Tensor = (
