@@ -364,6 +364,39 @@ def test_timesteps_in_half_precision_are_recognised() -> None:
         x = scheduler.step(x / 2, t.to(torch.bfloat16), x).prev_sample
 
 
+@pytest.mark.parametrize("first", [0, 10, 40])
+@pytest.mark.parametrize("config", [{"shift": 3.0, "prediction_type": "flow_prediction"}, {}])
+def test_the_nearest_of_timesteps_in_half_precision_begins_a_run(config, first: int) -> None:
+    scheduler = SemilinearScheduler(**config)
+    x = normal(4, torch.float32)
+    scheduler.set_timesteps(50)
+    for index, t in list(enumerate(scheduler.timesteps))[first:]:
+        x = scheduler.step(x, t.to(torch.bfloat16), x).prev_sample
+        assert scheduler.step_index == index + 1
+
+
+@pytest.mark.parametrize("config", [{}, {"use_flow_sigmas": True, "prediction_type": "sample"}])
+def test_beside_given_timesteps_the_path_goes_on_to_both_ends(config) -> None:
+    scheduler, fresh = SemilinearScheduler(**config), SemilinearScheduler(**config)
+    one, at = torch.ones(4, 1), torch.tensor([10, 100, 500, 990])
+    scheduler.set_timesteps(timesteps=[800, 400])
+    sigmas = scheduler.sigmas.tolist()
+    scheduler.set_timesteps(timesteps=[800, 400], sigmas=sigmas)
+    for own, known in (
+        (scheduler.add_noise, fresh.add_noise),
+        (scheduler.scale_noise, lambda x, t, noise: fresh.add_noise(x, noise, t)),
+        (scheduler.get_velocity, fresh.get_velocity),
+    ):
+        given = (0 * one, at, one) if own == scheduler.scale_noise else (0 * one, one, at)
+        assert torch.allclose(own(*given), known(*given), atol=1e-6)
+
+
+def test_the_network_is_told_the_end_of_the_path_beside_given_timesteps() -> None:
+    scheduler = SemilinearScheduler(method="rho_heun2", final_sigmas_type="sigma_min")
+    scheduler.set_timesteps(timesteps=[999, 500, 200], sigmas=[157.0, 3.443, 0.7236])
+    assert scheduler.timesteps.tolist() == [999, 500, 500, 200, 200, 0]
+
+
 def test_noise_on_data_is_added_in_single_precision_at_least() -> None:
     scheduler = SemilinearScheduler(**LATENT)
     x_0, eps = normal(8, torch.float32), normal(8, torch.float32).flip(0)

@@ -332,6 +332,23 @@ def test_copies_in_the_middle_of_a_run_go_on_alone(method: str, dtype) -> None:
     assert torch.equal(y, expected)
 
 
+@pytest.mark.parametrize("method", [None, "unipc2", "rho_heun2"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_samples_copied_beside_their_run_can_be_written_into(method, copied) -> None:
+    scheduler = SemilinearScheduler(method=method)
+
+    expected = run(scheduler, noise(), between=lambda n, x: x.mul_(2.0) if n == 3 else x)
+    scheduler.set_timesteps(8)
+    x = noise()
+    for n in range(len(scheduler.timesteps)):
+        t = scheduler.timesteps[n]
+        x = scheduler.step(network(x, t), t, x).prev_sample
+        if n == 3:
+            scheduler, x = copied((scheduler, x))
+            x.mul_(2.0)
+    assert torch.equal(x, expected)
+
+
 def test_schedulers_at_rest_can_be_pickled() -> None:
     scheduler = SemilinearScheduler(solver_order=3)
     scheduler.set_timesteps(5)

@@ -47,11 +47,11 @@ class PipelineCourse:
     def told(self) -> np.ndarray:
         """What the network is told, for each evaluation."""
         times = np.array(self.plan.times)
-        if self.ladder.told is not None:
-            # Evaluations inside a step lie between two of the timesteps that were given.
-            told: np.ndarray = np.interp(times, self.ladder.times[::-1], self.ladder.told[::-1])
-            return told
-        return told_at(self.settings, times)
+        if self.ladder.told is None:
+            return told_at(self.settings, times)
+        # Evaluations inside a step lie between two of the timesteps that were given.
+        told: np.ndarray = np.interp(times, *self._correspondence)
+        return told
 
     @cached_property
     def scales(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,10 +73,28 @@ class PipelineCourse:
 
     def time_of(self, told: np.ndarray) -> np.ndarray:
         """Return the times of the path at which the network is told these timesteps."""
-        if self.ladder.told is not None:
-            times: np.ndarray = np.interp(told, self.ladder.told[::-1], self.ladder.times[::-1])
-            return times
-        return time_of(self.settings, told)
+        if self.ladder.told is None:
+            return time_of(self.settings, told)
+        times: np.ndarray = np.interp(told, *reversed(self._correspondence))
+        return times
+
+    @cached_property
+    def _correspondence(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rising times and the timesteps that were given for them; at the ends of the path its own.
+
+        An end is left out where the given ones have reached it.
+        """
+        assert self.ladder.told is not None
+        times, told = self.ladder.times[::-1], self.ladder.told[::-1]
+        path = self.settings.path
+        ends = np.array([path.t_min, path.t_max])
+        first, last = np.stack([ends, told_at(self.settings, ends)], axis=1)
+        pairs = np.stack([times, told], axis=1)
+        if (first < pairs[0]).all():
+            pairs = np.vstack([first, pairs])
+        if (last > pairs[-1]).all():
+            pairs = np.vstack([pairs, last])
+        return pairs[:, 0], pairs[:, 1]
 
     @cached_property
     def readouts(self) -> list[tuple[float, float]]:

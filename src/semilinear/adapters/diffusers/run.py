@@ -56,7 +56,7 @@ class PipelineRun:
         if self.keeping is not None:
             state = state._replace(run=state.run._replace(backend=self.keeping))
         self.state = state
-        self.returned = sample
+        self.returned: torch.Tensor | None = sample
         self.version: int | None = None
 
     @property
@@ -76,8 +76,9 @@ class PipelineRun:
         if self.noise is not None:
             self.noise.generator = generator
         self.state = state = self.plan.advance(state, answer)
-        self.returned, self.version = handed_out(state, sample.dtype)
-        return self.returned
+        previous, self.version = handed_out(state, sample.dtype)
+        self.returned = previous
+        return previous
 
     def _is_own(self, sample: torch.Tensor) -> bool:
         return sample is self.returned and is_untouched(sample, self.version)
@@ -118,10 +119,14 @@ class PipelineRun:
         )
         return kept
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A sample that is copied beside its run shares no memory with the copied state.
+        return {**self.__dict__, "returned": None}
+
     def __deepcopy__(self, memo: dict[int, Any]) -> PipelineRun:
         made = PipelineRun.__new__(PipelineRun)
         immutable = ("course", "plan")
-        for name, value in self.__dict__.items():
+        for name, value in self.__getstate__().items():
             made.__dict__[name] = value if name in immutable else deepcopy(value, memo)
         return made
 

@@ -36,7 +36,7 @@ class IssuedTimesteps:
         if index < 0 or index >= len(self.values):
             return False
         if isinstance(timestep, torch.Tensor):
-            if timestep.data_ptr() == self.tensor.data_ptr() + index * self.size:
+            if self._place(timestep) == index:
                 return True
             return _equal(number(timestep), self.values[index], _slack(timestep))
         return _equal(float(timestep), self.values[index], ROUNDING)
@@ -45,19 +45,26 @@ class IssuedTimesteps:
         """Return the index of a timestep, one of `among`; the last of those that are equal."""
         slack = ROUNDING
         if isinstance(timestep, torch.Tensor):
-            place, rest = divmod(int(timestep.data_ptr() - self.tensor.data_ptr()), self.size)
-            if not rest and place in among:
+            place = self._place(timestep)
+            if place is not None and place in among:
                 return place
             slack = _slack(timestep)
         value = number(timestep)
-        for index in reversed(among):
-            if _equal(value, self.values[index], slack):
-                return index
-        near = min(among, key=lambda i: abs(self.values[i] - value))
-        raise InvalidArgument(
-            f"timestep={value:.9g} is none of those with which a step begins; the nearest is "
-            f"{self.values[near]:.9g}. Take them from scheduler.timesteps after set_timesteps"
-        )
+        nearest = self.values[min(among, key=lambda i: abs(self.values[i] - value))]
+        if not _equal(value, nearest, slack):
+            raise InvalidArgument(
+                f"timestep={value:.9g} is none of those with which a step begins; the nearest is "
+                f"{nearest:.9g}. Take them from scheduler.timesteps after set_timesteps"
+            )
+        return max(i for i in among if _equal(nearest, self.values[i], ROUNDING))
+
+    def _place(self, timestep: torch.Tensor) -> int | None:
+        """Return the index of the entry in whose memory a timestep lies, if it is one."""
+        try:
+            place, rest = divmod(timestep.data_ptr() - self.tensor.data_ptr(), self.size)
+        except RuntimeError:  # a transform such as torch.func.jvp has wrapped it
+            return None
+        return None if rest else place
 
     def out_of_turn(self, timestep: Any, index: int) -> str:
         """Return what to say of a timestep in the place of another."""
