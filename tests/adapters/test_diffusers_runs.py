@@ -19,6 +19,9 @@ from diffusers import DDPMScheduler  # noqa: E402
 from k_diffusion_runs import Image  # noqa: E402
 from semilinear.adapters.diffusers import SemilinearScheduler  # noqa: E402
 
+# PyTorch's own, when it loads the rules of forward-mode derivatives.
+script_is_deprecated = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
 LATENT = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 METHODS = (
     "ddim",
@@ -393,6 +396,43 @@ def test_gradients_pass_through_a_run() -> None:
     with torch.no_grad():
         difference = (loss(factor + step) - loss(factor - step)) / (2 * step)
     assert torch.isclose(factor.grad, difference, rtol=1e-6)
+
+
+@script_is_deprecated
+@pytest.mark.parametrize("method", [None, "rho_heun2"])
+@pytest.mark.parametrize("count", [1, 3])  # of plain kernels, and of compiled ones
+def test_transforms_of_functions_pass_through_a_run(method: str | None, count: int) -> None:
+    scheduler = SemilinearScheduler(method=method)
+    x = noise(torch.float64)[:count, :1, :8]
+    along = torch.ones_like(x)
+
+    def sampled(x):
+        return run(scheduler, x, 4)
+
+    difference = (sampled(x + 1e-6 * along) - sampled(x - 1e-6 * along)) / 2e-6
+    assert torch.allclose(torch.func.jvp(sampled, (x,), (along,))[1], difference, rtol=1e-6)
+    gradient = torch.func.grad(lambda x: sampled(x).sum())(x)
+    assert torch.isclose((gradient * along).sum(), difference.sum(), rtol=1e-6)
+
+
+@script_is_deprecated
+def test_forward_derivatives_may_begin_in_the_middle_of_a_run() -> None:
+    scheduler = SemilinearScheduler(solver_order=3)
+    buffer = torch.empty(SHAPE, dtype=torch.float64)
+
+    def sampled(factor):
+        return run(
+            scheduler,
+            noise(torch.float64),
+            model=lambda x, t: buffer.copy_(network(x, t)) if t > 400 else torch.tanh(factor * x),
+        )
+
+    difference = (sampled(1.3 + 1e-6) - sampled(1.3 - 1e-6)) / 2e-6
+    with torch.autograd.forward_ad.dual_level():
+        pair = torch.tensor([1.3, 1.0], dtype=torch.float64).unbind()
+        factor = torch.autograd.forward_ad.make_dual(*pair)
+        found = torch.autograd.forward_ad.unpack_dual(sampled(factor)).tangent
+    assert torch.allclose(found, difference, rtol=1e-5, atol=1e-7)
 
 
 def test_other_memory_layouts_and_small_samples_are_taken() -> None:

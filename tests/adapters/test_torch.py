@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semilinear import InvalidArgument, ModelOutputError, diffusion
+from semilinear import InvalidArgument, ModelOutputError, Scalar, diffusion, solve
 from semilinear.adapters.torch import eps_model
 
 torch = pytest.importorskip("torch")
+forward_ad = pytest.importorskip("torch.autograd.forward_ad")
+
+# PyTorch's own, when it loads the rules of forward-mode derivatives.
+script_is_deprecated = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
 SCHEDULE = diffusion.VPLinear()
 
@@ -86,6 +90,34 @@ def test_gradients_reach_the_initial_state() -> None:
     # The map is linear in x: the derivative of the sum is the same factor everywhere.
     factor = (y / x).detach().mean()
     assert torch.allclose(x.grad, factor.expand_as(x))
+
+
+@script_is_deprecated
+@pytest.mark.parametrize("size", [8, 300])  # plain kernels, and compiled ones
+def test_forward_derivatives_pass_through_runs(size: int) -> None:
+    x = torch.randn(2, size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    along = torch.ones_like(x)
+
+    def sampled(x, weight=0.6):
+        model = eps_model(lambda x, t: weight * torch.tanh(x))
+        return diffusion.sample(model, x, SCHEDULE, method="tab3", steps=5)
+
+    def solved(x):
+        return solve(
+            Scalar(-1.0), lambda t, y: torch.sin(y), (0.0, 1.0), x, method="etd4rk", steps=5
+        ).y
+
+    for run in (sampled, solved):
+        difference = (run(x + 1e-6 * along) - run(x - 1e-6 * along)) / 2e-6
+        with forward_ad.dual_level():
+            found = forward_ad.unpack_dual(run(forward_ad.make_dual(x, along))).tangent
+        assert torch.allclose(found, difference, rtol=1e-6)
+        assert torch.allclose(torch.func.jvp(run, (x,), (along,))[1], difference, rtol=1e-6)
+    difference = (sampled(x, 0.6 + 1e-6) - sampled(x, 0.6 - 1e-6)) / 2e-6
+    with forward_ad.dual_level():
+        weight = forward_ad.make_dual(*torch.tensor([0.6, 1.0], dtype=x.dtype).unbind())
+        found = forward_ad.unpack_dual(sampled(x, weight)).tangent
+    assert torch.allclose(found, difference, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -19,13 +19,21 @@ DTYPES = ("torch.float32", "torch.float64", "torch.complex64", "torch.complex128
 
 def shares_memory(x: Any) -> bool:
     """Tell whether the tensor can be seen as a NumPy array without a copy or a lost gradient."""
-    return (
+    is_plain = (
         x.device.type == "cpu"
         and str(x.dtype) in DTYPES
-        and not x.requires_grad
-        and not x.is_conj()
-        and not x.is_neg()
+        and not (x.requires_grad or x.is_conj() or x.is_neg() or carries_tangents())
     )
+    try:
+        return is_plain and x.data_ptr() >= 0
+    except RuntimeError:  # wrapped by a transform of torch.func
+        return False
+
+
+def carries_tangents() -> bool:
+    """Tell whether tensors may have forward-mode derivatives at present, which NumPy would lose."""
+    level: int = sys.modules["torch.autograd.forward_ad"]._current_level
+    return level >= 0
 
 
 class TorchBackend(NumPyBackend):
@@ -42,7 +50,7 @@ class TorchBackend(NumPyBackend):
 
     def take(self, array: Any) -> Native | None:
         try:
-            if array.dtype is not self.tensor_dtype or array.requires_grad:
+            if array.dtype is not self.tensor_dtype or array.requires_grad or carries_tangents():
                 return None
             return super().take(array.numpy())
         except (AttributeError, RuntimeError, TypeError):
