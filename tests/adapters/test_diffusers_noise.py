@@ -283,6 +283,41 @@ def test_keys_left_over_from_an_earlier_scheduler_choose_nothing(tmp_path) -> No
     ddim = stock.DDIMScheduler.from_config(stock.SASolverScheduler.load_config(tmp_path))
     assert SemilinearScheduler.from_config(ddim.config).config.predictor_order is None
 
+    for keys in (
+        {"method": "ddpm", "eta": 0.5},
+        {"method": "dpmpp_2m", "tau": 1.0, "exact": True},
+        {"method": "edm_heun", "noise": "churn=3,low=0.05,high=5"},
+    ):
+        before = SemilinearScheduler(**keys)
+        other = stock.DPMSolverMultistepScheduler.from_config(before.config)
+        other.save_pretrained(tmp_path)
+        for config in (other.config, SemilinearScheduler.load_config(tmp_path)):
+            found = SemilinearScheduler.from_config(config)
+            assert chosen(found.config) == chosen(SemilinearScheduler().config)
+            assert not found.config.exact
+            found = SemilinearScheduler.from_config(config, method="dpmpp_2m", eta=0.2)
+            assert chosen(found.config).noise == diffusion.Eta(0.2)
+
+
+def test_a_sampler_beside_a_configuration_replaces_the_one_that_is_in_it() -> None:
+    euler = SemilinearScheduler.from_config(stock.EulerAncestralDiscreteScheduler().config)
+    for before in (
+        euler,
+        SemilinearScheduler(method="ddpm", eta=0.5),
+        SemilinearScheduler(method="dpmpp_2m", tau=1.0),
+        SemilinearScheduler(method="edm_heun", noise="churn=3,low=0.05,high=5"),
+    ):
+        adams = SemilinearScheduler.from_config(before.config, solver_order=3)
+        assert chosen(adams.config) == chosen(SemilinearScheduler(solver_order=3).config)
+        unipc = SemilinearScheduler.from_config(before.config, method="unipc2")
+        assert chosen(unipc.config) == chosen(SemilinearScheduler(method="unipc2").config)
+        with_noise = SemilinearScheduler.from_config(before.config, method="dpmpp_2m", tau=0.5)
+        assert chosen(with_noise.config).noise == diffusion.Tau(0.5)
+    less = SemilinearScheduler.from_config(
+        SemilinearScheduler(method="ddim", tau=1.0).config, eta=0
+    )
+    assert chosen(less.config).noise == diffusion.Eta(0)
+
 
 LEVELS = {
     "0.5": diffusion.Tau(0.5),

@@ -31,6 +31,9 @@ SA_INTERVAL = (200, 800)
 def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None) -> None:
     """Enter the sampler that a configuration says, unless another one is asked for.
 
+    Keys of this scheduler in the configuration of another class are left over from one that was
+    there before, and choose nothing.
+
     Parameters
     ----------
     made
@@ -41,18 +44,24 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
         Its `owner`.
     """
     asked = "solver_order" in given or "method" in given
-    stays = whose == SA_SOLVER and not asked
-    if whose in (OWN, None):
-        stays = "solver_order" not in given and not (
-            "method" in given and made["method"] not in SA_SOLVERS
+    says_noise = any(key in given for key in NOISES)
+    is_foreign = whose not in (OWN, None)
+    orders_stay = whose == SA_SOLVER and not asked
+    if not is_foreign:
+        orders_stay = "solver_order" not in given and (
+            "method" not in given or made["method"] in SA_SOLVERS
         )
-    if not stays:
-        for key in ORDERS:
-            if key not in given:
-                made.pop(key, None)
+    gone = {
+        "method": is_foreign or "solver_order" in given,
+        "exact": is_foreign,
+        **dict.fromkeys(NOISES, is_foreign or asked or says_noise),
+        **dict.fromkeys(ORDERS, not orders_stay),
+    }
+    for key, goes in gone.items():
+        if goes and key not in given:
+            made.pop(key, None)
     if whose == OWN:
         return
-    says_noise = any(key in given for key in NOISES)
     if whose == SA_SOLVER:
         _take_sa_solver(made, asked=asked, says_noise=says_noise)
     if asked:
