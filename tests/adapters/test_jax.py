@@ -231,6 +231,48 @@ def test_a_state_passes_through_jit_and_compiles_once_for_all_runs() -> None:
     assert tuple(traced) == plan.times
 
 
+def test_states_with_a_key_do_so_whatever_the_key() -> None:
+    plan = diffusion.plan(SCHEDULE, method="dpmpp_2m_sde", steps=4)
+    x = jnp.asarray(start())
+
+    @jax.jit
+    def advance(state):
+        return plan.advance(state, model(state.x, state.t))
+
+    for key in (jax.random.key(0), jax.random.key(1), jax.random.key(0)):
+        state = plan.start(x, check_finite=False, noise=KeyNoise(key, x))
+        while not state.done:
+            state = advance(state)
+        expected = sample(model, x, plan, key=key)
+        np.testing.assert_allclose(state.x, expected, rtol=1e-9)
+    assert advance._cache_size() == plan.nfe
+
+
+def test_runs_with_a_key_begin_inside_of_transforms_and_go_on_outside() -> None:
+    plan = diffusion.plan(SCHEDULE, method="ddpm", steps=4)
+    x = jnp.asarray(start())
+
+    def begun(x, key):
+        return plan.start(x, check_finite=False, noise=KeyNoise(key, x))
+
+    def advance(state):
+        return plan.advance(state, model(state.x, state.t))
+
+    state = jax.jit(begun)(x, keys())
+    mapped = jax.vmap(begun)(x, keys())
+    while not state.done:
+        state, mapped = advance(state), jax.vmap(advance)(mapped)
+    expected = sample(model, x, plan, key=keys())
+    np.testing.assert_allclose(state.x, expected, rtol=1e-9)
+    np.testing.assert_allclose(mapped.x, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("key", [0, "0", None, np.arange(3)])
+def test_what_is_no_key_is_refused_with_how_to_make_one(key) -> None:
+    with pytest.raises(InvalidArgument, match=r"^key=.* is no key; .* jax.random.key\(0\)"):
+        KeyNoise(key, jnp.asarray(start()))
+
+
 def test_a_state_is_a_pytree_of_what_it_keeps() -> None:
     plan = diffusion.plan(SCHEDULE, steps=4)
     state = plan.start(jnp.asarray(start()))

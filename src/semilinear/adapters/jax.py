@@ -15,7 +15,7 @@ import numpy as np
 
 from semilinear.answers import checked_array
 from semilinear.course import State
-from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
+from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError, shown
 from semilinear.plan import Plan
 from semilinear.propagators.base import refuse_real_state
 from semilinear.segments import Segment
@@ -141,8 +141,13 @@ class KeyNoise:
     """
 
     def __init__(self, key: Any, like: Any) -> None:
-        if not jnp.issubdtype(jnp.asarray(key).dtype, jax.dtypes.prng_key):
-            key = jax.random.wrap_key_data(key)
+        if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):
+            try:
+                key = jax.random.wrap_key_data(jnp.asarray(key))
+            except (TypeError, ValueError):
+                raise InvalidArgument(
+                    f"key={shown(key)} is no key; make one of a number by jax.random.key(0)"
+                ) from None
         shape = tuple(like.shape)
         if not jnp.issubdtype(like.dtype, jnp.floating):
             raise InvalidArgument(f"like has dtype {like.dtype}; noise is for real states")
@@ -257,11 +262,13 @@ def _like(answer: Any, x: Any) -> Any:
 
 
 class _Fixed:
-    """All of a state but its arrays; equal for equal places in runs of equal plans."""
+    """All of a state but its arrays and key; equal for equal places in runs of equal plans."""
 
     def __init__(self, state: State) -> None:
         run = state.run
-        self.state = state._replace(x=None, slots=())
+        if isinstance(run.noise, KeyNoise):
+            run = run._replace(noise=None)
+        self.state = state._replace(x=None, slots=(), run=run)
         self.key = (*self.state[1:6], state.code, run.backend.key, *run[1:])
 
     def __eq__(self, other: object) -> bool:
@@ -271,7 +278,7 @@ class _Fixed:
         return hash(self.key)
 
 
-def _flatten(state: State) -> tuple[tuple[Any, ...], _Fixed]:
+def _flatten(state: State) -> tuple[tuple[Any, KeyNoise | None], _Fixed]:
     library = state.run.backend.xp.__name__
     if library != "jax.numpy":
         raise InvalidArgument(
@@ -282,22 +289,37 @@ def _flatten(state: State) -> tuple[tuple[Any, ...], _Fixed]:
         raise InvalidArgument(
             "state belongs to a run with times for each sample, which is no pytree; jit the model"
         )
-    return state.slots, _Fixed(state)
+    noise = state.run.noise
+    return (state.slots, noise if isinstance(noise, KeyNoise) else None), _Fixed(state)
 
 
-def _unflatten(fixed: _Fixed, slots: Iterable[Any]) -> State:
-    slots = tuple(slots)
+def _unflatten(fixed: _Fixed, arrays: Iterable[Any]) -> State:
+    slots, noise = arrays
     state = fixed.state
-    return state._replace(x=slots[state.code.asked], slots=slots)
+    run = state.run if noise is None else state.run._replace(noise=noise)
+    return state._replace(x=slots[state.code.asked], slots=slots, run=run)
+
+
+def _flatten_noise(noise: KeyNoise) -> tuple[tuple[Any], tuple[Any, ...]]:
+    return (noise.key,), (noise.shape, noise.dtype)
+
+
+def _unflatten_noise(fixed: tuple[Any, ...], arrays: Iterable[Any]) -> KeyNoise:
+    noise = KeyNoise.__new__(KeyNoise)
+    (noise.key,) = arrays
+    noise.shape, noise.dtype = fixed
+    return noise
 
 
 @cache
 def register() -> None:
-    """Register `semilinear.course.State` as a pytree; done when this module is imported.
+    """Register `State` and `KeyNoise` as pytrees; done when this module is imported.
 
-    Leaves are the arrays that a run keeps; place and plan are static. So ``jax.jit(plan.advance)``
-    compiles each place of a plan once, for all runs; start these with ``check_finite=False``.
+    Leaves are the arrays that a run keeps, and its key; place and plan are static. So
+    ``jax.jit(plan.advance)`` compiles each place of a plan once, for all runs; start these with
+    ``check_finite=False``.
     """
+    jax.tree_util.register_pytree_node(KeyNoise, _flatten_noise, _unflatten_noise)
     jax.tree_util.register_pytree_node(State, _flatten, _unflatten)
 
 
