@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from semilinear import InvalidArgument, UnknownName, diffusion
+from semilinear import InvalidArgument, ModelOutputError, UnknownName, diffusion
 
 torch = pytest.importorskip("torch")
 stock = pytest.importorskip("diffusers")
@@ -322,7 +322,7 @@ def test_answers_inside_of_something_else_are_refused_with_what_to_return() -> N
         scheduler.step(SimpleNamespace(sample=x), t, x)
 
 
-def test_a_run_may_begin_anywhere_but_inside_a_step() -> None:
+def test_a_run_may_begin_at_any_step() -> None:
     x = normal()
     whole = SemilinearScheduler(method="rho_heun2")
     whole.set_timesteps(5)
@@ -345,15 +345,55 @@ def test_a_run_may_begin_anywhere_but_inside_a_step() -> None:
     by_value.step(y, 599, y)  # of the two the one that begins a step
     assert by_value.step_index == 5
     by_value.set_timesteps(5)
-    by_value.set_begin_index(3)
-    with pytest.raises(InvalidArgument, match="inside a step of rho_heun2"):
-        by_value.step(y, by_value.timesteps[3], y)
     by_value.set_begin_index(2)
     with pytest.raises(InvalidArgument, match="is not the one whose turn it is"):
         by_value.step(y, by_value.timesteps[0], y)
     by_value.set_begin_index(9)
     with pytest.raises(InvalidArgument, match="begin_index=9 is none of the 9"):
         by_value.step(y, by_value.timesteps[0], y)
+
+
+FLOW = {"shift": 3.0, "prediction_type": "flow_prediction"}
+
+
+@pytest.mark.parametrize(
+    "method", ["rho_heun2", "dpmpp_2s", "res_3s", "sa_solver_pece", "flow_rk4"]
+)
+@pytest.mark.parametrize("config", [FLOW, {**LATENT, "prediction_type": "sample"}])
+@pytest.mark.parametrize("begin", range(1, 24, 2))
+def test_a_run_may_begin_inside_of_a_step_too(method: str, config, begin: int) -> None:
+    """Noise of that evaluation is added, and all the rest of the timesteps are followed."""
+    noise_level = {"tau": 0.0} if method == "sa_solver_pece" else {}
+    scheduler = SemilinearScheduler(method=method, **noise_level, **config)
+    scheduler.set_timesteps(12)
+    timesteps = scheduler.timesteps
+    begin = min(begin, len(timesteps) - 1)
+    scheduler.set_begin_index(begin)
+    data, eps = 0.3, normal()
+    x = scheduler.add_noise(torch.full_like(eps, data), eps, timesteps[begin : begin + 1])
+    for k in range(begin, len(timesteps)):
+        rho = float(scheduler.sigmas[k])
+        alpha, sigma = (1 - rho, rho) if config is FLOW else (1 / np.hypot(1, rho), 0)
+        # All data are in one point, which a first-order step finds as well as any.
+        answer = (x - alpha * data) / sigma - data if sigma else torch.full_like(x, data)
+        x = scheduler.step(answer, timesteps[k], x).prev_sample
+        assert scheduler.step_index == k + 1
+        known = scheduler.add_noise(torch.full_like(eps, data), eps, timesteps[k : k + 1])
+        assert torch.allclose(x, known, atol=1e-5)
+    with pytest.raises(InvalidArgument, match="the run is over"):
+        scheduler.step(x, timesteps[-1], x)
+
+
+def test_answers_of_another_shape_are_refused_inside_of_a_step_too() -> None:
+    scheduler = SemilinearScheduler(method="rho_heun2")
+    scheduler.set_timesteps(5)
+    scheduler.set_begin_index(3)
+    x, t = normal(), scheduler.timesteps[3]
+    with pytest.raises(ModelOutputError, match=r"evaluation 4 of 9 returned shape \(2, 1\)"):
+        scheduler.step(x[:2], t, x)
+    assert scheduler.step_index is None
+    scheduler.step(x / 2, t, x)
+    assert scheduler.step_index == 4
 
 
 def test_timesteps_in_half_precision_are_recognised() -> None:

@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
+from semilinear.adapters.diffusers.answers import without_variance, x_0_of
 from semilinear.adapters.diffusers.course import PipelineCourse
 from semilinear.adapters.diffusers.forward import check_real
 from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
-from semilinear.diffusion.thresholding import in_own_range
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import keeping_backend_for
 
@@ -34,7 +34,7 @@ class PipelineRun:
     course
         What is followed.
     evaluation
-        Number of the evaluation of the course that comes first.
+        Number of the evaluation of the course that comes first; the first one of a step.
     sample
         Where the run begins.
     """
@@ -64,6 +64,11 @@ class PipelineRun:
         """Number of the evaluation of the course whose turn it is."""
         return self.begin + self.state.evaluation
 
+    @property
+    def done(self) -> bool:
+        """Whether the run is over."""
+        return self.state.done
+
     def advance(
         self, output: torch.Tensor, sample: torch.Tensor, generator: Generator
     ) -> torch.Tensor:
@@ -72,7 +77,7 @@ class PipelineRun:
         state = self.state
         if not self._is_own(sample):
             state = moved(self.plan, state, self._seen(sample))
-        answer = self._answer(self._without_variance(output), state)
+        answer = self._answer(output, state)
         if self.noise is not None:
             self.noise.generator = generator
         self.state = state = self.plan.advance(state, answer)
@@ -94,20 +99,11 @@ class PipelineRun:
         seen = precise(sample, x)
         return seen.clone() if self.has_stages and seen is sample else seen
 
-    def _without_variance(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the first half of the channels where the other one is a variance."""
-        channels = self.state.x.shape[1:2]
-        if not (self.course.settings.learned_variance and channels and output.ndim > 1):
-            return output
-        return output[:, : channels[0]] if output.shape[1] == 2 * channels[0] else output
-
     def _answer(self, output: torch.Tensor, state: State) -> torch.Tensor:
-        threshold = self.course.settings.threshold
-        if threshold is not None and output.shape == state.x.shape:
-            p, q = self.course.readouts[self.begin + state.evaluation]
-            x_0 = p * state.x + q * output.to(self.dtype)
-            ratio, most = threshold
-            return in_own_range(x_0, ratio, 1.0, most)
+        settings = self.course.settings
+        output = without_variance(settings, output, state.x)
+        if settings.threshold is not None and output.shape == state.x.shape:
+            return x_0_of(settings, self.course.readouts[self.index], output, state.x)
         fits = output.shape == state.x.shape and output.device == state.x.device
         if self.ring is None or not fits or output.requires_grad:
             return output.to(self.dtype)

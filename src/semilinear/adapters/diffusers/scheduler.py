@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,10 +15,13 @@ from semilinear.adapters.diffusers.course import PipelineCourse, time_of
 from semilinear.adapters.diffusers.foreign import translated
 from semilinear.adapters.diffusers.forward import ForwardProcess
 from semilinear.adapters.diffusers.ladder import ladder, training
+from semilinear.adapters.diffusers.lead_in import LeadIn
 from semilinear.adapters.diffusers.run import Generator, PipelineRun
 from semilinear.adapters.diffusers.settings import discrete, read
 from semilinear.adapters.diffusers.timesteps import IssuedTimesteps, number
 from semilinear.errors import InvalidArgument
+
+AnyRun: TypeAlias = PipelineRun | LeadIn
 
 
 class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
@@ -145,7 +148,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         self.num_inference_steps: int | None = None
         self._begin_index: int | None = None
         self._course: PipelineCourse | None = None
-        self._run: PipelineRun | None = None
+        self._run: AnyRun | None = None
         told, levels = training(settings)
         self._put(told, levels, device=None, whole=not settings.is_flow)
 
@@ -254,17 +257,19 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         run = self._run
         if run is None:
             run = self._begun(timestep, sample)
-        elif run.state.done:
+        elif run.done:
             raise InvalidArgument(
                 f"timestep={number(timestep):.9g}: the run is over; set_timesteps begins another"
             )
         elif not self._issued.is_at(timestep, run.index):
             raise InvalidArgument(self._issued.out_of_turn(timestep, run.index))
+        elif isinstance(run, LeadIn) and run.has_arrived:
+            run = self._run_from(run.index, sample)
         previous = run.advance(model_output, sample, generator)
         self._run = run
         return SchedulerOutput(prev_sample=previous) if return_dict else (previous,)
 
-    def _begun(self, timestep: float | torch.Tensor, sample: torch.Tensor) -> PipelineRun:
+    def _begun(self, timestep: float | torch.Tensor, sample: torch.Tensor) -> AnyRun:
         if self._course is None:
             raise InvalidArgument("there is no run yet: call set_timesteps before step")
         index = self._begin_index
@@ -272,7 +277,13 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             index = self._issued.index(timestep, among=self._course.starts)
         elif not self._issued.is_at(timestep, index):
             raise InvalidArgument(self._issued.out_of_turn(timestep, index))
-        return PipelineRun(self._course, index, sample)
+        return self._run_from(index, sample)
+
+    def _run_from(self, index: int, sample: torch.Tensor) -> AnyRun:
+        course = self._course
+        assert course is not None
+        is_start = index in course.starts
+        return PipelineRun(course, index, sample) if is_start else LeadIn(course, index)
 
     def scale_model_input(
         self, sample: torch.Tensor, timestep: float | torch.Tensor | None = None
