@@ -110,6 +110,24 @@ def test_leading_timesteps_are_those_of_the_class(name: str, count: int, saved, 
         assert not SemilinearScheduler.from_config(later.config).config.leading_from_zero
 
 
+@pytest.mark.parametrize("spacing", ["linspace", "leading"])
+def test_clipped_ladders_are_those_of_the_stock_scheduler(spacing: str) -> None:
+    config = {"beta_schedule": "squaredcos_cap_v2", "timestep_spacing": spacing}
+    theirs = stock.DPMSolverMultistepScheduler(lambda_min_clipped=-5.1, **config)
+    ours = SemilinearScheduler.from_config(theirs.config)
+    again = SemilinearScheduler.from_config(ours.config)
+    for scheduler in (theirs, ours, again):
+        scheduler.set_timesteps(10)
+    assert ours.timesteps.tolist() == again.timesteps.tolist() == theirs.timesteps.tolist()
+    assert same_levels(ours.sigmas[:-1], theirs.sigmas[:-1])
+    trailing = SemilinearScheduler.from_config(theirs.config, timestep_spacing="trailing")
+    trailing.set_timesteps(10)
+    assert (len(trailing.timesteps), int(trailing.timesteps[0])) == (10, 995)
+    for least in (9.0, "-5.1", float("nan")):
+        with pytest.raises(InvalidArgument, match=r"^lambda_min_clipped=.* such as -5.1"):
+            SemilinearScheduler.from_config(theirs.config, lambda_min_clipped=least)
+
+
 def test_leading_timesteps_that_do_not_exist_are_refused() -> None:
     ddpm = SemilinearScheduler.from_config(stock.DDPMScheduler().config)
     ddpm.set_timesteps(1000)

@@ -148,7 +148,7 @@ def _times(settings: Settings, levels: np.ndarray) -> np.ndarray:
 
 def _spaced(settings: Settings, count: int) -> np.ndarray:
     """Return timesteps, whole ones where `count` of them exist."""
-    n = settings.training_steps
+    n = settings.usable_steps
     times: np.ndarray
     if settings.spacing == "linspace":
         times = np.linspace(n - 1, 0, count + 1)[:-1]
@@ -165,7 +165,7 @@ def _spaced(settings: Settings, count: int) -> np.ndarray:
 
 def _leading(settings: Settings, count: int) -> np.ndarray:
     """Return multiples of a whole number, which end at 0 or before it."""
-    n = settings.training_steps
+    n = settings.usable_steps
     first = 0 if settings.from_zero else 1
     gap = n // (count + first)
     if not gap:

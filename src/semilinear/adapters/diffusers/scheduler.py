@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -52,6 +53,9 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
     leading_from_zero
         Whether ``"leading"`` timesteps count from zero, as those of DDPM, DDIM, PNDM, Euler, Heun,
         LMS and KDPM2, or from the timestep after it, as those of DEIS, DPM-Solver and UniPC.
+    lambda_min_clipped
+        Least ln(alpha / sigma) of the timesteps between which these lie, as in DPM-Solver: with
+        cosine betas, -5.1 leaves out those of nothing but noise. A ladder of its own has no such.
     final_sigmas_type
         Where the last step ends: ``"zero"`` or ``"sigma_min"``, the least of the training.
     use_flow_sigmas, flow_shift
@@ -128,6 +132,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         shift_terminal: float | None = None,
         variance_type: str | None = "fixed_small",
         leading_from_zero: bool = False,
+        lambda_min_clipped: float = -inf,
         method: str | None = None,
         predictor_order: int | None = None,
         corrector_order: int | None = None,

@@ -13,7 +13,8 @@ import numpy as np
 
 from semilinear import diffusion
 from semilinear.adapters.diffusers.sampler import chosen
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
+from semilinear.given import number
 from semilinear.methods import Multistep
 
 PREDICTIONS = {
@@ -51,6 +52,8 @@ class Settings:
         Noise schedule: `Discrete` in training timesteps, or `Flow` in sigma.
     training_steps
         N, the number of training timesteps.
+    usable_steps
+        How many of these runs may begin with, from the one of least noise on.
     prediction
         What the network returns.
     sampler
@@ -81,6 +84,7 @@ class Settings:
 
     path: diffusion.NoiseSchedule
     training_steps: int
+    usable_steps: int
     prediction: str
     sampler: diffusion.Sampler
     exact: bool
@@ -143,6 +147,7 @@ def read(config: Mapping[str, Any]) -> Settings:
     return Settings(
         path=diffusion.Flow() if is_flow else discrete(config),
         training_steps=config["num_train_timesteps"],
+        usable_steps=_usable_steps(config),
         prediction=prediction,
         sampler=chosen(config),
         exact=bool(config["exact"]),
@@ -160,6 +165,21 @@ def read(config: Mapping[str, Any]) -> Settings:
         zero_snr=bool(config["rescale_betas_zero_snr"]) and not is_flow,
         learned_variance=config["variance_type"] in LEARNED,
     )
+
+
+def _usable_steps(config: Mapping[str, Any]) -> int:
+    """Return how many timesteps lambda_min_clipped leaves, of those with the least noise."""
+    count: int = config["num_train_timesteps"]
+    least = number(config["lambda_min_clipped"])
+    if least == -inf:
+        return count
+    usable = int((discrete(config).lam(np.arange(float(count))) >= least).sum())
+    if not usable:
+        raise InvalidArgument(
+            f"lambda_min_clipped={shown(config['lambda_min_clipped'])} must be a number that "
+            "ln(alpha / sigma) of the training reaches, such as -5.1; -inf leaves out no timestep"
+        )
+    return usable
 
 
 def _threshold(config: Mapping[str, Any]) -> tuple[float, float] | None:
