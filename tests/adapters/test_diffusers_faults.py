@@ -312,6 +312,58 @@ def test_steps_out_of_turn_are_refused() -> None:
         scheduler.step(y / 2, t[4], y)
 
 
+@pytest.mark.parametrize("index", [7, 5, -1])
+def test_begin_indices_that_are_none_are_refused_wherever_they_count(index: int) -> None:
+    scheduler = SemilinearScheduler()
+    scheduler.set_timesteps(5)
+    scheduler.set_begin_index(index)
+    x, t = normal(), scheduler.timesteps
+    with pytest.raises(InvalidArgument, match=rf"begin_index={index} is none of the 5"):
+        scheduler.add_noise(x, x, t[:1])
+    with pytest.raises(InvalidArgument, match=rf"begin_index={index} is none of the 5"):
+        scheduler.step(x, t[0], x)
+
+
+def test_ladders_may_be_given_with_their_end() -> None:
+    scheduler = SemilinearScheduler()
+    for count in (None, 3, 3.0):
+        for steps, levels in (
+            ([999, 500, 200, 0], [157, 3.4, 0.7, 0]),
+            ([999, 500, 200], [157, 3.4, 0.7]),
+        ):
+            scheduler.set_timesteps(count, timesteps=steps, sigmas=levels)
+            assert scheduler.timesteps.tolist() == [999, 500, 200]
+            assert scheduler.num_inference_steps == 3
+    with pytest.raises(InvalidArgument, match=r"sigmas has 2 entries, the zero at the end apart"):
+        scheduler.set_timesteps(3, sigmas=[10, 1, 0])
+    with pytest.raises(InvalidArgument, match=r"timesteps has 3 entries and sigmas 2; give"):
+        scheduler.set_timesteps(timesteps=[999, 500, 200], sigmas=[10, 1])
+    with pytest.raises(InvalidArgument, match=r"num_inference_steps=2.5 must be a whole number"):
+        scheduler.set_timesteps(2.5)
+
+
+def test_a_ladder_that_begins_a_step_where_it_ends_is_refused_with_the_remedy() -> None:
+    config = {"timestep_spacing": "leading", "final_sigmas_type": "sigma_min"}
+    euler = stock.EulerDiscreteScheduler(**config).config
+    with pytest.raises(InvalidArgument, match=r"ends at timestep 0, .* steps_offset=1 beside"):
+        SemilinearScheduler.from_config(euler).set_timesteps(5)
+    SemilinearScheduler.from_config(euler, steps_offset=1).set_timesteps(5)
+
+
+def test_euler_from_pure_noise_is_refused_with_what_to_take() -> None:
+    flow = {"shift": 3.0, "prediction_type": "flow_prediction"}
+    with pytest.raises(InvalidArgument, match=r"^method='euler' cannot .*method='ddim'"):
+        SemilinearScheduler(method="euler", **flow).set_timesteps(5)
+    found = []
+    for method in ("euler", "ddim"):
+        scheduler, x = SemilinearScheduler(method=method, **flow), normal()
+        scheduler.set_timesteps(timesteps=[900, 500, 100])
+        for t in scheduler.timesteps:
+            x = scheduler.step(torch.sin(x), t, x).prev_sample
+        found.append(x)
+    assert torch.allclose(*found, atol=1e-12)
+
+
 def test_answers_inside_of_something_else_are_refused_with_what_to_return() -> None:
     scheduler = SemilinearScheduler()
     scheduler.set_timesteps(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semilinear import diffusion, methods
+from semilinear import InvalidArgument, diffusion, methods
 
 torch = pytest.importorskip("torch")
 
@@ -181,3 +181,18 @@ def test_whole_sigmas_are_told_with_their_noise() -> None:
     assert whole[:2] == real[:2]
     assert whole[0] == [12.5, 6.25, 2.5, 1.25]
     assert whole[2].equal(real[2])
+
+
+@pytest.mark.parametrize("answer", [None, np.zeros(SHAPE), torch.zeros(SHAPE, dtype=torch.int64)])
+def test_noise_that_is_no_tensor_of_normal_numbers_is_refused(answer) -> None:
+    with pytest.raises(InvalidArgument, match=r"noise_sampler returned .* like x, of dtype"):
+        k_diffusion.sample_seeds2(
+            model, noise(), karras(), disable=True, noise_sampler=lambda *ends: answer
+        )
+
+
+def test_orders_of_lms_are_whole_numbers_of_any_type() -> None:
+    found = k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4.0)
+    assert found.equal(k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4))
+    with pytest.raises(InvalidArgument, match=r"order=2.5 must be a whole number from 1 to 7"):
+        k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=2.5)

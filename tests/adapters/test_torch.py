@@ -138,6 +138,17 @@ def test_outputs_with_a_sample_attribute_are_unwrapped() -> None:
     assert isinstance(model(noise(), 0.5), torch.Tensor)
 
 
+def test_arrays_that_torch_cannot_share_are_copied_or_refused() -> None:
+    x = noise(torch.float64).numpy()[::-1]
+    model = eps_model(lambda x, t: 0.7 * x)
+    np.testing.assert_array_equal(model(x, 0.5), 0.7 * x)
+    for other in (x.astype(">f8"), x.astype(object), [1.0]):
+        with pytest.raises(
+            InvalidArgument, match=r"^x, of type .* numpy.array\(x, dtype='float64'\)"
+        ):
+            model(other, 0.5)
+
+
 def test_time_scale_reaches_the_network() -> None:
     times = []
 

@@ -52,6 +52,13 @@ def test_arrays_come_back_as_arrays():
     np.testing.assert_allclose(product(np.ones_like(x)), np.cos(x) * 0.3, rtol=1e-12)
 
 
+def test_a_model_that_depends_on_its_weights_alone_is_refused():
+    weight = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    _, product = linearised(lambda x, t: x.detach() * weight)(states(), 0.3)
+    with pytest.raises(ModelOutputError, match=r"at t=0.3 .* depends on x .* detach\(\)"):
+        product(states())
+
+
 @pytest.mark.parametrize("divergence", ["exact", "hutchinson"])
 def test_a_likelihood_is_that_of_the_model_by_hand(divergence):
     options = {"steps": 6, "divergence": divergence, "seed": 3}

@@ -19,6 +19,7 @@ from semilinear.adapters import k_diffusion_plan as made
 from semilinear.adapters.k_diffusion_dpm import sample_dpm_adaptive, sample_dpm_fast
 from semilinear.adapters.k_diffusion_run import Arguments, Callback, Model, NoiseSampler, sample
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 
 __all__ = [
     "NAMES",
@@ -77,8 +78,7 @@ def sample_lms(
     order
         Number of values of eps, from 1 to 7.
     """
-    if order not in range(1, 8):
-        raise InvalidArgument(f"order={order!r} must be a whole number from 1 to 7")
+    order = whole_number("order", order, most=7)
     method = "ddim" if order == 1 else f"rhoab{order - 1}"
     return sample(model, x, sigmas, extra_args, callback, disable, method=method, lower_end=False)
 

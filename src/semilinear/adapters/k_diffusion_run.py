@@ -11,7 +11,7 @@ import numpy as np
 
 from semilinear.adapters import k_diffusion_plan as made
 from semilinear.adapters.k_diffusion_answers import Answers, prediction_for
-from semilinear.adapters.torch_samples import handed_out, is_untouched, moved, precise
+from semilinear.adapters.torch_samples import handed_out, is_untouched, like_state, moved, precise
 from semilinear.course import Noise, State
 from semilinear.diffusion import EDM, NoiseLevel, NoiseSchedule, Sampler, plan
 from semilinear.errors import InvalidArgument, MissingDependency
@@ -188,7 +188,13 @@ def _noise(
             return torch.randn_like(like)
         # On the host, so that a noise sampler may look at them without waiting for the device.
         ends = (torch.tensor(sigma, dtype=kind) for sigma in increments[k, i])
-        return noise_sampler(*ends).to(like.dtype)
+        found = like_state(noise_sampler(*ends), like)
+        if not isinstance(found, torch.Tensor) or found.dtype != like.dtype:
+            raise InvalidArgument(
+                f"noise_sampler returned {type(found).__name__} {getattr(found, 'dtype', '')}: it "
+                f"must return a torch tensor of normal numbers like x, of dtype {like.dtype}"
+            )
+        return found
 
     return drawn
 

@@ -44,7 +44,7 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
         raise MissingDependency.of("torch", "torch") from None
 
     def model(x: Any, t: Any) -> Any:
-        given = x if isinstance(x, torch.Tensor) else torch.from_numpy(x)
+        given = x if isinstance(x, torch.Tensor) else shared_tensor(x, "x")
         real = given.real.dtype if given.is_complex() else given.dtype
         if real in (torch.float16, torch.bfloat16):  # in which 999 may be 1000
             real = torch.float32
@@ -62,3 +62,19 @@ def eps_model(module: Callable[..., Any], *, time_scale: float = 1.0) -> EpsMode
 
 def _tensor(output: Any) -> Any:
     return getattr(output, "sample", output)
+
+
+def shared_tensor(array: Any, argument: str) -> Any:
+    """Return a NumPy array as a tensor, which shares its memory where torch knows such strides."""
+    import torch
+
+    try:
+        if any(stride < 0 for stride in array.strides):
+            array = array.copy()
+        return torch.from_numpy(array)
+    except (AttributeError, TypeError, ValueError):
+        kind = getattr(array, "dtype", type(array).__name__)
+        raise InvalidArgument(
+            f"{argument}, of type {kind}, is no tensor and no NumPy array that torch can take; use "
+            f"numpy.array({argument}, dtype='float64')"
+        ) from None

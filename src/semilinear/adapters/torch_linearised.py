@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from semilinear.adapters.torch import shared_tensor
 from semilinear.answers import wrapped
 from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
 
@@ -35,8 +36,8 @@ def linearised(model: Callable[[Any, float], Any]) -> Callable[[Any, float], tup
     Raises
     ------
     ModelOutputError
-        When called, if the answer is a tensor inside of something else, or does not depend on x by
-        operations that torch differentiates.
+        When called, if the answer is a tensor inside of something else; then or by ``v -> J^T v``,
+        if it does not depend on x by operations that torch differentiates.
     """
     if not callable(model):
         raise InvalidArgument(f"model={model!r} must be callable as model(x, t)")
@@ -48,24 +49,32 @@ def linearised(model: Callable[[Any, float], Any]) -> Callable[[Any, float], tup
     def evaluated(x: Any, t: float) -> tuple[Any, Product]:
         is_tensor = isinstance(x, torch.Tensor)
         with torch.inference_mode(False), torch.enable_grad():
-            given = x if is_tensor else torch.from_numpy(x)
+            given = x if is_tensor else shared_tensor(x, "x")
             # A copy: tensors of inference mode, which x may be, cannot be differentiated by.
             leaf = given.detach().clone().requires_grad_()
             answer = model(leaf, t)
         if hint := wrapped(answer):
             raise ModelOutputError(f"model at t={t:.9g} returned {type(answer).__name__}{hint}")
         if not isinstance(answer, torch.Tensor) or not answer.requires_grad:
-            raise ModelOutputError(
-                f"model at t={t:.9g} returned no tensor that depends on x by differentiable "
-                "operations; leave out torch.no_grad() inside of it"
-            )
+            raise _independent(t)
 
         def product(v: Any) -> Any:
-            probe = v if is_tensor else torch.from_numpy(v)
-            (found,) = torch.autograd.grad(answer, leaf, probe, retain_graph=True)
+            probe = v if is_tensor else shared_tensor(v, "v")
+            (found,) = torch.autograd.grad(
+                answer, leaf, probe, retain_graph=True, allow_unused=True
+            )
+            if found is None:  # other tensors than x had gradients recorded
+                raise _independent(t)
             return found if is_tensor else found.numpy()
 
         prediction = answer.detach()
         return (prediction if is_tensor else prediction.numpy()), product
 
     return evaluated
+
+
+def _independent(t: float) -> ModelOutputError:
+    return ModelOutputError(
+        f"model at t={t:.9g} returned no tensor that depends on x by differentiable operations; "
+        "leave out torch.no_grad() and detach() inside of it"
+    )

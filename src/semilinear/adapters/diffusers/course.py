@@ -11,6 +11,7 @@ from semilinear import diffusion
 from semilinear.adapters.diffusers.churn import later_churn
 from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
+from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Multistep
@@ -167,6 +168,12 @@ class PipelineCourse:
     def _refuse_noise_without_data(self) -> None:
         s = self.settings
         at_noise = (s.zero_snr or s.is_flow) and self.ladder.times[0] == s.path.t_max
+        if at_noise and s.is_flow and s.sampler.parameterisation.quantity == VELOCITY:
+            raise InvalidArgument(
+                f"method={s.sampler.name!r} cannot step from pure noise, where a flow begins; take "
+                "method='ddim', whose steps on a flow are Euler's, or begin later by timesteps= or "
+                "sigmas="
+            )
         if at_noise and s.prediction not in FINITE_AT_PURE_NOISE:
             whose, types = "rescale_betas_zero_snr=True", "'v_prediction' or 'sample'"
             if s.is_flow:

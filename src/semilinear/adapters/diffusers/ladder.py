@@ -58,7 +58,7 @@ def ladder(
     if count is None and not given:
         raise InvalidArgument("give num_inference_steps, timesteps or sigmas")
     if count is not None:
-        whole_number("num_inference_steps", count)
+        count = whole_number("num_inference_steps", count)
     if given and settings.ladder is not None:
         raise InvalidArgument(
             f"{settings.ladder}=True makes its own ladder; leave out timesteps and sigmas, or set "
@@ -66,13 +66,22 @@ def ladder(
         )
     told = None if timesteps is None else _numbers("timesteps", timesteps)
     levels = None if sigmas is None else _numbers("sigmas", sigmas)
+    without_end = ""
     if levels is not None and len(levels) > 1 and levels[-1] == 0:
-        levels = levels[:-1]
+        if told is not None and len(told) == len(levels) and told[-1] == 0:
+            told = told[:-1]  # the same end
+        levels, without_end = levels[:-1], ", the zero at the end apart"
     for name, values in (("timesteps", told), ("sigmas", levels)):
         if values is not None and count is not None and len(values) != count:
-            raise InvalidArgument(f"{name} has {len(values)} entries, num_inference_steps={count}")
+            raise InvalidArgument(
+                f"{name} has {len(values)} entries{without_end}, but num_inference_steps={count}; "
+                "leave num_inference_steps out, or give as many"
+            )
     if told is not None and levels is not None and len(told) != len(levels):
-        raise InvalidArgument(f"{len(told)} timesteps and {len(levels)} sigmas do not match")
+        raise InvalidArgument(
+            f"timesteps has {len(told)} entries and sigmas {len(levels)}{without_end}; give one of "
+            "each for each step"
+        )
     make = _of_flow if settings.is_flow else _of_noise
     return _checked(settings, make(settings, count, told, levels, mu))
 
@@ -92,6 +101,12 @@ def _checked(settings: Settings, made: Ladder) -> Ladder:
     falling = np.diff(every) < 0
     if not falling.all():
         n = int(np.argmin(falling))
+        if made.end is not None and every[n] == made.end:
+            raise InvalidArgument(
+                f"final_sigmas_type='sigma_min' ends at timestep {made.end:.9g}, where a step is "
+                "to begin: leave that timestep out, choose final_sigmas_type='zero', or say "
+                "steps_offset=1 beside timestep_spacing='leading' from zero"
+            )
         raise InvalidArgument(
             f"step {n} of {len(made.times)} would go from time {every[n]:.9g} to {every[n + 1]:.9g}"
             " of the path, but noise must fall on every step; take fewer steps or other times"

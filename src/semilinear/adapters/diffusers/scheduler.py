@@ -301,6 +301,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         if course is not None and self._begin_index is not None:
             # Of the sample that the pipeline has in hand, whatever timesteps it names.
             index = self._begin_index if run is None else run.index
+            if run is None and not self._issued.has(index):
+                raise InvalidArgument(self._issued.no_index(index))
             alpha, sigma = course.scales
             return alpha[[index]], sigma[[index]]
         told = timesteps.detach().cpu().reshape(-1).double().numpy()

@@ -31,9 +31,17 @@ class IssuedTimesteps:
         self.tensor, self.values = tensor, values
         self.size: int = tensor.element_size()
 
+    def has(self, index: int) -> bool:
+        """Tell whether an index is one of a timestep."""
+        return 0 <= index < len(self.values)
+
+    def no_index(self, index: int) -> str:
+        """Return what to say of an index that is none."""
+        return f"begin_index={index} is none of the {len(self.values)} timesteps, counted from 0"
+
     def is_at(self, timestep: Any, index: int) -> bool:
         """Tell whether a timestep is the one of an index."""
-        if index < 0 or index >= len(self.values):
+        if not self.has(index):
             return False
         if isinstance(timestep, torch.Tensor):
             if self._place(timestep) == index:
@@ -68,13 +76,12 @@ class IssuedTimesteps:
 
     def out_of_turn(self, timestep: Any, index: int) -> str:
         """Return what to say of a timestep in the place of another."""
-        count = len(self.values)
-        if not 0 <= index < count:
-            return f"begin_index={index} is none of the {count} timesteps"
+        if not self.has(index):
+            return self.no_index(index)
         return (
             f"timestep={number(timestep):.9g} is not the one whose turn it is, "
-            f"{self.values[index]:.9g} (number {index} of {count}): a run takes the timesteps in "
-            "order; call set_timesteps to begin another"
+            f"{self.values[index]:.9g} (number {index} of {len(self.values)}): a run takes the "
+            "timesteps in order; call set_timesteps to begin another"
         )
 
 
