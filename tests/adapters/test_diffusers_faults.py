@@ -155,7 +155,7 @@ def test_published_timesteps_and_noise_levels_are_taken() -> None:
         ({"timesteps": []}, "not empty"),
         ({"timesteps": ["a"]}, "sequence of numbers"),
         ({"timesteps": [500, 3], "num_inference_steps": 3}, "timesteps has 2 entries"),
-        ({"timesteps": [500, 3], "sigmas": [2.0]}, "2 timesteps and 1 sigmas"),
+        ({"timesteps": [500, 3], "sigmas": [2.0]}, "timesteps has 2 entries and sigmas 1"),
         ({"sigmas": [2.0, float("nan")]}, "finite"),
         ({"num_inference_steps": 5, "mu": 1.0}, "mu shifts the noise levels of flows"),
     ],

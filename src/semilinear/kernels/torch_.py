@@ -1,7 +1,7 @@
 """CPU tensors of PyTorch through the kernels for NumPy arrays, sharing their memory.
 
 Nothing is copied and nothing is imported: a tensor brings its library along. Tensors that record
-gradients, other devices and other dtypes are served by the reference kernels.
+gradients or may carry tangents, other devices and other dtypes are served by the reference kernels.
 """
 
 from __future__ import annotations

@@ -66,21 +66,25 @@ def ladder(
         )
     told = None if timesteps is None else _numbers("timesteps", timesteps)
     levels = None if sigmas is None else _numbers("sigmas", sigmas)
-    without_end = ""
+    cut = []
     if levels is not None and len(levels) > 1 and levels[-1] == 0:
         if told is not None and len(told) == len(levels) and told[-1] == 0:
             told = told[:-1]  # the same end
-        levels, without_end = levels[:-1], ", the zero at the end apart"
+            cut.append("timesteps")
+        levels = levels[:-1]
+        cut.append("sigmas")
     for name, values in (("timesteps", told), ("sigmas", levels)):
         if values is not None and count is not None and len(values) != count:
+            apart = ", the zero at the end apart" if name in cut else ""
             raise InvalidArgument(
-                f"{name} has {len(values)} entries{without_end}, but num_inference_steps={count}; "
-                "leave num_inference_steps out, or give as many"
+                f"{name} has {len(values)} entries{apart}, but num_inference_steps={count}; leave "
+                "num_inference_steps out, or give as many"
             )
     if told is not None and levels is not None and len(told) != len(levels):
+        apart = ", the zero at the end apart" if cut else ""
         raise InvalidArgument(
-            f"timesteps has {len(told)} entries and sigmas {len(levels)}{without_end}; give one of "
-            "each for each step"
+            f"timesteps has {len(told)} entries and sigmas {len(levels)}{apart}; give one of each "
+            "for each step"
         )
     make = _of_flow if settings.is_flow else _of_noise
     return _checked(settings, make(settings, count, told, levels, mu))
