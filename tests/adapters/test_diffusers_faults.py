@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from semilinear import InvalidArgument, ModelOutputError, UnknownName, diffusion
+from semilinear import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName, diffusion
 
 torch = pytest.importorskip("torch")
 stock = pytest.importorskip("diffusers")
@@ -436,13 +436,15 @@ def test_a_run_may_begin_inside_of_a_step_too(method: str, config, begin: int) -
         scheduler.step(x, timesteps[-1], x)
 
 
-def test_answers_of_another_shape_are_refused_inside_of_a_step_too() -> None:
+def test_bad_answers_are_refused_inside_of_a_step_too() -> None:
     scheduler = SemilinearScheduler(method="rho_heun2")
     scheduler.set_timesteps(5)
     scheduler.set_begin_index(3)
     x, t = normal(), scheduler.timesteps[3]
     with pytest.raises(ModelOutputError, match=r"evaluation 4 of 9 returned shape \(2, 1\)"):
         scheduler.step(x[:2], t, x)
+    with pytest.raises(NonFiniteError, match=r"after evaluation 4 of 9 the sample has NaN"):
+        scheduler.step(x * torch.nan, t, x)
     assert scheduler.step_index is None
     scheduler.step(x / 2, t, x)
     assert scheduler.step_index == 4

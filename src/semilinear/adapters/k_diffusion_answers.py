@@ -36,8 +36,10 @@ class Answers:
 
     def read(self, state: State, answer: Any) -> Any:
         """Return eps of the state and an answer, if that is what the plan is told."""
+        if self.plan.prediction != "eps":
+            return answer
         told = like_state(answer, self.like)
-        if self.plan.prediction != "eps" or not self._fits(told):
+        if not self._fits(told):
             return answer
         schedule = self.plan.schedule
         away = state.x.sub(told, alpha=float(schedule.alpha(state.t)))

@@ -7,7 +7,7 @@ import torch
 from semilinear.adapters.diffusers.answers import without_variance, x_0_of
 from semilinear.adapters.diffusers.course import PipelineCourse
 from semilinear.adapters.diffusers.forward import check_real
-from semilinear.errors import ModelOutputError
+from semilinear.errors import ModelOutputError, NonFiniteError
 
 
 class LeadIn:
@@ -54,5 +54,11 @@ class LeadIn:
         x_0 = x_0_of(course.settings, course.readouts[k], output, x)
         (alpha, alpha_next), (sigma, sigma_next) = (s[k : k + 2].tolist() for s in course.scales)
         after = alpha_next * x_0 + (sigma_next / sigma) * (x - alpha * x_0)
+        # On other devices the check would wait for them.
+        if after.device.type == "cpu" and not bool(after.isfinite().all()):
+            raise NonFiniteError(
+                f"after evaluation {k + 1} of {len(course.told)} the sample has NaN or infinite "
+                "entries; check the model and the sample there"
+            )
         self.index = k + 1
         return after.to(sample.dtype)

@@ -53,9 +53,6 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
     leading_from_zero
         Whether ``"leading"`` timesteps count from zero, as those of DDPM, DDIM, PNDM, Euler, Heun,
         LMS and KDPM2, or from the timestep after it, as those of DEIS, DPM-Solver and UniPC.
-    lambda_min_clipped
-        Least ln(alpha / sigma) of the timesteps between which these lie, as in DPM-Solver: with
-        cosine betas, -5.1 leaves out those of nothing but noise. A ladder of its own has no such.
     final_sigmas_type
         Where the last step ends: ``"zero"`` or ``"sigma_min"``, the least of the training.
     use_flow_sigmas, flow_shift
@@ -84,6 +81,9 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         ``"eta=0.5,scale=0.9"``.
     exact
         As in `semilinear.diffusion.plan`.
+    lambda_min_clipped
+        Of DPM-Solver: the least ln(alpha / sigma) among the timesteps of `timestep_spacing`. With
+        cosine betas, -5.1 leaves out those of nothing but noise.
 
     Attributes
     ----------
@@ -132,7 +132,6 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         shift_terminal: float | None = None,
         variance_type: str | None = "fixed_small",
         leading_from_zero: bool = False,
-        lambda_min_clipped: float = -inf,
         method: str | None = None,
         predictor_order: int | None = None,
         corrector_order: int | None = None,
@@ -140,6 +139,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         tau: float | None = None,
         noise: str | None = None,
         exact: bool = False,
+        lambda_min_clipped: float = -inf,
     ) -> None:
         settings = read(self.config)
         path = discrete(self.config)
