@@ -283,20 +283,19 @@ def test_keys_left_over_from_an_earlier_scheduler_choose_nothing(tmp_path) -> No
     ddim = stock.DDIMScheduler.from_config(stock.SASolverScheduler.load_config(tmp_path))
     assert SemilinearScheduler.from_config(ddim.config).config.predictor_order is None
 
-    for keys in (
-        {"method": "ddpm", "eta": 0.5},
-        {"method": "dpmpp_2m", "tau": 1.0, "exact": True},
-        {"method": "edm_heun", "noise": "churn=3,low=0.05,high=5"},
-    ):
-        before = SemilinearScheduler(**keys)
-        other = stock.DPMSolverMultistepScheduler.from_config(before.config)
-        other.save_pretrained(tmp_path)
-        for config in (other.config, SemilinearScheduler.load_config(tmp_path)):
-            found = SemilinearScheduler.from_config(config)
-            assert chosen(found.config) == chosen(SemilinearScheduler().config)
-            assert not found.config.exact
-            found = SemilinearScheduler.from_config(config, method="dpmpp_2m", eta=0.2)
-            assert chosen(found.config).noise == diffusion.Eta(0.2)
+
+def test_keys_that_were_entered_into_the_configuration_of_another_class_count() -> None:
+    for other in (stock.DDIMScheduler(), stock.SASolverScheduler(), stock.PNDMScheduler()):
+        for keys in ({"method": "tab3"}, {"method": "dpmpp_2m", "tau": 0.5, "exact": True}):
+            found = SemilinearScheduler.from_config({**other.config, **keys})
+            beside = SemilinearScheduler.from_config(other.config, **keys)
+            assert chosen(found.config) == chosen(beside.config)
+            assert found.config.method == keys["method"]
+    before = SemilinearScheduler(method="ddpm", eta=0.5)
+    through = stock.DPMSolverMultistepScheduler.from_config(before.config)
+    assert chosen(SemilinearScheduler.from_config(through.config).config) == chosen(before.config)
+    found = SemilinearScheduler.from_config(through.config, method="dpmpp_2m", eta=0.2)
+    assert chosen(found.config).noise == diffusion.Eta(0.2)
 
 
 def test_a_sampler_beside_a_configuration_replaces_the_one_that_is_in_it() -> None:

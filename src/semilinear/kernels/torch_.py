@@ -32,7 +32,7 @@ def shares_memory(x: Any) -> bool:
 
 def carries_tangents() -> bool:
     """Tell whether tensors may have forward-mode derivatives at present, which NumPy would lose."""
-    level: int = sys.modules["torch.autograd.forward_ad"]._current_level
+    level: int = getattr(sys.modules.get("torch.autograd.forward_ad"), "_current_level", -1)
     return level >= 0
 
 

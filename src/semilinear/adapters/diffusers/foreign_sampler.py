@@ -24,6 +24,9 @@ ELSEWHERE = {
 }
 """Classes whose stochastic samplers are not here, with the nearest one that is."""
 
+CHOOSING = {"method", "exact", *NOISES}
+"""Keys that choose samplers here and nowhere else."""
+
 SA_INTERVAL = (200, 800)
 """Timesteps between which diffusers' SA-Solver has tau = 1, however many there are."""
 
@@ -31,8 +34,8 @@ SA_INTERVAL = (200, 800)
 def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None) -> None:
     """Enter the sampler that a configuration says, unless another one is asked for.
 
-    Keys of this scheduler in the configuration of another class are left over from one that was
-    there before, and choose nothing.
+    What the configuration of another class has of the keys that choose samplers here alone counts
+    as given beside it, since somebody has entered it.
 
     Parameters
     ----------
@@ -43,18 +46,19 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
     whose
         Its `owner`.
     """
+    is_foreign = whose not in (OWN, None)
+    if is_foreign:
+        given = {*given, *(CHOOSING & made.keys())}
     asked = "solver_order" in given or "method" in given
     says_noise = any(key in given for key in NOISES)
-    is_foreign = whose not in (OWN, None)
     orders_stay = whose == SA_SOLVER and not asked
     if not is_foreign:
         orders_stay = "solver_order" not in given and (
             "method" not in given or made["method"] in SA_SOLVERS
         )
     gone = {
-        "method": is_foreign or "solver_order" in given,
-        "exact": is_foreign,
-        **dict.fromkeys(NOISES, is_foreign or asked or says_noise),
+        "method": "solver_order" in given,
+        **dict.fromkeys(NOISES, asked or says_noise),
         **dict.fromkeys(ORDERS, not orders_stay),
     }
     for key, goes in gone.items():

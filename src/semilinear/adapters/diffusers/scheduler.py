@@ -174,8 +174,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         return_unused_kwargs
             Whether to return a tuple with what was not used.
         **kwargs
-            Keys that replace those of `config`; a sampler, its noise too. In the configuration of
-            another class, keys that choose a sampler here are not read.
+            Keys that replace those of `config`; a sampler, its noise too.
         """
         if isinstance(config, dict):
             config = translated(config, cls._get_init_keys(cls), kwargs)
