@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from exact_integrals import by_quadrature, constant_rate
 from semilinear import InvalidArgument, NonFiniteError, Scalar, make_plan, solve
+from semilinear.propagators.gauss import COMPARED, GAUSS, INSET
 from strategies import magnitudes
 from tolerances import assert_close
 
@@ -229,6 +230,30 @@ def test_only_complex_functions_have_complex_coefficients() -> None:
     assert np.iscomplexobj(Scalar(-1.0, weight=lambda t: 1j).integrals(0.0, 1.0, [], 1.0)[0])
 
 
+def test_functions_that_write_to_their_argument() -> None:
+    def writing(t: Any) -> Any:
+        t -= 0.5
+        return -t * t
+
+    def plain(t: Any) -> Any:
+        return -((t - 0.5) ** 2)
+
+    one_way, other = Scalar(writing, weight=writing), Scalar(plain, weight=plain)
+    found, expected = (x.integrals(0.0, 1.0, [0.0, -1.0], 1.0) for x in (one_way, other))
+    assert_close(found, expected, operations=0)
+
+
+@pytest.mark.parametrize("size", [1e17, 1e18, 1e20, 1e25, 1e100, 1e300])
+def test_a_rate_that_decays_within_the_spacing_of_times(size: float) -> None:
+    """Psi is 1 at the end of the step, and 0 at the last time before: its integral is 1 / |L|."""
+    functions = Scalar(lambda t: -size * one(t), weight=lambda t: 1 + t)
+    for a, h in ((0.0, 1.0), (0.3, 0.1)):
+        found, moment = functions.integrals(a, a + h, [a], h)
+        assert_close(size * found, 1 + a + h, operations=20)
+        assert_close(size * moment, 1 + a + h, operations=20)
+        assert functions.flow(a, a + h) == 0
+
+
 def test_a_rate_that_does_not_exist_everywhere_is_not_asked_there() -> None:
     """A pole at 1/2; integrals over [1, 2] have nothing to do with it."""
     linear = Scalar(lambda t: -1 / (t - 0.5))
@@ -293,6 +318,19 @@ def test_one_long_step_does_not_make_the_others_costly() -> None:
         assert_close(flows, np.exp(100j * np.diff(grid)), operations=2e4, scale=1.0)
         counts.append(asked)
     assert counts[2] == counts[0] + counts[1]
+
+
+def test_no_place_of_a_jump_is_alike_to_both_rules() -> None:
+    """The error of the sums is at most half as large again as their difference."""
+    at = np.append(np.linspace(0, 1, 10001), [1e-5, 1 - 1e-5])[1:-1]
+    at = at[(at > 2 * INSET) & (at < 1 - 2 * INSET)]
+    used, other = (
+        np.array([rule.weights[rule.nodes < x].sum() for x in at]) for rule in (GAUSS, COMPARED)
+    )
+    assert (np.abs(used - at) <= 1.5 * np.abs(used - other)).all()
+    powers = np.arange(32)
+    sums = (COMPARED.weights * COMPARED.nodes ** powers[:, None]).sum(axis=1)
+    assert_close(sums * (powers + 1), np.ones(32), operations=500)
 
 
 # --- misuse -------------------------------------------------------------------------------------

@@ -23,10 +23,14 @@ from semilinear.lazy_segments import ByteCache, Operators
 from semilinear.lowering import lower
 from semilinear.methods.rows import BASE, ERROR, NEW, Step
 from semilinear.propagators import Propagator
+from semilinear.propagators.base import refuse_complex
 from semilinear.segments import Code, Segment, between, closing, numbers, opening, settling
 
 BUDGET = 64 * 2**20
 """Bytes of coefficients that are kept for lengths of steps that come back."""
+
+OF_LINEAR = 0.1
+"""Part of rtol that the linear part may miss on a step, which no estimate sees."""
 
 
 class AdaptiveCourse(Course):
@@ -62,6 +66,7 @@ class AdaptiveCourse(Course):
         self.t0, self.t1 = t_span
         self.sign = 1.0 if self.t1 > self.t0 else -1.0
         self.form = linear.form
+        self.may_turn_complex = linear.form == "scalar" and not linear.constant
         self.identity = self
         self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=64)
         # The segments of one attempt are made one after the other.
@@ -167,6 +172,14 @@ class AdaptiveCourse(Course):
         if self.form == "scalar":
             return make()
         return self._cache.get((code, t, h, past), make)
+
+    def _through(
+        self, segment: Segment, run: Run, env: tuple[Any, ...], evaluation: int
+    ) -> tuple[tuple[Any, ...], bool]:
+        # L(t) and B(t) show in their values whether they are complex, perhaps late in the run.
+        if self.may_turn_complex and not run.backend.is_complex and segment.code.recipe:
+            refuse_complex([segment.coefficients])
+        return super()._through(segment, run, env, evaluation)
 
     def _asked(self, step: Step, t: float, h: float, past: tuple[float, ...]) -> list[Any]:
         points = {0: t, 1: t + h, **{-1 - q: s for q, s in enumerate(past)}}
@@ -281,7 +294,13 @@ class AdaptiveCourse(Course):
 
     def _length(self, t: float, proposed: float) -> float:
         remaining = abs(self.t1 - t)
-        return self.sign * control.next_length(remaining, proposed, self.controller.max_step)
+        length = control.next_length(remaining, proposed, self.controller.max_step)
+        return self.resolved(t, self.sign * length)
+
+    def resolved(self, t: float, h: float) -> float:
+        """Return the part of a step on which the linear part keeps the tolerance."""
+        tolerance = OF_LINEAR * self.controller.rtol
+        return self.linear.resolved(t, h, tolerance, abs(t - self.t0))
 
     def _is_over(self, cursor: Place) -> bool:
         return cursor.t == self.t1 or bool(cursor.failure)

@@ -14,11 +14,13 @@ from semilinear.coefficients import step_coefficients
 from semilinear.engines.loop import CHUNK, AdaptiveLoopEngine, LoopEngine
 from semilinear.engines.tables import Marching, make_tables
 from semilinear.kernels import layout
+from semilinear.kernels.control import is_too_short, landing
 from semilinear.kernels.phi_reference import SERIES_REACH
 from semilinear.lazy_segments import length_classes, points_of
 from semilinear.methods.rows import BASE
 from semilinear.output import Recorder
 from semilinear.program import Program, finite
+from semilinear.propagators.base import refuse_complex
 
 
 class TableArrays:
@@ -63,6 +65,8 @@ class TableArrays:
         """
         engine = self.engine
         chosen = [values[i] for i in self.marching.chosen[place]]
+        if self.coefficients.dtype.kind != "c":  # L(t) may turn complex late in a run
+            refuse_complex(chosen)
         for own, value in zip(self.coefficients, chosen, strict=False):
             plain = engine.matrices and np.ndim(value) < 2
             own[:] = engine.spread(np.eye(engine.shape[-1]) * value if plain else value)
@@ -166,11 +170,15 @@ class AdaptiveLoop(AdaptiveLoopEngine):
         )  # fmt: skip
         if outcome == layout.NEED:
             t, h = self.numbers[[layout.T, layout.H]].tolist()
+            h = course.resolved(t, h)
+            if is_too_short(t, h):
+                return layout.SHORT
+            _, h = landing(t, h, course.t1)
             # For a constant linear part only differences count.
             begin = 0.0 if course.linear.constant else t
             values = step_coefficients(course.attempt(), self.linear, {0: begin, 1: begin + h})
             self.arrays.load(values, 0)
-            self.numbers[layout.LOADED_H] = h
+            self.numbers[[layout.H, layout.LOADED_H]] = h
         return outcome
 
     def base(self) -> tuple[float, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import factorial
 from typing import Any, Literal
 
@@ -69,6 +69,22 @@ class Propagator(ABC):
     def input_weight(self, t: Any) -> Coefficient:
         """Return B(t)."""
 
+    def resolved(self, a: float, h: float, tolerance: float, elapsed: float) -> float:
+        """Return a step from a, of length h or shorter, over which the answers are exact enough.
+
+        Adaptive steps ask it before they ask N, whose error is all that their estimate sees. h, but
+        for linear parts that are sampled: they shorten the step until what their sums miss is to a
+        state, and to what came into it, at most as `tolerance` to 1.
+
+        Parameters
+        ----------
+        a, h
+            Begin and signed length of the step.
+        elapsed
+            Length of the run so far.
+        """
+        return h
+
     def spread(self, a: Any, b: Any) -> Coefficient:
         """Return the standard deviation at b of the noise that enters over [a, b]."""
         raise InvalidArgument(f"linear={self!r} brings no noise, which a stochastic method draws")
@@ -117,6 +133,12 @@ def refuse_real_state(argument: str) -> InvalidArgument:
         f"{argument} is real but the linear part is complex; pass a complex {argument}, "
         f"for example {argument}.astype(complex)"
     )
+
+
+def refuse_complex(coefficients: Iterable[Coefficient]) -> None:
+    """Raise the error for a real state y0 if any coefficients are complex."""
+    if any(np.iscomplexobj(c) for c in coefficients):
+        raise refuse_real_state("y0")
 
 
 def newton_integrals(

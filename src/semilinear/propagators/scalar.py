@@ -11,7 +11,7 @@ from semilinear.errors import InvalidArgument, shown
 from semilinear.immutable import Immutable
 from semilinear.kernels.phi_reference import phi_functions
 from semilinear.propagators.base import Coefficient, Propagator, by_entry, newton_integrals
-from semilinear.propagators.gauss import NODES, TAIL, WEIGHTS
+from semilinear.propagators.gauss import COMPARED, GAUSS, NODES, Rule
 
 Number = float | complex
 LARGEST = 4.0
@@ -25,6 +25,9 @@ TOO_LONG = np.inf
 
 PANELS_AT_ONCE = 2**MAX_LEVEL
 """Panels of all steps that are worked on together: memory stays within some MiB."""
+
+ROUNDING = 64 * float(np.finfo(float).eps)
+"""Of the sums over one panel; no closer agreement of two of them can be asked for."""
 
 
 class Scalar(Immutable, Propagator):
@@ -48,6 +51,9 @@ class Scalar(Immutable, Propagator):
     A constant L and B use phi-functions. Otherwise Psi(b, s) = exp(int_s^b L) and its integrals are
     Gauss-Legendre sums on panels in which ``|int L|`` stays moderate, refined towards the end of
     the step where L decays: exact to rounding for L and B that are smooth on the scale of a step.
+    Adaptive steps become shorter where they are not, until the sums agree with those of another
+    rule (`resolved`); a jump costs some short steps. Fixed steps are taken as they are: there a
+    jump inside of a step leaves an error of up to a twentieth of its height times h.
     Where L oscillates or grows too much over a step for 2^12 panels, |L| h > 16384, the answers are
     NaN: adaptive steps become shorter, and plans refuse it. Functions of t may take arrays; one
     that does not is called point by point.
@@ -79,7 +85,7 @@ class Scalar(Immutable, Propagator):
         h = np.asarray(b, dtype=float) - a
         if not callable(self.rate):
             return np.exp(h * self.rate)
-        return self._by_panels(a, h, lambda kernel, of_steps: [np.exp(kernel.whole)])[0]
+        return self._by_panels(a, h, lambda kernel, of_steps: [kernel.flow()])[0]
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Coefficient]:
         h = np.asarray(b, dtype=float) - a
@@ -88,7 +94,7 @@ class Scalar(Immutable, Propagator):
             return [self.weight * x for x in newton_integrals(phis, a, h, nodes, scale)]
 
         def moments(kernel: _Kernel, of_steps: Callable[[Any], np.ndarray]) -> list[np.ndarray]:
-            integrand, unit = kernel.integrand, of_steps(scale)
+            integrand, unit = kernel.integrand(self.weight), of_steps(scale)
             answers = [integrand.sum(axis=(-2, -1))]
             for node in nodes:
                 integrand = integrand * ((kernel.times - of_steps(node)) / unit)
@@ -96,6 +102,35 @@ class Scalar(Immutable, Propagator):
             return answers
 
         return self._by_panels(a, h, moments)
+
+    def resolved(self, a: float, h: float, tolerance: float, elapsed: float) -> float:
+        if self.constant:
+            return h
+        while not self._is_resolved(a, h, tolerance, elapsed) and a + 0.5 * h != a:
+            h *= 0.5
+        return h
+
+    def _is_resolved(self, a: float, h: float, tolerance: float, elapsed: float) -> bool:
+        """Tell whether the sums over a step agree with those of another rule."""
+        start, length = np.full((1, 1), a), np.full((1, 1), h)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = _sample(self.rate, start + length * NODES, "rate") * length
+            level = float(_levels(z))
+            if level == TOO_LONG:
+                return False
+            # Where a function of t changes is known to the spacing of times at most.
+            unknown = 4 * np.spacing(max(abs(a), abs(a + h))) / abs(h)
+            allowed = max(tolerance, ROUNDING * _count(level), unknown * np.abs(z - z[0, 0]).max())
+            used = self._kernel(start, length, level, z)
+            other = self._kernel(start, length, level, z, rule=COMPARED)
+            flow = used.flow()
+            if not abs(other.flow() - flow) <= allowed * max(allowed, abs(flow)):
+                return False
+            # A state has what came in since the beginning, or as long as L remembers.
+            share = min(1.0, max(abs(h) / (elapsed + abs(h)), np.abs(z).max()))
+            integrand = used.integrand(self.weight)
+            error = abs(other.integrand(self.weight).sum() - integrand.sum())
+            return bool(error <= max(allowed / share, unknown) * np.abs(integrand).sum())
 
     def _by_panels(
         self,
@@ -112,20 +147,21 @@ class Scalar(Immutable, Propagator):
             z = _sample(self.rate, start + length * NODES, "rate") * length
         levels = _levels(z)
         first = levels.flat[0] if levels.size else 0.0
-        if h.size * _panels(first) <= PANELS_AT_ONCE and (levels == first).all():
-            return answer(self._kernel(start, length, first, z.dtype), _over_nodes)
+        if h.size * _count(first) <= PANELS_AT_ONCE and (levels == first).all():
+            return answer(self._kernel(start, length, first, z), _over_nodes)
         parts: list[np.ndarray] = []
         found: list[list[np.ndarray]] = []
+        flat = z.reshape(-1, 1, len(NODES))
         for level in np.unique(levels).tolist():
             members = np.flatnonzero(levels == level)
-            count = PANELS_AT_ONCE // _panels(level)
+            count = PANELS_AT_ONCE // _count(level)
             for begin in range(0, len(members), count):
                 steps = members[begin : begin + count]
 
                 def of_steps(x: Any, steps: np.ndarray = steps) -> np.ndarray:
                     return _over_nodes(np.broadcast_to(x, h.shape).reshape(-1)[steps])
 
-                kernel = self._kernel(of_steps(a), of_steps(h), level, z.dtype)
+                kernel = self._kernel(of_steps(a), of_steps(h), level, flat[steps])
                 parts.append(steps)
                 found.append(answer(kernel, of_steps))
         back = np.argsort(np.concatenate(parts))
@@ -133,22 +169,40 @@ class Scalar(Immutable, Propagator):
             np.concatenate(column)[back].reshape(h.shape) for column in zip(*found, strict=True)
         ]
 
-    def _kernel(self, start: np.ndarray, length: np.ndarray, level: float, kind: Any) -> _Kernel:
-        """Return the kernel of steps with the same panels, from arrays of shape (..., 1, 1)."""
+    def _kernel(
+        self,
+        start: np.ndarray,
+        length: np.ndarray,
+        level: float,
+        z: np.ndarray,
+        *,
+        rule: Rule = GAUSS,
+    ) -> _Kernel:
+        """Return the kernel of steps with the same panels.
+
+        Parameters
+        ----------
+        start, length
+            Of the steps, shape (..., 1, 1).
+        level, z
+            As for `_levels`.
+        rule
+            Of each panel.
+        """
+        edges, widths = _panels(level)
+        lengths = length * widths
+        times = start + length * (edges + widths * rule.nodes)
+        if rule is COMPARED:  # near the ends, where rounding may lead to them
+            end = start + length
+            inside = np.nextafter(start, end), np.nextafter(end, start)
+            times = np.clip(times, np.minimum(*inside), np.maximum(*inside))
         if level == TOO_LONG:
-            nothing = np.full_like(length, np.nan, dtype=kind)
-            return _Kernel(length, nothing, nothing[..., 0, 0])
-        edges = _edges(level)
-        widths = np.diff(edges)[:, None]
-        times = start + length * (edges[:-1, None] + widths * NODES)
-        rates = _sample(self.rate, times, "rate") * length * widths
-        whole = (rates * WEIGHTS).sum(axis=-1)
-        later = np.flip(np.cumsum(np.flip(whole, axis=-1), axis=-1), axis=-1) - whole
-        exponent = rates @ TAIL.T + later[..., None]
-        integrand = (
-            np.exp(exponent) * _sample(self.weight, times, "weight") * (length * widths * WEIGHTS)
-        )
-        return _Kernel(times, integrand, whole.sum(axis=-1))
+            rates = np.full_like(z, np.nan)
+        elif level == 0 and rule is GAUSS:
+            rates = z
+        else:
+            rates = _sample(self.rate, times, "rate") * lengths
+        return _Kernel(times, lengths, rates, rule)
 
 
 class _Kernel(NamedTuple):
@@ -156,15 +210,34 @@ class _Kernel(NamedTuple):
 
     Parameters
     ----------
-    times, integrand
-        s, and Psi(b, s) B(s) ds there; the last axes are (panel, node), those of steps before them.
-    whole
-        int_a^b L of each step.
+    times
+        s; the last axes are (panel, node), those of steps before them.
+    lengths
+        Of the panels, shape (..., panel, 1).
+    rates
+        L(s) times the length of the panel.
+    rule
+        Of each panel.
     """
 
     times: np.ndarray
-    integrand: np.ndarray
-    whole: np.ndarray
+    lengths: np.ndarray
+    rates: np.ndarray
+    rule: Rule
+
+    def flow(self) -> np.ndarray:
+        """Return Psi(b, a) of each step."""
+        found: np.ndarray = np.exp((self.rates * self.rule.weights).sum(axis=(-2, -1)))
+        return found
+
+    def integrand(self, weight: Any) -> np.ndarray:
+        """Return Psi(b, s) B(s) ds."""
+        whole = (self.rates * self.rule.weights).sum(axis=-1)
+        later = np.flip(np.cumsum(np.flip(whole, axis=-1), axis=-1), axis=-1) - whole
+        exponent = self.rates @ self.rule.tail.T + later[..., None]
+        inputs = _sample(weight, self.times, "weight") * (self.lengths * self.rule.weights)
+        found: np.ndarray = np.exp(exponent) * inputs
+        return found
 
 
 def _over_nodes(x: Any) -> np.ndarray:
@@ -197,16 +270,24 @@ def _levels(z: np.ndarray) -> np.ndarray:
     return np.where(can, np.where(is_late, -levels, levels), TOO_LONG)
 
 
-def _panels(level: float) -> int:
+def _count(level: float) -> int:
     """Return the number of panels."""
     return 1 if level == TOO_LONG else max(1, int(1 - level if level < 0 else 2**level))
 
 
-def _edges(level: float) -> np.ndarray:
-    """Return the edges of the panels on [0, 1]."""
+def _panels(level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the panels on [0, 1] begin, and their widths, shape (panels, 1).
+
+    Widths are no differences of edges: next to 1 they may be less than the spacing of numbers.
+    """
     if level < 0:
-        return np.concatenate([[0.0], 1 - 0.5 ** np.arange(1.0, 1 - level), [1.0]])
-    return np.linspace(0.0, 1.0, _panels(level) + 1)
+        widths = 0.5 ** np.append(np.arange(1.0, 1 - level), -level)
+        edges = np.cumsum(widths) - widths
+    else:
+        count = _count(level)
+        widths = np.full(count, 1.0 / count)
+        edges = np.arange(count) / count
+    return edges[:, None], widths[:, None]
 
 
 def _sample(f: Any, t: Any, argument: str) -> Any:
@@ -227,7 +308,7 @@ def _sample(f: Any, t: Any, argument: str) -> Any:
 def _at_once(f: Callable[[Any], Any], times: np.ndarray) -> np.ndarray | None:
     """Return f of the whole array if it answers with an array like it."""
     try:
-        values = np.asarray(f(times))
+        values = np.asarray(f(times.copy()))  # a function may write to what it is given
     except (AttributeError, TypeError, ValueError):  # made for one number
         return None
     return values if values.shape == times.shape and values.dtype.kind in "biufc" else None
