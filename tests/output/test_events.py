@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 
 from runs import solved
 from semilinear import Dense, Diagonal, InvalidArgument, Scalar, Solution, solve
-from semilinear.output.events import LOOKS, _crosses
+from semilinear.output.events import LOOKS, MOST_LOOKS, TURN, _crosses
 
 EventFunction = Callable[..., float]
 ADAPTIVE = ["zoto_bowman43", "etd35", "lawson54", "etdpec", "etdpece"]
@@ -133,12 +133,46 @@ def test_steps_longer_than_the_oscillation() -> None:
     s = solve(Diagonal([1j]), lambda t, y: 0 * y, (0.0, 6.0), [1.0 + 0j], steps=1, events=real_part)
     assert s.t_events[0] == pytest.approx([np.pi / 2, 1.5 * np.pi], rel=1e-13)
     assert s.stats["steps"] == 1
-    # max_step is the remedy where that is not enough.
-    s = solve(
-        Diagonal([20j]), lambda t, y: 1e-3 * y, (0.0, 10.0), [1.0 + 0j], events=real_part,
-        max_step=0.5 * LOOKS * np.pi / 20,
-    )  # fmt: skip
-    assert len(s.t_events[0]) == 64
+    # max_step is the remedy where the looks are used up.
+    rate = 4 * MOST_LOOKS
+    for options, all_found in (({}, False), ({"max_step": 0.25}, True)):
+        s = solve(
+            Diagonal([1j * rate]), lambda t, y: 0 * y, (0.0, 1.0), [1.0 + 0j], events=real_part,
+            **options,
+        )  # fmt: skip
+        assert (len(s.t_events[0]) == round(rate / np.pi)) == all_found
+
+
+TURNING: dict[str, tuple[Any, list[complex]]] = {
+    "matrix": (Dense(ROTATION), [1.0, 0.0]),
+    "Diagonal": (Diagonal([1j, -1.0]), [1.0 + 0j, 0.0]),
+    "number": (Scalar(1j), [1.0 + 0j]),
+    "L(t)": (Scalar(lambda t: 1j + 0 * t), [1.0 + 0j]),
+}
+
+
+@pytest.mark.parametrize(("linear", "y0"), TURNING.values(), ids=TURNING)
+def test_one_step_over_many_oscillations(linear: Any, y0: Any) -> None:
+    for options in ({"steps": 1}, {}):
+        for terminal, count in ((False, 32), (5, 5)):
+            g = event(lambda t, y: y[0].real, terminal=terminal)
+            s = solve(linear, lambda t, y: 0 * y, (0.0, 100.0), y0, events=g, **options)
+            assert s.stats["steps"] == 1
+            assert s.t_events[0] == pytest.approx(np.pi * (0.5 + np.arange(count)), rel=1e-10)
+
+
+def test_entries_that_are_nothing_are_not_looked_for() -> None:
+    """A spectrum has fast modes that hold rounding errors only: they cost no looks."""
+    counts = []
+    for small in (0.0, 1e-3):
+        looks: list[float] = []
+        solve(
+            Diagonal([1j, 1000j]), lambda t, y: 0 * y, (0.0, 0.1), [1.0 + 0j, small], steps=1,
+            events=lambda t, y, looks=looks: looks.append(t) or 1.0,
+        )  # fmt: skip
+        counts.append(len(looks) - 1)
+    assert counts[0] == LOOKS
+    assert counts[1] == np.ceil(100 / TURN)
 
 
 # --- terminal -----------------------------------------------------------------------------------

@@ -13,8 +13,11 @@ from semilinear.errors import InvalidArgument
 from semilinear.given import number
 
 Solution = Callable[[float], Any]
-LOOKS = 4
-"""In how many places of a step a change of sign is looked for."""
+LOOKS, MOST_LOOKS = 4, 512
+"""In how many places of a step a change of sign is looked for: at least, and at most."""
+
+TURN = np.pi / 4
+"""Angle through which the linear part may turn the state between two of them."""
 
 
 class Event(NamedTuple):
@@ -98,7 +101,9 @@ class Watch:
         self.times: list[list[float]] = [[] for _ in self.events]
         self.states: list[list[Any]] = [[] for _ in self.events]
 
-    def step(self, before: float, t: float, y: Any, sol: Callable[[], Solution]) -> float | None:
+    def step(
+        self, before: float, t: float, y: Any, sol: Callable[[], Solution], turn: float
+    ) -> float | None:
         """Look for zeros on the step that ends at (t, y).
 
         Parameters
@@ -107,6 +112,8 @@ class Watch:
             Where the step begins.
         sol
             Returns the solution on the step.
+        turn
+            Angle through which the linear part turns the state on the step.
 
         Returns
         -------
@@ -116,13 +123,14 @@ class Watch:
         Notes
         -----
         A step may be long beside the oscillations of the linear part, which it follows exactly: the
-        functions are looked at in LOOKS places of it, its end included.
+        functions are looked at in LOOKS places of it or more, its end included.
         """
         solution = sol()
+        looks = int(min(MOST_LOOKS, max(LOOKS, np.ceil(turn / TURN))))
         a = before
-        for look in range(1, LOOKS + 1):
-            b = t if look == LOOKS else before + (t - before) * look / LOOKS
-            end = self._piece(a, b, y if look == LOOKS else solution(b), solution)
+        for look in range(1, looks + 1):
+            b = t if look == looks else before + (t - before) * look / looks
+            end = self._piece(a, b, y if look == looks else solution(b), solution)
             if end is not None:
                 return end
             a = b

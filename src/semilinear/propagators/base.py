@@ -85,6 +85,14 @@ class Propagator(ABC):
         """
         return h
 
+    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+        """Return the largest angle through which the flow over [a, b] turns what y consists of.
+
+        In radians, as whoever looks for zeros within a step must know; all that L has if y is None.
+        0, the default, where L does not oscillate or it is not known.
+        """
+        return 0.0
+
     def spread(self, a: Any, b: Any) -> Coefficient:
         """Return the standard deviation at b of the noise that enters over [a, b]."""
         raise InvalidArgument(f"linear={self!r} brings no noise, which a stochastic method draws")

@@ -91,6 +91,13 @@ class Dense(Immutable, Propagator):
         h = b - a
         return newton_integrals(phi_matrices(h * self.matrix, len(nodes) + 1), a, h, nodes, scale)
 
+    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+        return abs(b - a) * self._fastest
+
+    @cached_property
+    def _fastest(self) -> float:
+        return float(np.abs(np.linalg.eigvals(self.matrix).imag).max(initial=0.0))
+
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         return np.stack([phi_matrices(h * self.matrix, highest) for h in lengths], axis=1)
 

@@ -20,6 +20,9 @@ from semilinear.propagators.base import (
     refuse_real_state,
 )
 
+NOTHING = 1e-8
+"""Of the largest entry of a state: what entries are that do not count as oscillating."""
+
 
 class Diagonal(Immutable, Propagator):
     """y' = lambda * y + B * N(t, y), entry by entry: Fourier symbols, eigenvalues, rates.
@@ -91,6 +94,13 @@ class Diagonal(Immutable, Propagator):
         phis = phi_functions(h * self.eigenvalues, len(nodes) + 1)
         integrals = newton_integrals(phis, a, h, nodes, scale)
         return [self.weight * x for x in integrals] if self.weighted else integrals
+
+    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+        angles = np.abs((b - a) * self.eigenvalues.imag)
+        if y is not None and angles.any():
+            sizes = np.abs(y)
+            angles = np.where(sizes > NOTHING * sizes.max(initial=0.0), angles, 0.0)
+        return float(angles.max(initial=0.0))
 
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         return np.stack(phi_functions(np.multiply.outer(lengths, self.eigenvalues), highest))

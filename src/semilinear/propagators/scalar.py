@@ -103,6 +103,10 @@ class Scalar(Immutable, Propagator):
 
         return self._by_panels(a, h, moments)
 
+    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+        rates = _sample(self.rate, a + (b - a) * NODES, "rate")
+        return float(abs(b - a) * np.abs(np.imag(rates)).max())
+
     def resolved(self, a: float, h: float, tolerance: float, elapsed: float) -> float:
         if self.constant:
             return h
