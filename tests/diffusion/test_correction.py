@@ -45,14 +45,12 @@ def drifting(x, t):
 def test_the_loss_is_what_it_says(name, prediction):
     schedule = SCHEDULES[name]
     x = np.random.default_rng(1).standard_normal((5, 2))
-    rhos = (0.2, 1.5)
-    model = DATA.model(schedule, prediction)
-    found = denoising_losses(model, x, schedule, prediction, rhos, seed=3)
+    times = [schedule.t_of_rho(rho) for rho in (0.2, 1.5)]
+    model, noise = DATA.model(schedule, prediction), diffusion.SeededNoise(3, x)
+    found = denoising_losses(model, x, schedule, prediction, times, noise)
     assert found.shape == (5, 2)
-    drawn = diffusion.SeededNoise(3, x)
-    for number, rho in enumerate(rhos):
-        z = drawn(number, 0)
-        t = schedule.t_of_rho(rho)
+    for number, t in enumerate(times):
+        z = noise.apart(number)
         alpha, sigma = schedule.alpha(t), schedule.sigma(t)
         off = DATA.noise(alpha * x + sigma * z, alpha, sigma) - z
         assert found[:, number] == pytest.approx((off**2).mean(axis=1), rel=1e-9)
@@ -65,7 +63,8 @@ def test_the_loss_of_a_model_that_works_in_its_input():
 
     x = np.random.default_rng(1).standard_normal((5, 2))
     found, expected = (
-        denoising_losses(model, x, VP, "eps", (0.2, 1.5), seed=3) for model in (in_place, MODEL)
+        denoising_losses(model, x, VP, "eps", (0.2, 0.5), diffusion.SeededNoise(3, x))
+        for model in (in_place, MODEL)
     )
     assert np.array_equal(found, expected)
 
@@ -75,11 +74,29 @@ def test_the_loss_is_least_on_data():
     rng = np.random.default_rng(0)
     which = rng.random(4000) < DATA.masses[0]
     data = np.where(which[:, None], *DATA.means) + 0.1 * rng.standard_normal((4000, 2))
+    times, noise = [VP.t_of_rho(rho) for rho in (0.1, 0.3)], diffusion.SeededNoise(0, data)
     on, off = (
-        denoising_losses(MODEL, x, VP, "eps", (0.1, 0.3), seed=0).mean(axis=0)
-        for x in (data, data + 0.2)
+        denoising_losses(MODEL, x, VP, "eps", times, noise).mean(axis=0) for x in (data, data + 0.2)
     )
     assert (off > 1.2 * on).all()
+
+
+@pytest.mark.parametrize("nfe", [4, 6])
+def test_the_loss_is_not_measured_by_the_noise_of_the_run(nfe):
+    """As with noise of another seed, whatever few evaluations leave of the run's own in its end."""
+
+    def normal(x, t):
+        return VP.sigma(t) * x
+
+    pilot = Pilot(normal, VP, np.zeros((1, 64)), samples=64, nfe=100)
+    times, other = Judge(pilot).times, diffusion.SeededNoise(12345, pilot.x_T)
+    for _, made in Judge(pilot)._plans(nfe):
+        end = diffusion.follow(made, normal, pilot.x_T, seed=pilot.noise)
+        own, independent = (
+            denoising_losses(normal, end, VP, "eps", times, noise).mean(axis=0)
+            for noise in (pilot.noise, other)
+        )
+        assert own == pytest.approx(independent, rel=0.15)
 
 
 # --- the judgement --------------------------------------------------------------------------------
@@ -112,7 +129,7 @@ def test_it_counts_in_standard_errors():
     pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
     judge = Judge(pilot)
     one, other = (
-        denoising_losses(drifting, x, VP, "eps", judge.rhos, seed=0)
+        denoising_losses(drifting, x, VP, "eps", judge.times, pilot.noise)
         for x in (pilot.target, pilot.corrected())
     )
     one, other = ((x / other.mean(axis=0)).mean(axis=1) for x in (one, other))
@@ -160,7 +177,7 @@ def test_the_loss_is_that_of_its_plan(fit):
     pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=160)
     judge = Judge(pilot)
     end = diffusion.follow(fit.plan(), drifting, pilot.x_T, seed=pilot.noise)
-    loss = denoising_losses(drifting, end, VP, "eps", judge.rhos, seed=0).mean(axis=0)
+    loss = denoising_losses(drifting, end, VP, "eps", judge.times, pilot.noise).mean(axis=0)
     ratio = loss / judge.losses.mean(axis=0)
     assert fit.error == pytest.approx(np.log(ratio).mean(), rel=1e-9)
 
@@ -264,11 +281,10 @@ def test_vp_time_is_that_of_the_vp_schedule():
 @pytest.mark.parametrize("schedule", [Discrete.linear(), Discrete.cosine(200)], ids=repr)
 def test_whole_times(schedule, noise):
     asked: list[float] = []
-    options = {"nfe": 6, "samples": 3, "reference": 40, "noise": noise, "whole_times": True}
+    options = {"nfe": 6, "samples": 16, "reference": 40, "noise": noise, "whole_times": True}
     fit = choose(DATA.model(schedule, asked=asked), LIKE, schedule, **options)
-    plans = [t for t in asked if t != round(t)]
-    # The loss is asked at its own levels of noise; everything else at whole times.
-    assert noise or not plans
+    assert (fit.correction is not None) == noise
+    assert all(t == round(t) for t in asked)
     assert (fit.times == np.rint(fit.times)).all()
     assert all(t == round(t) for t in fit.plan().times)
 

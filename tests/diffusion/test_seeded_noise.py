@@ -28,8 +28,9 @@ def refused(*parts: str, error: type[Exception] = InvalidArgument):
 
 
 def draws(noise):
-    """What a run begins with, and some of what it draws."""
-    return [noise.initial(), *(noise(k, i) for k in (0, 1, 17) for i in (0, 1, 2))]
+    """What a run begins with, some of what it draws, and of what it is measured by."""
+    drawn = (noise(k, i) for k in (0, 1, 17) for i in (0, 1, 2))
+    return [noise.initial(), *drawn, noise.apart(0), noise.apart(1)]
 
 
 # --- what it depends on ---------------------------------------------------------------------------
@@ -47,6 +48,7 @@ def test_any_split_of_a_batch_gives_the_same(seed, cuts, k, i):
     parts = [SeededNoise(seed, LIKE[a:b], first=a) for a, b in pairwise(ends)]
     assert np.array_equal(np.concatenate([p(k, i) for p in parts]), whole(k, i))
     assert np.array_equal(np.concatenate([p.initial() for p in parts]), whole.initial())
+    assert np.array_equal(np.concatenate([p.apart(i) for p in parts]), whole.apart(i))
 
 
 @given(seed=st.integers(0, BIG), first=st.integers(0, 2**40), count=st.integers(1, 9))
@@ -163,7 +165,7 @@ def test_no_two_draws_are_alike_or_correlated():
     rows = np.concatenate(draws(SeededNoise(11, MANY)))
     correlation = rows @ rows.T / ENTRIES
     off = correlation[~np.eye(len(rows), dtype=bool)]
-    # 159,600 pairs of N(0, 1/500): none beyond 5.5 standard deviations, and the right spread.
+    # 229,920 pairs of N(0, 1/500): none beyond 5.5 standard deviations, and the right spread.
     assert np.abs(off).max() < 5.5 / np.sqrt(ENTRIES)
     assert off.std() == pytest.approx(1 / np.sqrt(ENTRIES), rel=0.02)
     assert len(np.unique(rows)) == rows.size

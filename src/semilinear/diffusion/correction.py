@@ -95,15 +95,21 @@ class Judge:
         flow = pilot.target
         spread = float(on_host(flow).astype(float).std())
         low, high = (float(pilot.schedule.rho(t)) for t in (pilot.t_end, pilot.t_start))
-        self.rhos = [rho for part in LEVELS if low < (rho := part * spread) < high]
+        rhos = [rho for part in LEVELS if low < (rho := part * spread) < high]
+        times = [float(pilot.schedule.t_of_rho(rho)) for rho in rhos]
+        if pilot.whole_times:
+            times = list(dict.fromkeys(float(round(t)) for t in times))
+        self.times = times
         corrected = pilot.corrected(progress=progress)
-        self.losses = self._losses(corrected) if self.rhos else np.ones((1, 1))
-        self.correction = self._compared(self._losses(flow)) if self.rhos else Correction(0.0, 0.0)
+        self.losses = self._losses(corrected) if times else np.ones((1, 1))
+        self.correction = self._compared(self._losses(flow)) if times else Correction(0.0, 0.0)
 
     def _losses(self, x: object) -> np.ndarray:
         pilot = self.pilot
-        pilot.evaluations += len(self.rhos)
-        return denoising_losses(pilot.model, x, pilot.schedule, pilot.prediction, self.rhos, seed=0)
+        pilot.evaluations += len(self.times)
+        return denoising_losses(
+            pilot.model, x, pilot.schedule, pilot.prediction, self.times, pilot.noise
+        )
 
     def _compared(self, of_flow: np.ndarray) -> Correction:
         unit = self.losses.mean(axis=0)

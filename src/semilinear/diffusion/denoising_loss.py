@@ -20,14 +20,13 @@ def denoising_losses(
     x: Any,
     schedule: NoiseSchedule,
     prediction: str,
-    rhos: Sequence[float],
-    *,
-    seed: int,
+    times: Sequence[float],
+    noise: SeededNoise,
 ) -> np.ndarray:
-    """Return the loss of samples at noise levels, shape (samples, levels).
+    """Return the loss of samples at times, shape (samples, times).
 
     ``mean |eps(alpha x + sigma z, t) - z|^2`` over the entries of a sample, with one standard
-    normal z for each sample and level: on data it is what training made small, and more on samples
+    normal z for each sample and time: on data it is what training made small, and more on samples
     that the network does not take for data.
 
     Parameters
@@ -36,17 +35,16 @@ def denoising_losses(
         As in `diffusion.sample`.
     x
         Samples x_0, the first axis counting them.
-    rhos
-        Noise levels sigma / alpha.
-    seed
-        Of z: two sets of samples of one length get the same.
+    times
+        Where the model is asked.
+    noise
+        Of a batch like x. z is drawn apart from what runs draw of it, so that x may be where one
+        ends; two sets of samples get the same z.
     """
-    noise = SeededNoise(seed, x)
     columns = []
-    for number, rho in enumerate(rhos):
-        t = float(schedule.t_of_rho(rho))
+    for number, t in enumerate(times):
         alpha, sigma = float(schedule.alpha(t)), float(schedule.sigma(t))
-        z = noise(number, 0)
+        z = noise.apart(number)
         noisy = combined((alpha, sigma), (x, z))
         read = readout(prediction, alpha, sigma)
         answer = asked(model, noisy, t, "model")

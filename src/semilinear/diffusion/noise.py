@@ -82,6 +82,14 @@ class SeededNoise:
         """Return draw number i after k evaluations, like `like`."""
         return self._drawn(1 + k, 1 + i)
 
+    def apart(self, number: int) -> Any:
+        """Return normal numbers that no run begins with or draws, to measure one by; like `like`.
+
+        What a run has drawn is in its states: measured with the same numbers they would look better
+        than they are.
+        """
+        return self._drawn(0, 1 + number)
+
     def _drawn(self, k: int, i: int) -> Any:
         kind = np.float64 if self.double else np.float32
         numbers = np.empty(self.shape, kind)
