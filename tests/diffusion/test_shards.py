@@ -152,6 +152,32 @@ def test_sizes_of_files_and_models_are_not_mixed(tmp_path: Path) -> None:
         write_shards(batches(), tmp_path, 8, shard_size=8)
 
 
+@pytest.mark.parametrize(
+    "name", ["format", "method", "schedule", "seed", "shape", "dtype", "batch_size", "shard_size"]
+)
+def test_what_is_added_does_not_hide_the_run(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=f"^about: the files say {name} of the run already"):
+        write_shards(batches(), tmp_path, 8, about={name: "training run 7"})
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("about", [{"loss": float("nan")}, {"ema": {"b": [1, 2.5], "a": None}}])
+def test_what_is_added_is_compared_as_json(about: dict[str, Any], tmp_path: Path) -> None:
+    for _ in range(2):
+        done = write_shards(batches(), tmp_path, 8, about=about)
+    assert (len(done.written), len(done.present)) == (0, 1)
+    assert len(read_shards(tmp_path)) == 8
+
+
+@pytest.mark.parametrize(
+    "about", [{"loss": np.float32(1)}, {"of": {1, 2}}, {(1, 2): 3}, "model", 7]
+)
+def test_misuse_of_what_is_added(about: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"^about=.* must be a dict of what JSON takes, such"):
+        write_shards(batches(), tmp_path / "x", 8, about=about)
+    assert not (tmp_path / "x").exists()
+
+
 def test_numbers_of_other_processors_are_the_same_plan(tmp_path: Path) -> None:
     """Logarithms and sums differ between them in the last bits."""
     write_shards(batches(), tmp_path, 4, shard_size=4)

@@ -21,7 +21,7 @@ import numpy as np
 
 from semilinear.diffusion.batches import Batches, Piece
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.given import whole_number
 
 FORMAT = 1
@@ -81,7 +81,8 @@ def write_shards(
         ``(k, m)`` with 1 <= k <= m: files number k, k + m, k + 2 m, ... Processes that share a
         folder need nothing else to agree.
     about
-        More that must be the same in all files, such as what names the model; for JSON.
+        More that must be the same in all files, such as what names the model: names that the header
+        does not have, and values for JSON.
     executor, window, progress
         As in `Batches.run`.
 
@@ -89,14 +90,14 @@ def write_shards(
     ------
     InvalidArgument
         If a file of another run lies in the folder: with another model, plan, seed or size of
-        batches.
+        batches; if `about` has names of the header, such as seed, or values that JSON lacks.
     FileNotFoundError, FileExistsError
         If the folder that it lies in is not there, or it is a file; it is named.
     """
     shards = _shards(whole_number("count", count), whole_number("shard_size", shard_size), part)
+    header = _header(batches, shard_size, about)
     place = Path(folder)
     place.mkdir(exist_ok=True)
-    header = _header(batches, shard_size, about)
     numbers = _numbers(batches.plan)
     longest = _longest(place)
     # A file that a run for more samples left holds the last shard and more.
@@ -217,9 +218,25 @@ def _header(batches: Batches, shard_size: int, about: Mapping[str, Any] | None) 
         "batch_size": batches.batch_size,
         "pad": batches.pad,
         "shard_size": shard_size,
-        **(about or {}),
     }
+    more = _about(about)
+    if taken := sorted(set(header) & set(more)):
+        raise InvalidArgument(
+            f"about: the files say {', '.join(taken)} of the run already; take other names"
+        )
     found: dict[str, Any] = json.loads(json.dumps(header))
+    return {**found, **more}
+
+
+def _about(about: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what else files say, as JSON gives it back."""
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(about or {})))
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(
+            f"about={shown(about)} must be a dict of what JSON takes, such as text, int and float: "
+            f"{error}"
+        ) from None
     return found
 
 
@@ -250,7 +267,7 @@ def _opened(path: Path) -> tuple[dict[str, Any], np.ndarray]:
 def _check(path: Path, header: Mapping[str, Any], numbers: np.ndarray) -> None:
     """Refuse a file of another run."""
     found, others = _opened(path)
-    names = [key for key in {**header, **found} if header.get(key) != found.get(key)]
+    names = [key for key in {**header, **found} if _text(header.get(key)) != _text(found.get(key))]
     differences = [f"{key} is {found.get(key)!r} there, {header.get(key)!r} here" for key in names]
     same = others.shape == numbers.shape
     if not differences and not (
@@ -262,6 +279,11 @@ def _check(path: Path, header: Mapping[str, Any], numbers: np.ndarray) -> None:
             f"{path} belongs to another run: {'; '.join(differences)}. Name another directory, or "
             "the same options"
         )
+
+
+def _text(value: Any) -> str:
+    """Return a value as JSON, where NaN is what it is."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _clean(place: Path, mine: set[str]) -> None:
