@@ -453,6 +453,32 @@ def test_models_made_of_models(name):
         assert_close(found[i], expected[0], operations=1000)
 
 
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda model: guided(model, known, weight),
+        lambda model: guided(known, model, weight),
+        lambda model: guided_batch(model, weight),
+        lambda model: thresholded(model, VP, quantile=0.7, largest=0.1),
+        lambda model: clipped(model, VP, low=-0.2, high=0.2),
+        lambda model: inpainted(model, VP, KNOWN, MASK, seed=3),
+        lambda model: diffusion.in_dtype(model, "float64"),
+    ],
+    ids=["conditional", "other", "batch", "thresholded", "clipped", "inpainted", "half"],
+)
+def test_models_in_models_may_write_to_their_times(around):
+    def in_place(x, t):
+        answer = curved(x, t)
+        t *= 1000
+        return answer
+
+    one, other = (
+        diffusion.sample(around(model), states(), VP, t_start=STARTS, steps=4)
+        for model in (in_place, curved)
+    )
+    assert np.array_equal(one, other)
+
+
 def test_no_model_is_asked_in_vain():
     def never(x, t):
         raise AssertionError("asked")

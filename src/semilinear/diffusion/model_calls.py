@@ -32,10 +32,10 @@ def on_schedule(t: Any, x: Any) -> Any:
 def asked(model: Model, x: Any, t: float, argument: str) -> Any:
     """Return the answer of a model, an array like x; `argument` names the model in messages.
 
-    The model gets a copy of x, since it may write into what it is given. The answer stays in its
-    memory: a caller that keeps it over the next call copies it first.
+    The model gets copies of x and t, since it may write into what it is given. The answer stays in
+    its memory: a caller that keeps it over the next call copies it first.
     """
-    answer = model(copied(x), t)
+    answer = model(copied(x), copied(t))
     shape, dtype = getattr(answer, "shape", None), getattr(answer, "dtype", None)
     if shape is None or tuple(shape) != tuple(x.shape) or dtype != x.dtype:
         raise wrong_output(f"{argument} at t = {t}", answer, Backend(x))
