@@ -13,14 +13,20 @@ from semilinear.errors import InvalidArgument, shown
 
 def number(value: Any) -> float:
     """Return a real number as a float; NaN for text, flags, lists and what is too large."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # an array of any library without axes
+    value = _bare(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         return math.nan
     try:
         return float(value)
     except OverflowError:
         return math.nan
+
+
+def _bare(value: Any) -> Any:
+    """Return what an array without axes, of any library, holds; all else as it is."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    return value
 
 
 def finite_number(argument: str, value: Any) -> float:
@@ -41,12 +47,14 @@ def nonnegative(argument: str, value: Any) -> float:
 
 def whole_number(argument: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return a count from `least` to `most`, or refuse it."""
-    found = number(value)
+    bare = _bare(value)
+    # Not by way of a float, which has no more than 53 bits.
+    found = int(bare) if math.isfinite(number(bare)) else least - 1
     highest = math.inf if most is None else most
-    if not least <= found <= highest or found == math.inf or found != int(found):
+    if not least <= found <= highest or found != bare:
         place = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise InvalidArgument(f"{argument}={shown(value)} must be a whole number {place}")
-    return int(found)
+    return found
 
 
 def flag(argument: str, value: Any, choice: str = "True or False") -> bool:

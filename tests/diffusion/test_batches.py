@@ -39,6 +39,15 @@ def test_bits_depend_on_no_range(method: str, first: int) -> None:
     np.testing.assert_array_equal(found, alone(method)[first : first + 11])
 
 
+@pytest.mark.parametrize("pad", [True, False])
+@pytest.mark.parametrize("first", [2**53, 2**53 + 1, 2**63, 2**64 - 8])
+def test_samples_far_out(first: int, pad: bool) -> None:
+    found = many(count=7, first=first, batch_size=4, pad=pad)
+    noise = diffusion.SeededNoise(3, found, first=first)
+    x = noise.initial() * TAB3.schedule.sigma(TAB3.t[0])
+    np.testing.assert_array_equal(found, diffusion.follow(TAB3, many_models.rational(), x))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_bits_depend_on_no_executor(method: str, executor: Executor) -> None:
     for window in (None, 1, 3, 100):

@@ -322,9 +322,17 @@ def test_bad_count(count):
         SeededNoise(1, LIKE, count=count)
 
 
-def test_samples_far_out_are_told_apart():
-    near, next_to_it = SeededNoise(1, LIKE[:2], first=2**63)(0, 0)
+@pytest.mark.parametrize("first", [2**53, 2**63, np.uint64(2**63), 2**64 - 2])
+def test_samples_far_out_are_told_apart(first):
+    near, next_to_it = SeededNoise(1, LIKE[:2], first=first)(0, 0)
     assert not np.isclose(near, next_to_it).any()
+    alone = SeededNoise(1, LIKE[:1], first=int(first) + 1)(0, 0)
+    assert np.array_equal(alone[0], next_to_it)
+
+
+def test_there_is_a_last_sample():
+    with refused(f"first={2**64 - 1} must be at most 2^64 - 2"):
+        SeededNoise(1, LIKE[:2], first=2**64 - 1)
 
 
 @pytest.mark.parametrize(

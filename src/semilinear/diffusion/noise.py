@@ -71,7 +71,7 @@ class SeededNoise:
         self.double = name == "float64"
         begin = whole_number("first", first, least=0)
         if begin + self.shape[0] > LARGEST:
-            raise InvalidArgument(f"first={first!r} must be less than 2^64 - {self.shape[0]}")
+            raise InvalidArgument(f"first={first!r} must be at most 2^64 - {self.shape[0]}")
         self.streams = _streams(seed, self.shape[0], begin)
 
     def initial(self) -> Any:
