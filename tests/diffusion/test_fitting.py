@@ -419,6 +419,8 @@ def test_a_fitted_grid_is_nearer():
     assert fit.family.startswith("fitted from")
     (_, _, after), (_, _, before) = fit.candidates
     assert after < before
+    with pytest.raises(ValueError, match="read-only"):
+        fit.times[0] = 0.5
     assert fit.reason.startswith("ddim (eps over rho, order 1) on the grid fitted from")
 
 

@@ -154,7 +154,7 @@ def test_one_plan_in_many_threads_gives_the_same_bits():
 
 def test_a_plan_cannot_be_changed_by_those_who_share_it():
     plan = diffusion.plan(VP, steps=5)
-    for name in ("t", "grid", "transfer", "weights"):
+    for name in ("t", "grid", "transfer", "weights", "t_formed", "path_times"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(plan, name)[0] = 0.0
     assert isinstance(plan.times, tuple)

@@ -102,6 +102,7 @@ class DiffusionPlan(Plan):
         if inside.any():
             variable = VARIABLES[self.sampler.parameterisation.variable]
             times[inside] = variable.to_t(self.schedule, self.grid[formed][inside])
+        times.flags.writeable = False
         return times
 
     @cached_property

@@ -54,6 +54,11 @@ class Fit(Immutable):
     noise: NoiseLevel | None = None
     correction: Correction | None = None
 
+    def __post_init__(self) -> None:
+        times = np.array(self.times)
+        times.flags.writeable = False
+        object.__setattr__(self, "times", times)
+
     def plan(self) -> DiffusionPlan:
         """Return the plan."""
         return plan(
