@@ -9,7 +9,7 @@ import pytest
 
 from semilinear import InvalidArgument, ModelOutputError
 from semilinear.adapters.torch import eps_model
-from semilinear.diffusion import VPLinear
+from semilinear.diffusion import VPCosine, VPLinear, clipped
 from semilinear.diffusion.likelihood import log_likelihood
 
 torch = pytest.importorskip("torch")
@@ -94,6 +94,13 @@ def test_answers_inside_of_something_else_are_refused_with_what_to_return():
         linearised(output)(states(), 0.3)
     with pytest.raises(ModelOutputError, match=r"t=0\.3 returned tuple, .*such as output\[0\]"):
         linearised(lambda x, t: (x * t,))(states(), 0.3)
+
+
+def test_what_a_model_was_made_for_is_compared_with_the_likelihood():
+    model = linearised(clipped(eps_model(network), VP, low=-9.0, high=9.0))
+    assert log_likelihood(model, states(), VP, steps=3, seed=0).log_p.shape == (3,)
+    with pytest.raises(InvalidArgument, match=r"made for schedule=VPLinear.*has schedule=VPCosine"):
+        log_likelihood(model, states(), VPCosine(), steps=3, seed=0)
 
 
 def test_what_is_not_callable_is_refused():

@@ -35,6 +35,32 @@ def test_what_it_was_made_for_is_compared_with_the_run(around):
             make(model, x, VP, steps=2)
         with pytest.raises(InvalidArgument, match=r"made for schedule=VPLinear.*has schedule=EDM"):
             make(model, x, EDM(), prediction="v", steps=2)
+    make = diffusion.sample_adaptive
+    assert make(model, x, VP, prediction="v", rtol=1.0, atol=1.0).x.shape == x.shape
+    with pytest.raises(InvalidArgument, match=r"made for prediction='v', and .*eps"):
+        make(model, x, VP)
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_models_in_models_agree_in_what_they_were_made_for(around):
+    inner = clipped(lambda x, t: x, VP, prediction="v")
+    around(inner, VP, prediction="v")
+    with pytest.raises(
+        InvalidArgument, match=r"^model: .*made for prediction='v', and what is put"
+    ):
+        around(inner, VP)
+    with pytest.raises(InvalidArgument, match=r"made for schedule=VPLinear.*has schedule=EDM"):
+        around(inner, EDM(), prediction="v")
+
+
+@pytest.mark.parametrize(
+    "other", [clipped(KNOWN.dot, EDM()), clipped(KNOWN.dot, VP, prediction="v")]
+)
+def test_guidance_is_between_models_for_the_same(other):
+    model = clipped(KNOWN.dot, VP)
+    guided(model, model, 2.0)
+    with pytest.raises(InvalidArgument, match=r"^unconditional: .*and conditional has"):
+        guided(model, other, 2.0)
 
 
 def states(shape=(4, 3, 5)):

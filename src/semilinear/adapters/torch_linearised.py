@@ -7,6 +7,7 @@ from typing import Any
 
 from semilinear.adapters.torch import shared_tensor
 from semilinear.answers import wrapped
+from semilinear.diffusion.models import made_for, mark_of
 from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
 
 Product = Callable[[Any], Any]
@@ -70,7 +71,7 @@ def linearised(model: Callable[[Any, float], Any]) -> Callable[[Any, float], tup
         prediction = answer.detach()
         return (prediction if is_tensor else prediction.numpy()), product
 
-    return evaluated
+    return made_for(evaluated, mark_of(model))
 
 
 def _independent(t: float) -> ModelOutputError:

@@ -15,7 +15,7 @@ from semilinear.diffusion.arrays import on_host
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.model_calls import asked
-from semilinear.diffusion.models import Model, checked_model
+from semilinear.diffusion.models import Model, check_made_for, checked_model
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -108,6 +108,8 @@ def sample_adaptive(
 
     Raises
     ------
+    InvalidArgument
+        If an argument cannot be used, or the model was made for another schedule or prediction.
     NonFiniteError
         If the tolerances are out of reach.
     EvaluationLimitError
@@ -124,7 +126,7 @@ def sample_adaptive(
     >>> bool(np.abs(found.x - x).max() < 1e-2)
     True
     """
-    checked_model(model, "model")
+    check_made_for(checked_model(model, "model"), schedule, prediction)
     UnknownName.check("final", final, ENDINGS)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, x)")

@@ -11,7 +11,7 @@ from semilinear.answers import checked_samples, copied
 from semilinear.course import Noise, State
 from semilinear.diffusion.arrays import on_host, rms_of_samples
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
-from semilinear.diffusion.models import Model, checked_model, mark_of
+from semilinear.diffusion.models import Model, check_made_for, checked_model
 from semilinear.diffusion.noise import Seed, SeededNoise, check_seed
 from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.rows import BEFORE
@@ -78,7 +78,7 @@ def follow(
     """
     if not isinstance(made, DiffusionPlan):
         raise InvalidArgument(f"made={shown(made)} must be a plan of semilinear.diffusion.plan")
-    _check_made_for(made, checked_model(model, "model"))
+    check_made_for(checked_model(model, "model"), made.schedule, made.prediction)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={shown(callback)} must be a function callback(state)")
     if not made.stochastic and not callable(seed):
@@ -117,17 +117,6 @@ def follow(
         return last.x
     sizes = np.array(estimates) if made.estimates else None
     return Trajectory(made.t_formed, tuple(states), sizes)
-
-
-def _check_made_for(made: DiffusionPlan, model: Any) -> None:
-    mark = mark_of(model)
-    if mark is None or (mark.schedule, mark.prediction) == (made.schedule, made.prediction):
-        return
-    which = "prediction" if mark.prediction != made.prediction else "schedule"
-    raise InvalidArgument(
-        f"model: what was put around it was made for {which}={shown(getattr(mark, which))}, and "
-        f"the run has {which}={shown(getattr(made, which))}; give both the same {which}"
-    )
 
 
 def _size(estimate: Any, like: Any) -> np.ndarray:

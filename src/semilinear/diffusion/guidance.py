@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from semilinear.answers import checked_samples, copied, refuse_traced
 from semilinear.diffusion.model_calls import asked, combined, on_schedule
-from semilinear.diffusion.models import Model, checked_model, made_for, mark_of
+from semilinear.diffusion.models import Model, check_made_for, checked_model, made_for, mark_of
 from semilinear.errors import InvalidArgument
 from semilinear.given import finite_number
 
@@ -43,9 +43,10 @@ def guided(
     Raises
     ------
     InvalidArgument
-        If a model cannot be called, `scale` is neither a finite number nor a function, or `rescale`
-        lies outside [0, 1]. The model that is returned raises it where scale(t) is no finite
-        number, and with `rescale` for states of fewer than two axes.
+        If a model cannot be called, one was made for another schedule or prediction than the other,
+        `scale` is neither a finite number nor a function, or `rescale` lies outside [0, 1]. The
+        model that is returned raises it where scale(t) is no finite number, and with `rescale` for
+        states of fewer than two axes.
     ModelOutputError
         By the model that is returned, if one of the two answers in another shape or dtype.
 
@@ -64,6 +65,9 @@ def guided(
     checked_model(conditional, "conditional")
     checked_model(unconditional, "unconditional")
     _check(scale, rescale)
+    mark = mark_of(conditional) or mark_of(unconditional)
+    if mark is not None:
+        check_made_for(unconditional, *mark, argument="unconditional", user="conditional")
 
     def model(x: Any, t: float) -> Any:
         w = _at(scale, on_schedule(t, x))
@@ -75,7 +79,7 @@ def guided(
         c = copied(c)  # both may be one network with one buffer
         return _guided(c, asked(unconditional, x, t, "unconditional"), w, rescale)
 
-    return made_for(model, mark_of(conditional) or mark_of(unconditional))
+    return made_for(model, mark)
 
 
 def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:

@@ -9,7 +9,13 @@ from array_api_compat import array_namespace, device
 
 from semilinear.answers import checked_array
 from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
-from semilinear.diffusion.models import MadeFor, Model, checked_model, made_for
+from semilinear.diffusion.models import (
+    MadeFor,
+    Model,
+    check_made_for,
+    checked_model,
+    made_for,
+)
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -111,7 +117,8 @@ def inpainted(
     ------
     InvalidArgument
         If an argument cannot be used, such as a mask that does not broadcast to `known` or leaves
-        [0, 1]. The model that is returned raises it for states of other shape or dtype.
+        [0, 1], or `model` was made for another schedule or prediction. The model that is returned
+        raises it for states of other shape or dtype.
     UnknownName
         If `prediction` is not known.
     ModelOutputError
@@ -125,6 +132,7 @@ def inpainted(
     checked_model(model, "model")
     checked_schedule(schedule)
     check_prediction(prediction)
+    check_made_for(model, schedule, prediction, user="what is put around it now")
     checked_array(known, "known")
     weight = _weight(mask, known)
     z = SeededNoise(seed, known).initial()

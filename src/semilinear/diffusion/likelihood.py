@@ -23,7 +23,7 @@ from semilinear.diffusion.catalogue import EPS_LAMBDA, Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.divergence import Product, Trace
 from semilinear.diffusion.inner_ends import inner_ends
-from semilinear.diffusion.models import checked_model
+from semilinear.diffusion.models import check_made_for, checked_model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.predictions import readout
@@ -149,7 +149,8 @@ def log_likelihood(
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used; among others, for methods with another N or with noise.
+        If an argument cannot be used; among others, for methods with another N or with noise, and
+        for a model that was made for another schedule or prediction.
     ModelOutputError, NonFiniteError
         If the model or its products return what they must not.
 
@@ -174,7 +175,7 @@ def log_likelihood(
     """
     if "complex" in str(checked_samples(x, "x").dtype):
         raise InvalidArgument(f"x has dtype {x.dtype}; densities are of real samples")
-    checked_model(model, "model")
+    check_made_for(checked_model(model, "model"), schedule, prediction)
     _check_method(method)
     if grids.is_rule(grid):
         t_start, t_end = inner_ends(schedule, t_start, t_end)

@@ -26,7 +26,7 @@ class MadeFor(NamedTuple):
 
 
 def made_for(model: Model, mark: MadeFor | None) -> Model:
-    """Return a model that says what it was made for, so that other runs can refuse it."""
+    """Return a model that says what it was made for, so that others can refuse it."""
     if mark is not None:
         model.made_for = mark  # type: ignore[attr-defined]
     return model
@@ -35,3 +35,22 @@ def made_for(model: Model, mark: MadeFor | None) -> Model:
 def mark_of(model: Any) -> MadeFor | None:
     """Return what a model was made for, if it says so."""
     return getattr(model, "made_for", None)
+
+
+def check_made_for(
+    model: Any,
+    schedule: NoiseSchedule,
+    prediction: str,
+    *,
+    argument: str = "model",
+    user: str = "the run",
+) -> None:
+    """Refuse a model that was made for another schedule or prediction than its user has."""
+    mark, wanted = mark_of(model), MadeFor(schedule, prediction)
+    if mark is None or mark == wanted:
+        return
+    which = "prediction" if mark.prediction != prediction else "schedule"
+    raise InvalidArgument(
+        f"{argument}: what was put around it was made for {which}={shown(getattr(mark, which))}, "
+        f"and {user} has {which}={shown(getattr(wanted, which))}; give both the same {which}"
+    )

@@ -11,7 +11,13 @@ from array_api_compat import array_namespace
 
 from semilinear.answers import checked_array, checked_samples
 from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
-from semilinear.diffusion.models import MadeFor, Model, checked_model, made_for
+from semilinear.diffusion.models import (
+    MadeFor,
+    Model,
+    check_made_for,
+    checked_model,
+    made_for,
+)
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
@@ -44,8 +50,9 @@ def thresholded(
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used, or is outside these bounds. The model that is returned raises
-        it for states that are complex or have no axis.
+        If an argument cannot be used, is outside these bounds, or `model` was made for another
+        schedule or prediction. The model that is returned raises it for states that are complex or
+        have no axis.
     UnknownName
         If `prediction` is not known.
     ModelOutputError
@@ -112,8 +119,9 @@ def clipped(
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used, or `low` is not less than `high`. The model that is returned
-        raises it for states that are complex.
+        If an argument cannot be used, `low` is not less than `high`, or `model` was made for
+        another schedule or prediction. The model that is returned raises it for states that are
+        complex.
     UnknownName
         If `prediction` is not known.
     ModelOutputError
@@ -135,6 +143,7 @@ def _with_data(
     checked_model(model, "model")
     checked_schedule(schedule)
     check_prediction(prediction)
+    check_made_for(model, schedule, prediction, user="what is put around it now")
 
     def changed(x: Any, t: float) -> Any:
         if "complex" in str(checked_array(x, "x").dtype):
