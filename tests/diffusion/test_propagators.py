@@ -160,6 +160,40 @@ def test_spread_is_its_closed_form(name, quantity, tau_squared):
             assert abs(linear.spread(a, b) / expected - 1) <= 1e-12
 
 
+@pytest.mark.parametrize("tau", [0.01, 0.1, 0.3, 1.0])
+@each_quantity
+def test_little_noise_on_long_steps_is_not_cut_off(quantity, tau):
+    """For all but eps it decays like e^(2 tau^2 lambda) only, on the way to more noise."""
+    a, b = -250.0, 3.5
+    with mp.workdps(30):
+        rho, new = mp.exp(-mp.mpf(a)), mp.exp(-mp.mpf(b))
+        expected = closed_spread(quantity, mp.mpf(tau) ** 2, rho, new)
+        if expected is None:
+            end = growth(quantity, new)
+
+            def kernel(lam):
+                r = mp.exp(-lam)
+                return 2 * mp.mpf(tau) ** 2 * r**2 * (end / growth(quantity, r)) ** (2 + 2 * tau**2)
+
+            expected = mp.sqrt(mp.quad(kernel, mp.linspace(a, b, 60)))
+        schedule = VPLinear(0.1, 1000.0)
+        expected *= schedule.alpha_of_lam(b)
+        assert abs(made(schedule, quantity, tau**2).spread(a, b) / expected - 1) <= 1e-12
+
+
+@pytest.mark.parametrize("h", [1e-3, 0.1, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("start", [-8.0, 0.0, 12.0])
+@pytest.mark.parametrize("tau_squared", [1e-4, 1.0, 16.0, FORWARD])
+def test_spread_of_flow_on_steps_of_all_lengths(tau_squared, start, h):
+    a, b = (start + h, start) if tau_squared == FORWARD else (start, start + h)
+    with mp.workdps(40):
+        one, other = (1 + mp.exp(-mp.mpf(x)) for x in (b, a))
+        power, r = 2 * mp.mpf(tau_squared), one / other
+        variance = one**2 * (1 - r**power) - power / (1 + power) * one * (1 - r ** (1 + power))
+        expected = Flow().alpha_of_lam(b) * mp.sqrt(variance)
+        assert abs(made(Flow(), "flow", tau_squared).spread(a, b) / expected - 1) <= 1e-11
+
+
 @pytest.mark.parametrize("variable", VARIABLES)
 @each_quantity
 def test_spread_does_not_depend_on_the_variable(quantity, variable):

@@ -146,17 +146,15 @@ class ProbabilityFlow(AlongPath):
         return ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
 
     def spread(self, a: Any, b: Any) -> Any:
-        found = self._intervals(a, b, [], 1.0)
-        rate = 2.0 * (1.0 + found.tau_squared)
-        points = panels(found.lam_start, found.lam_end, NO_BREAKS, self.quantity.peak, rate)
-        tau_squared, end = (x[points.owner, None] for x in (found.tau_squared, found.lam_end))
-        # Of y: twice tau^2 rho^2 dlambda enters, and grows by (G(end) / G)^(1 + tau^2).
-        rho = np.exp(-points.lam)
-        kernel = rho * self._growth(points.lam, end, 1.0 + tau_squared)
-        variance = points.total(2.0 * tau_squared * kernel**2)
+        start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
+        lam_start, lam_end = self._lam(np.array([start, end]))
+        tau_squared = self.tau_squared * np.ones_like(start)
+        with np.errstate(invalid="ignore"):  # infinite at sigma = 0, where none is left
+            variance = self.quantity.noise(tau_squared, lam_start, lam_end)
         # Rounding may leave a step without noise below zero.
-        deviation = self._alpha(found.end) * np.sqrt(np.maximum(variance, 0.0))
-        return self.noise_scale * deviation.reshape(np.shape(a))
+        variance = np.where(tau_squared == 0, 0.0, np.maximum(variance, 0.0))
+        scale = self.quantity.scale(*self.variable.alpha_sigma(self.schedule, end))
+        return self.noise_scale * (scale * np.sqrt(variance)).reshape(np.shape(a))
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Any]:
         found = self._intervals(a, b, nodes, scale)

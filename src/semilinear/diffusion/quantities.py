@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.diffusion.predictions import Readout
+from semilinear.propagators.gauss import NODES, WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Quantity:
         w from (rho, alpha, sigma).
     read
         ``(p, q)`` with ``N = p x + q answer``, from (readout, alpha, sigma).
+    noise
+        Variance of y that enters between two values of lambda, in units of G^2 at the second:
+        ``2 tau^2 int rho^2 (G' / G)^(2 + 2 tau^2) dlambda / G'^2``, from (tau^2, the two).
     peak
         The lambda around which ``rho w / G`` is largest; elsewhere it decays like e^-|lambda| or
         faster.
@@ -46,10 +50,52 @@ class Quantity:
     growth: Callable[[Any], Any]
     weight: Callable[[Any, Any, Any], Any]
     read: Callable[[Readout, Any, Any], tuple[Any, Any]]
+    noise: Callable[[Any, Any, Any], Any]
     peak: float
 
     def __reduce__(self) -> tuple[Any, ...]:
         return quantity, (self.name,)  # functions without a name cannot be pickled
+
+
+def _rho_squared(tau_squared: Any, start: Any, end: Any) -> Any:
+    """Return the noise where G = 1, the difference of two values of tau^2 rho^2."""
+    larger = np.exp(-2.0 * np.minimum(start, end))
+    return tau_squared * np.sign(end - start) * larger * -np.expm1(-2.0 * np.abs(end - start))
+
+
+def _of_growth(growth: Callable[[Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """Return the noise where dG^2 = drho^2."""
+    return lambda tau_squared, start, end: (
+        -np.expm1(-2.0 * tau_squared * (growth(start) - growth(end)))
+    )
+
+
+def _x0_growth(lam: Any) -> Any:
+    return -lam
+
+
+def _v_growth(lam: Any) -> Any:
+    return np.logaddexp(0.0, -2.0 * lam) / 2
+
+
+def _flow_growth(lam: Any) -> Any:
+    return np.logaddexp(0.0, -lam)
+
+
+def _flow_noise(tau_squared: Any, start: Any, end: Any) -> Any:
+    """Return the noise where G = 1 + rho.
+
+    With L = ln(G / G') and a = 2 tau^2 the variance is ``G' rho' (1 - e^(-a L)) + G' f(L)``, where
+    ``f = a int_0^L e^(-a s) (1 - e^-s) ds`` has a closed form, whose terms cancel for small L.
+    """
+    a, length = 2.0 * tau_squared, _flow_growth(start) - _flow_growth(end)
+    is_short = (1.0 + np.abs(a)) * np.abs(length) < 1.0
+    short = np.where(is_short, length, 0.0)
+    s = short[..., None] * NODES
+    direct = a * short * ((np.exp(-a[..., None] * s) * -np.expm1(-s)) @ WEIGHTS)
+    closed = -np.expm1(-a * length) + a / (1.0 + a) * np.expm1(-(1.0 + a) * length)
+    rho = np.exp(-end)
+    return (-np.expm1(-a * length) * rho + np.where(is_short, direct, closed)) / (1.0 + rho)
 
 
 EPS = Quantity(
@@ -58,6 +104,7 @@ EPS = Quantity(
     growth=lambda lam: np.zeros_like(lam),
     weight=lambda rho, alpha, sigma: np.ones_like(rho),
     read=lambda read, alpha, sigma: (read.p_eps, read.q_eps),
+    noise=_rho_squared,
     peak=-np.inf,
 )
 
@@ -67,36 +114,40 @@ SCORE = Quantity(
     growth=lambda lam: np.zeros_like(lam),
     weight=lambda rho, alpha, sigma: -sigma,
     read=lambda read, alpha, sigma: (-read.p_eps / sigma, -read.q_eps / sigma),
+    noise=_rho_squared,
     peak=-np.inf,
 )
 
 X0 = Quantity(
     "x0",
     scale=lambda alpha, sigma: sigma,
-    growth=lambda lam: -lam,
+    growth=_x0_growth,
     weight=lambda rho, alpha, sigma: -1.0 / rho,
     read=lambda read, alpha, sigma: (read.p_x0, read.q_x0),
+    noise=_of_growth(_x0_growth),
     peak=np.inf,
 )
 
 FLOW = Quantity(
     "flow",
     scale=lambda alpha, sigma: alpha + sigma,
-    growth=lambda lam: np.logaddexp(0.0, -lam),
+    growth=_flow_growth,
     weight=lambda rho, alpha, sigma: 1.0 / (1.0 + rho),
     read=lambda read, alpha, sigma: (read.p_eps - read.p_x0, read.q_eps - read.q_x0),
+    noise=_flow_noise,
     peak=0.0,
 )
 
 V = Quantity(
     "v",
     scale=lambda alpha, sigma: np.hypot(alpha, sigma),
-    growth=lambda lam: np.logaddexp(0.0, -2.0 * lam) / 2,
+    growth=_v_growth,
     weight=lambda rho, alpha, sigma: 1.0 / (alpha * (1.0 + rho**2)),
     read=lambda read, alpha, sigma: (
         alpha * read.p_eps - sigma * read.p_x0,
         alpha * read.q_eps - sigma * read.q_x0,
     ),
+    noise=_of_growth(_v_growth),
     peak=0.0,
 )
 
