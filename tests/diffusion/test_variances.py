@@ -13,6 +13,7 @@ import pytest
 from diffusion_problems import Gaussian, deterministic, slopes
 from semilinear import diffusion
 from semilinear.diffusion import EDM, Ancestral, Churn, Eta, Flow, RhoPower, Tau, VPLinear
+from semilinear.methods import etdab
 
 VP = VPLinear()
 T_START, T_END = 0.9, 0.05
@@ -155,6 +156,43 @@ def test_from_pure_noise(method):
     variance, mean, _ = run(plan, 0.0, mean=2.0)
     assert abs(variance / 0.1**2 - 1) <= 1e-11
     assert abs(mean / 1.8 - 1) <= 1e-12
+
+
+@pytest.mark.parametrize("method", ["euler_ancestral", "dpmpp_2s_ancestral"])
+@pytest.mark.parametrize(
+    ("schedule", "grid"),
+    [(EDM(), [80.0, 1e-7]), (Flow(), [1.0, 0.5, 1e-12]), (VPLinear(0.1, 100.0), [1.0, 1e-3])],
+    ids=["edm", "flow", "vp"],
+)
+def test_ancestral_noise_on_long_steps(method, schedule, grid):
+    """Where (rho' / rho)^2 is below rounding: down to the data, and up again."""
+    plan = diffusion.plan(schedule, method=method, grid=grid, prediction="x0")
+    variance, mean, draws = run(plan, 0.0, mean=1.7)
+    assert draws == 1
+    assert abs(variance / schedule.sigma(grid[-1]) ** 2 - 1) <= 1e-9
+    assert abs(mean / (1.7 * schedule.alpha(grid[-1])) - 1) <= 1e-12
+    # Of dpm2 the last stage is so far from the end that only its plan can be told.
+    rows = diffusion.plan(schedule, method="dpm2_ancestral", grid=grid, prediction="x0").rows
+    assert all(np.isfinite(row.coefficients).all() for row in rows)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.999, 1.0])
+@pytest.mark.parametrize("t", [0.31, 0.5, 1.0])
+def test_ancestral_steps_go_down_as_their_formula_says(t, eta):
+    down, up = Ancestral(eta).legs(VP, t, 0.3, 5)
+    rho, end = VP.rho(t), VP.rho(0.3)
+    assert np.exp(-2 * down.lam) == pytest.approx(end**2 * (1 - eta**2 * (1 - (end / rho) ** 2)))
+    assert (up.lam, up.t) == (VP.lam(0.3), 0.3)
+
+
+def test_the_ancestral_step_from_pure_noise_draws_nothing():
+    cell = diffusion.Parameterisation("x0", "t")
+    own = diffusion.Sampler("own", cell, etdab(1), "a test")
+    plan = diffusion.plan(Flow(), method=own, steps=5, prediction="x0", noise=Ancestral(1.0))
+    variance, mean, draws = run(plan, 0.0, mean=1.7)
+    assert draws == 3  # nor does that to the data
+    assert variance <= 1e-24
+    assert abs(mean / 1.7 - 1) <= 1e-12
 
 
 def test_churn_keeps_the_noise_that_it_adds():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import expm1, inf, isfinite, log, log1p, sqrt
+from math import exp, inf, isfinite, log, log1p, sqrt
 
 from semilinear.diffusion.noise_levels import (
     FORWARD,
@@ -53,8 +53,10 @@ class Ancestral(NoiseLevel):
 
     def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
         end = schedule.lam(t_next)
-        squared = -expm1(2 * (schedule.lam(t) - end))  # 1 - (rho' / rho)^2
-        down = end - log1p(-(self.eta**2) * squared) / 2
+        step = 2 * (schedule.lam(t) - end)  # ln (rho' / rho)^2
+        # (rho_down / rho')^2 = 1 - eta^2 + eta^2 (rho' / rho)^2, exactly the last for eta = 1.
+        kept = (1 - self.eta) * (1 + self.eta)
+        down = end - (log(kept + self.eta**2 * exp(step)) if kept else step) / 2
         if self.low > 0:
             down = max(end, min(down, -log(self.low)))
         if down == end or not isfinite(down):
