@@ -84,6 +84,26 @@ def test_an_empty_mask_changes_nothing_and_a_full_one_leaves_nothing():
     np.testing.assert_allclose(diffusion.sample(model, x, VP, **options), KNOWN, atol=1e-12)
 
 
+def test_what_is_not_known_does_not_matter(xp):
+    def model(x, t):
+        return x / 2
+
+    x = states()
+    expected = inpainted(model, VP, KNOWN, MASK, seed=3)(x, 0.5)
+    for unknown in (np.nan, np.inf, 1e300):
+        known = xp.asarray(np.where(MASK == 0, unknown, KNOWN))
+        found = inpainted(model, VP, known, xp.asarray(MASK), seed=3)(xp.asarray(x), 0.5)
+        assert_close(found, expected, operations=50)
+
+
+def test_what_is_known_is_kept():
+    known, mask, x = KNOWN.copy(), MASK.copy(), states()
+    model = inpainted(GAUSSIAN.model(VP), VP, known, mask, seed=3)
+    before = model(x, 0.5)
+    known[:], mask[:] = 9.0, 0.0
+    np.testing.assert_array_equal(model(x, 0.5), before)
+
+
 def test_at_sigma_zero_the_answer_stays():
     x = states()
     model = inpainted(lambda x, t: 5 * x, Flow(), KNOWN, MASK, seed=0)

@@ -105,8 +105,8 @@ def inpainted(
     model, schedule, prediction
         As in `diffusion.sample`; the prediction stays what it is.
     known
-        Data, of the shape and dtype of the states; what stands where the mask is 0 does not matter
-        if it is finite.
+        Data, of the shape and dtype of the states; copied. What stands where the mask is 0 does not
+        matter, NaN included.
     mask
         From 0 to 1, of any shape that broadcasts to that of `known`; 1 where it is known.
     seed
@@ -134,7 +134,8 @@ def inpainted(
     check_prediction(prediction)
     check_made_for(model, schedule, prediction, user="what is put around it now")
     checked_array(known, "known")
-    weight = _weight(mask, known)
+    weight, xp = _weight(mask, known), array_namespace(known)
+    known = xp.where(weight > 0.0, known, xp.zeros_like(known))
     z = SeededNoise(seed, known).initial()
 
     def filled(x: Any, t: float) -> Any:
