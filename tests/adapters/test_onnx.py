@@ -168,6 +168,19 @@ def test_other_inputs_are_refused(tmp_path: Path, inputs: tuple[Input, ...]) -> 
     assert "expected two inputs" in message
 
 
+def test_a_shape_that_the_network_does_not_bear_is_named(tmp_path: Path) -> None:
+    """Its sizes are left open, and its layers do not fit."""
+    x = ("x", "FLOAT", ("n", "height", "width"))
+    nodes = [("Reshape", ["x", "column"], "flat", {}), ("Add", ["x", "flat"], "y", {})]
+    model = OnnxModel(write(tmp_path / "m.onnx", (x, T), nodes, ("y", *x[1:])), threads=1)
+    with pytest.raises(
+        ModelOutputError, match=r"run on x of shape \(2, 2, 3\);.*--shape"
+    ) as caught:
+        model(batch(2), 0.5)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+
+
 def test_two_outputs_are_refused(tmp_path: Path) -> None:
     nodes = [("Identity", ["x"], "mean", {}), ("Identity", ["x"], "variance", {})]
     outputs = [(name, *X[1:]) for name in ("mean", "variance")]

@@ -16,7 +16,7 @@ import pytest
 from semilinear import InvalidArgument, diffusion
 from semilinear.cli import main
 from semilinear.cli.noises import noise_option
-from semilinear.cli.shards import default_shard_size
+from semilinear.cli.shards import default_shard_size, digest
 from semilinear.diffusion.shards import read_shards
 
 FEW = ("sample", "--nfe", "3", "--threads", "1", "--batch-size", "4")
@@ -152,6 +152,23 @@ def test_a_model_of_another_file_is_refused(
     capsys.readouterr()
     Path("my.onnx").write_bytes(b"another")
     assert "model is '" in refused(capsys, *shards)
+
+
+@pytest.mark.parametrize("name", ["my.onnx.data", "w" * 200, "gr\u00f6\u00dfe"])
+def test_weights_beside_a_model_tell_it_from_others(name: str) -> None:
+    onnx = pytest.importorskip("onnx", reason="makes the small ONNX files")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = [onnx.numpy_helper.from_array(np.full(8, 0.5, np.float32), key) for key in "vw"]
+    values = [helper.make_tensor_value_info(key, kind, ["n", 8]) for key in "xy"]
+    nodes = [helper.make_node("Mul", ["x", "w"], ["z"]), helper.make_node("Mul", ["z", "v"], ["y"])]
+    graph = helper.make_graph(nodes, "test", values[:1], values[1:], weights)
+    Path("one").mkdir()
+    options = {"save_as_external_data": True, "location": name, "size_threshold": 0}
+    onnx.save_model(helper.make_model(graph), "one/my.onnx", **options)
+    before = digest(Path("one/my.onnx"))
+    assert digest(Path("one/my.onnx").absolute()) == before
+    Path("one", name).write_bytes(np.full(16, 0.7, np.float32).tobytes())
+    assert digest(Path("one/my.onnx")) != before
 
 
 @pytest.mark.parametrize(

@@ -110,16 +110,27 @@ class OnnxModel:
             it has values that the model cannot take: fractions where the model's time is an
             integer, different times where it has one for all samples.
         ModelOutputError
-            If the prediction has another shape or type than `x`.
+            If onnxruntime cannot run the model on `x`, such as on a shape that it leaves open but
+            does not bear, or the prediction has another shape or type than `x`.
         """
         self._check(x)
         feeds = {self._image: x, self._time: self._times(t, len(x))}
-        output: NDArray[Any] = self._session.run([self._output], feeds)[0]
+        output = self._run(feeds, x.shape)
         if output.shape != x.shape or output.dtype != x.dtype:
             raise ModelOutputError(
                 f"{self!r} returned {output.dtype} of shape {output.shape} for x of {x.dtype} and "
                 f"shape {x.shape}; the prediction must be like x"
             )
+        return output
+
+    def _run(self, feeds: dict[str, NDArray[Any]], shape: tuple[int, ...]) -> NDArray[Any]:
+        try:
+            output: NDArray[Any] = self._session.run([self._output], feeds)[0]
+        except Exception as error:  # onnxruntime's exceptions have no base class but this
+            raise ModelOutputError(
+                f"{self!r} cannot be run on x of shape {shape}; give samples of the shape that it "
+                f"was made for (--shape on the command line): {' '.join(str(error).split())}"
+            ) from error
         return output
 
     def _check(self, x: object) -> None:

@@ -55,7 +55,29 @@ def check_folder(path: Path) -> None:
 
 
 def digest(model: Path | None) -> str:
-    """Return what tells a model file from others; the one of this package for None."""
-    own = resources.files("semilinear") / "models" / "mnist_eps.onnx"
-    content = own.read_bytes() if model is None else model.read_bytes()
-    return hashlib.sha256(content).hexdigest()[:16]
+    """Return what tells a model from others, by its files; the one of this package for None."""
+    if model is None:
+        own = resources.files("semilinear") / "models" / "mnist_eps.onnx"
+        return hashlib.sha256(own.read_bytes()).hexdigest()[:16]
+    content = model.read_bytes()
+    made = hashlib.sha256(content)
+    for path in _weights_beside(model, content):
+        with path.open("rb") as file:
+            made.update(hashlib.file_digest(file, "sha256").digest())
+    return made.hexdigest()[:16]
+
+
+LOCATION = re.compile(rb"\x0a\x08location\x12([\x00-\x7f]|[\x80-\xff][\x00-\x7f])", re.DOTALL)
+"""An entry of a tensor's external data in an ONNX file: the key, and the length of what follows, a
+varint of one byte or two."""
+
+
+def _weights_beside(model: Path, content: bytes) -> list[Path]:
+    """Return the files that hold weights of an ONNX file, as it names them."""
+    names = set()
+    for found in LOCATION.finditer(content):
+        length = sum((byte & 0x7F) << (7 * i) for i, byte in enumerate(found[1]))
+        names.add(content[found.end() : found.end() + length])
+    paths = (model.parent / os.fsdecode(name) for name in sorted(names) if b"\0" not in name)
+    # Weights inside of the file may look like such an entry by chance.
+    return [path for path in paths if path.is_file()]
