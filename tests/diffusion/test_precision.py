@@ -72,3 +72,19 @@ def test_misuse():
         in_dtype(lambda x, t: x, "bfloat16")(states(), 0.5)
     with pytest.raises(ModelOutputError, match=r"model at t = 0\.5 returned shape \(1, 4\)"):
         in_dtype(lambda x, t: x[:1], "float16")(states(), 0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, "abs", 16, "__name__"])
+def test_what_is_no_dtype_of_torch(dtype):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(
+        InvalidArgument, match=r"^dtype=.* is no dtype of torch, the library of the"
+    ):
+        in_dtype(lambda x, t: x, dtype)(torch.from_numpy(states()), 0.5)
+
+
+def test_what_is_no_dtype_of_numpy():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float16, "abs", 16):
+        with pytest.raises(InvalidArgument, match=r"^dtype=.* is no dtype of numpy"):
+            in_dtype(lambda x, t: x, dtype)(states(), 0.5)

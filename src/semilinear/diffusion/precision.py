@@ -8,7 +8,7 @@ from array_api_compat import array_namespace
 
 from semilinear.answers import wrong_output
 from semilinear.diffusion.models import Model, checked_model, made_for, mark_of
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.kernels import Backend
 
 
@@ -29,7 +29,7 @@ def in_dtype(model: Model, dtype: Any) -> Model:
     ------
     InvalidArgument
         If the model cannot be called. The model that is returned raises it if the library of the
-        state has no dtype of that name.
+        state has no such dtype.
     ModelOutputError
         By the model that is returned, if `model` answers in another shape.
 
@@ -46,12 +46,16 @@ def in_dtype(model: Model, dtype: Any) -> Model:
     def cast(x: Any, t: float) -> Any:
         xp = array_namespace(x)
         kind = getattr(xp, dtype, None) if isinstance(dtype, str) else dtype
-        if kind is None:
+        try:
+            given = None if kind is None else xp.astype(x, kind)
+        except (TypeError, ValueError, AttributeError):  # which of them, libraries disagree
+            given = None
+        if given is None:
             raise InvalidArgument(
-                f"dtype={dtype!r} is no dtype of {xp.__name__.rpartition('.')[2]}; pass the dtype "
-                "itself"
+                f"dtype={shown(dtype)} is no dtype of {xp.__name__.rpartition('.')[2]}, the "
+                "library of the state; pass one of its dtypes"
             )
-        answer = model(xp.astype(x, kind), t)
+        answer = model(given, t)
         if tuple(getattr(answer, "shape", ())) != tuple(x.shape):
             raise wrong_output(f"model at t = {t}", answer, Backend(x))
         return xp.astype(answer, x.dtype)
