@@ -376,9 +376,29 @@ def test_steps_that_noise_splits(noise):
         diffusion.plan(VP, method=own, steps=6, noise=noise, estimate=estimate)
         for estimate in (False, True)
     )
-    assert set(none_at(other)) <= set(range(6))
     model = DATA.model(VP)
     assert np.array_equal(*(diffusion.follow(made, model, X, seed=1) for made in (one, other)))
+    shown = diffusion.follow(other, model, X, seed=1, trajectory=True)
+    assert len(shown.t) == 7
+    assert np.isfinite(shown.estimates).all()
+
+
+def test_the_forward_process_moves_an_estimate_along():
+    """x = alpha y, and it leaves y where it is."""
+    own, model = as_sampler(EXPRK32, "x0", "rho"), DATA.model(VP)
+    rho, end = VP.rho(0.8), VP.rho(0.5)
+    down = VP.t_of_rho(end * np.sqrt(1 - 0.6**2 * (1 - (end / rho) ** 2)))
+    found, expected = (
+        diffusion.follow(
+            diffusion.plan(VP, method=own, grid=grid, noise=noise, estimate=True),
+            model,
+            X,
+            seed=1,
+            trajectory=True,
+        ).estimates
+        for grid, noise in (([0.8, 0.5], diffusion.Ancestral(0.6)), ([0.8, down], None))
+    )
+    assert found == pytest.approx(expected * VP.alpha(0.5) / VP.alpha(down), rel=1e-9)
 
 
 # --- what it is an array of -----------------------------------------------------------------------

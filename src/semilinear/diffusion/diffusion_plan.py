@@ -16,7 +16,6 @@ from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Multistep
-from semilinear.methods.noise import TRANSITION
 from semilinear.methods.rows import ERROR, NEW, UNIT, Draw
 from semilinear.plan import Plan
 from semilinear.program import Program
@@ -56,7 +55,7 @@ class DiffusionPlan(Plan):
         self.sampler = sampler
         self.prediction = prediction
         self.main = tuple(
-            n for n, step in enumerate(program.steps) if step not in (TRANSITION, DENOISE)
+            n for n, step in enumerate(program.steps) if not step.passive and step is not DENOISE
         )
         self.t = t
         self.t.flags.writeable = False

@@ -21,8 +21,8 @@ from semilinear.errors import InvalidArgument
 from semilinear.methods import GridMethod, Multistep, Tapered, etdab, sequence
 from semilinear.methods.estimates import with_estimate
 from semilinear.methods.known import with_known_part
-from semilinear.methods.noise import TRANSITION, with_noise
-from semilinear.methods.rows import Step
+from semilinear.methods.noise import TRANSITION, TRANSITION_SHOWN, with_noise
+from semilinear.methods.rows import ERROR, Step
 from semilinear.methods.sequence import showing_its_start
 
 SPOILT = ("eps", "score")
@@ -194,7 +194,9 @@ class Layout:
             ends = times if len(steps) < len(times) else np.append(times, times[-1])
             return Path(steps, ends, self._u(ends), ODE)
         legs = [(step, leg) for n, step in enumerate(steps) for leg in self._legs(times, n, step)]
-        made = [_noisy(step, leg) for step, leg in legs]
+        made: list[Step] = []
+        for step, leg in legs:
+            made.append(_noisy(step, leg, made[-1] if made else None))
         ends = np.array([times[0], *(np.nan if leg.t is None else leg.t for _, leg in legs)])
         u = np.empty(len(ends))
         known = np.isfinite(ends) | (ends == -np.inf)
@@ -293,10 +295,13 @@ class Layout:
         )
 
 
-def _noisy(step: Step, leg: Leg) -> Step:
+def _noisy(step: Step, leg: Leg, before: Step | None) -> Step:
+    """Return what runs on a part of a step after what ran `before`."""
     if leg.tau_squared == 0:
         return step
-    return TRANSITION if leg.tau_squared == FORWARD else with_noise(step)
+    if leg.tau_squared != FORWARD:
+        return with_noise(step)
+    return TRANSITION_SHOWN if before is not None and ERROR in before.shown else TRANSITION
 
 
 def _is_fixed(method: GridMethod) -> bool:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 
-from semilinear.methods.rows import BASE, NEW, Combine, Draw, Increment, Instruction, Step
+from semilinear.methods.estimates import OWN
+from semilinear.methods.rows import BASE, ERROR, NEW, Combine, Draw, Increment, Instruction, Step
 from semilinear.phi import phi
 
 
@@ -40,7 +41,17 @@ def with_noise(step: Step) -> Step:
     return replace(step, instructions=tuple(rows))
 
 
-TRANSITION = with_noise(
-    Step((Combine(NEW, states=((BASE, phi(0)),), inputs=()),), carry=((BASE, NEW),), passive=True)
-)
+_MOVED = Combine(NEW, states=((BASE, phi(0)),), inputs=())
+
+TRANSITION = with_noise(Step((_MOVED,), carry=((BASE, NEW),), passive=True))
 """A step without evaluation: the linear part and its noise alone."""
+
+TRANSITION_SHOWN = with_noise(
+    Step(
+        (_MOVED, Combine(OWN, states=((ERROR, phi(0)),), inputs=())),
+        carry=((BASE, NEW), (ERROR, OWN)),
+        passive=True,
+        shown=(ERROR,),
+    )
+)
+"""The same after a step that shows an estimate of its error, which it moves along."""
