@@ -172,6 +172,7 @@ def test_tensors_come_back_as_arrays(name: str) -> None:
         ({"seed": np.random.default_rng(0)}, "which all batches share"),
         ({"seed": -1}, "seed=-1 must be an integer from 0"),
         ({"like": 3}, "like must be an array, got int"),
+        ({"like": np.empty(0, np.complex64)}, "like has dtype complex64; noise is for real states"),
         ({"pad": "no"}, "pad='no' must be True or False"),
         ({"model_per": "worker"}, "model_per='worker' must be 'process' or 'thread'"),
         ({"executor": 3}, "executor=3 must be an object of type concurrent.futures.Executor"),

@@ -200,6 +200,10 @@ def test_a_file_of_somebody_else_is_left_alone(content: bytes, tmp_path: Path) -
     np.savez(path, images=np.zeros(3))
     with pytest.raises(InvalidArgument, match="is not a file that this package wrote"):
         write_shards(batches(), tmp_path, 4)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InvalidArgument, match="is not a file that this package wrote"):
+        read_shards(tmp_path)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -229,6 +233,13 @@ def test_files_of_two_runs_are_not_read_as_one(tmp_path: Path) -> None:
     (tmp_path / "b" / name).replace(tmp_path / "a" / name)
     with pytest.raises(InvalidArgument, match=rf"{name} belongs to another run: seed is 4 there"):
         read_shards(tmp_path / "a")
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "5"])
+def test_misuse_of_the_number_to_read(count: Any, tmp_path: Path) -> None:
+    write_shards(batches(), tmp_path, 8, shard_size=8)
+    with pytest.raises(InvalidArgument, match=r"^count=.* must be a whole number of at least 1"):
+        read_shards(tmp_path, count)
 
 
 @pytest.mark.parametrize("part", [(0, 2), (3, 2), (1,), "12", 3, (1.5, 2)])
@@ -278,6 +289,13 @@ def test_half_written_files_go_when_their_part_runs_again(tmp_path: Path) -> Non
     write_shards(batches(), tmp_path, 16, shard_size=8, part=(1, 2))
     assert not mine.exists()
     assert others.exists()
+
+
+def test_half_written_last_files_go_when_more_samples_are_asked_for(tmp_path: Path) -> None:
+    last = tmp_path / ".samples-00000008-00000011.npz.host-1.part"
+    last.write_bytes(b"half")
+    write_shards(batches(), tmp_path, 16, shard_size=8)
+    assert not last.exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")

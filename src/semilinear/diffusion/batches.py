@@ -106,7 +106,7 @@ class Batches(Immutable):
         self.shape = _checked_shape(shape)
         self.seed = whole_seed(seed, "which all batches share")
         self.batch_size = whole_number("batch_size", batch_size)
-        self.like = np.empty(0, np.float32) if like is None else checked_array(like, "like")
+        self.like = np.empty(0, np.float32) if like is None else _checked_like(like)
         self.pad = flag("pad", pad)
         self.model_per = model_per
         if model_per not in MODEL_PER:
@@ -282,6 +282,12 @@ def _checked_plan(plan: Any) -> DiffusionPlan:
     if plan.t[0] < plan.t[-1]:
         raise InvalidArgument("plan encodes; give one that samples, with direction='sample'")
     return plan
+
+
+def _checked_like(like: Any) -> Any:
+    if "complex" in str(checked_array(like, "like").dtype):
+        raise InvalidArgument(f"like has dtype {like.dtype}; noise is for real states")
+    return like
 
 
 def _checked_shape(shape: Any) -> tuple[int, ...]:

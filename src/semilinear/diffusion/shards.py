@@ -28,6 +28,7 @@ FORMAT = 1
 """Of the files."""
 
 NAME = re.compile(r"samples-(\d{8,})-(\d{8,})\.npz")
+HALF_WRITTEN = re.compile(r"\.samples-(\d{8,})-\d{8,}\.npz\..*\.part")
 
 AGREEMENT = 1e-9
 """Relative; the numbers of one plan may differ that much between processors."""
@@ -106,7 +107,7 @@ def write_shards(
     there = {path.name for path in _files(place)}
     for name in sorted(there & mine) or sorted(there)[:1]:
         _check(place / name, header, numbers)
-    _clean(place, mine)
+    _clean(place, {first for first, _ in shards})
     missing = [shard for shard in shards if _name(*shard) not in there]
     pieces = [piece for first, stop in missing for piece in batches.pieces(first, stop)]
     stream = batches.run(pieces, executor=executor, window=window, progress=progress)
@@ -138,11 +139,14 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
     Raises
     ------
     InvalidArgument
-        If there are fewer, some between are missing, or files of two runs are mixed.
+        If `count` is no whole number of at least 1, there are fewer, some between are missing, or
+        files of two runs are mixed.
     FileNotFoundError, NotADirectoryError
         If there is no such folder; it is named.
     """
     place = Path(folder)
+    if count is not None:
+        count = whole_number("count", count)
     longest = _longest(place)
     chosen: list[tuple[int, int]] = []
     reached = 0
@@ -154,7 +158,7 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
             f"folder={place}: sample {reached} and others are missing; complete them by the "
             "command that began it"
         )
-    return _joined(place, chosen, reached if count is None else whole_number("count", count))
+    return _joined(place, chosen, reached if count is None else count)
 
 
 def _joined(place: Path, chosen: list[tuple[int, int]], count: int) -> np.ndarray:
@@ -258,7 +262,7 @@ def _opened(path: Path) -> tuple[dict[str, Any], np.ndarray]:
         # Opened here: NumPy leaves open what is no archive after all.
         with path.open("rb") as stream, np.load(stream) as file:
             return dict(json.loads(str(file["header"]))), file["numbers"]
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
         raise InvalidArgument(
             f"{path} is not a file that this package wrote; remove it, or name another directory"
         ) from None
@@ -286,10 +290,14 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _clean(place: Path, mine: set[str]) -> None:
-    """Remove what a killed run of this part left half written."""
+def _clean(place: Path, firsts: set[int]) -> None:
+    """Remove what a killed run of this part left half written, by the samples that begin files.
+
+    Where they end does not matter: the last file of a run for more samples holds more.
+    """
     for path in place.glob(".samples-*.part"):
-        if path.name[1:].partition(".npz")[0] + ".npz" in mine:
+        found = HALF_WRITTEN.fullmatch(path.name)
+        if found is not None and int(found[1]) in firsts:
             path.unlink(missing_ok=True)
 
 
