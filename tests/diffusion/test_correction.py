@@ -11,7 +11,15 @@ import pytest
 from diffusion_problems import PREDICTIONS, SCHEDULES, Mixture, noise_at
 from semilinear import diffusion
 from semilinear.diffusion import Discrete, VPLinear, choose, grids
-from semilinear.diffusion.correction import BORNE, MIDDLE, SAMPLERS, Correction, Judge, Middle
+from semilinear.diffusion.correction import (
+    BORNE,
+    MIDDLE,
+    PILOTS,
+    SAMPLERS,
+    Correction,
+    Judge,
+    Middle,
+)
 from semilinear.diffusion.denoising_loss import denoising_losses
 from semilinear.diffusion.pilot import Pilot
 from semilinear.errors import InvalidArgument
@@ -138,6 +146,30 @@ def test_it_counts_in_standard_errors():
     assert judge.correction.deviation == pytest.approx((one.mean() - other.mean()) / error)
 
 
+@pytest.mark.parametrize(
+    ("deviations", "count"),
+    [((0.4,), 1), ((2.6,), 1), ((0.6, 2.6), 2), ((2.4, 0.4), 2), ((1.5, 1.5, 2.5, 2.4), PILOTS)],
+)
+def test_more_samples_are_asked_as_long_as_it_is_open(monkeypatch, deviations, count):
+    asked = 0
+
+    def model(x, t):
+        nonlocal asked
+        asked += len(x)
+        return MODEL(x, t)
+
+    left = iter(deviations)
+    monkeypatch.setattr(Judge, "_compared", lambda self, losses: Correction(0.1, next(left)))
+    pilot = Pilot(model, VP, LIKE, samples=6, nfe=20)
+    judge = Judge(pilot)
+    assert judge.correction.deviation == deviations[-1]
+    assert judge.losses.shape == (6 * count, len(judge.times))
+    assert pilot.evaluations == asked // 6
+    # Those of other samples: the ones that come next.
+    own = [Judge._losses(judge, part.corrected(), part) for part in (pilot, pilot.more())]
+    assert np.array_equal(judge.losses[: 6 * min(count, 2)], np.concatenate(own[:count]))
+
+
 # --- the choice -----------------------------------------------------------------------------------
 
 
@@ -165,7 +197,7 @@ def test_the_boldest_that_is_borne(monkeypatch, losses, best, count):
     judge = Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20))
     made = [one for _, one in judge._plans(8)]
     left = iter(np.exp(losses))
-    monkeypatch.setattr(judge, "_losses", lambda x: next(left) * judge.losses)
+    monkeypatch.setattr(judge, "_losses", lambda x, pilot: next(left) * judge.losses)
     found = judge.tried(8)
     assert (np.array(losses) <= BORNE).any() == (found[0].excess <= BORNE)
     assert np.array_equal(found[0].plan.t, made[best].t)
@@ -229,11 +261,11 @@ def test_auto_draws_from_the_seed(caplog):
 def test_what_is_not_borne_is_taken_for_want_of_a_better(monkeypatch):
     def losses(*values):
         left = iter(values)
-        monkeypatch.setattr(Judge, "_losses", lambda self, x: np.full((64, 2), next(left)))
+        monkeypatch.setattr(Judge, "_losses", lambda self, x, pilot: np.full((64, 2), next(left)))
         monkeypatch.setattr(Judge, "_compared", lambda self, x: Correction(0.2, 4.0))
         return choose(MODEL, LIKE, VP, **FEW)
 
-    # The reverse SDE, the flow, and the three.
+    # The flow, the reverse SDE, and the three.
     endured = losses(1.0, 1.0, 9.0, 8.0, 3.0)
     assert endured.noise is not None
     assert "no sampler with noise leaves samples with at most 2 times" in endured.reason

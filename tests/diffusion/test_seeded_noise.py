@@ -347,3 +347,13 @@ def test_there_is_a_last_sample():
 def test_what_states_are_not_like(like, message):
     with refused(message):
         SeededNoise(1, like)
+
+
+def test_noise_of_the_samples_that_come_after():
+    later = SeededNoise(5, np.zeros((3, 4))).after()
+    same = SeededNoise(5, np.zeros((3, 4)), first=3)
+    assert np.array_equal(later.initial(), same.initial())
+    assert np.array_equal(later.after()(2, 1), SeededNoise(5, np.zeros((3, 4)), first=6)(2, 1))
+    own = SeededNoise([5, 6, 7], np.zeros((3, 4)))
+    numbers = [own.initial(), own.after().initial(), own(0, 0), own.after()(0, 0)]
+    assert len(np.unique(np.concatenate(numbers))) == 4 * 12

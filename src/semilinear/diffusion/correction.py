@@ -31,6 +31,12 @@ LEVELS = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0)
 SURE = 2.5
 """Standard errors by which the loss at the ends of the flow must be greater."""
 
+OPEN = 0.5
+"""From how many standard errors on more samples are asked, where they are not enough."""
+
+PILOTS = 4
+"""How many times the samples of the pilot at most."""
+
 BORNE = log(2.0)
 """Mean logarithm of the loss, against that at the ends of the reverse SDE, that is borne."""
 
@@ -77,6 +83,11 @@ class Correction(NamedTuple):
         """Whether noise is a help, as far as the pilot can tell."""
         return self.deviation > SURE
 
+    @property
+    def is_open(self) -> bool:
+        """Whether more samples might tell."""
+        return OPEN < self.deviation <= SURE
+
 
 class Bold(NamedTuple):
     """A sampler with noise, and the loss of its samples."""
@@ -88,7 +99,11 @@ class Bold(NamedTuple):
 
 
 class Judge:
-    """The losses of a network on the ends of its flow and of its reverse SDE."""
+    """The losses of a network on the ends of its flow and of its reverse SDE.
+
+    Of the samples of the pilot, and where those leave open which is greater, of more: an excess of
+    15 % is 3.5 standard errors of 64 samples on the MNIST model, but 1.2 of some.
+    """
 
     def __init__(self, pilot: Pilot, *, progress: bool = False) -> None:
         self.pilot = pilot
@@ -100,12 +115,25 @@ class Judge:
         if pilot.whole_times:
             times = list(dict.fromkeys(float(round(t)) for t in times))
         self.times = times
-        corrected = pilot.corrected(progress=progress)
-        self.losses = self._losses(corrected) if times else np.ones((1, 1))
-        self.correction = self._compared(self._losses(flow)) if times else Correction(0.0, 0.0)
+        self.losses, self.correction = np.ones((1, 1)), Correction(0.0, 0.0)
+        if times:
+            self._compare(progress)
 
-    def _losses(self, x: object) -> np.ndarray:
-        pilot = self.pilot
+    def _compare(self, progress: bool) -> None:
+        """Compare the ends, of more samples as long as it is open."""
+        asked, pilot = [], self.pilot
+        while True:
+            corrected = pilot.corrected(progress=progress)
+            asked.append([self._losses(x, pilot) for x in (pilot.target, corrected)])
+            of_flow, self.losses = (np.concatenate(parts) for parts in zip(*asked, strict=True))
+            self.correction = self._compared(of_flow)
+            if pilot is not self.pilot:
+                self.pilot.evaluations += pilot.evaluations
+            if not self.correction.is_open or len(asked) == PILOTS:
+                return
+            pilot = pilot.more(progress=progress)
+
+    def _losses(self, x: object, pilot: Pilot) -> np.ndarray:
         pilot.evaluations += len(self.times)
         return denoising_losses(
             pilot.model, x, pilot.schedule, pilot.prediction, self.times, pilot.noise
@@ -131,7 +159,7 @@ class Judge:
                 end = follow(made, self.pilot.model, self.pilot.x_T, seed=self.pilot.noise)
             except NonFiniteError:
                 continue
-            ratio = self._losses(end).mean(axis=0) / self.losses.mean(axis=0)
+            ratio = self._losses(end, self.pilot).mean(axis=0) / self.losses.mean(axis=0)
             found.append(Bold(made, family, float(np.log(ratio).mean())))
             if found[-1].excess <= BORNE:
                 break

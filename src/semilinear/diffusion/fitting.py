@@ -87,7 +87,8 @@ def choose(
         Budget of evaluations of a run.
     samples
         Of the pilot; 64 by default, 16 where noise is not asked about, as it is not of fewer. The
-        model is asked for so many at once, and for 4 and 16.
+        model is asked for so many at once, up to four times where it is open whether noise helps,
+        and for 4 and 16.
     methods
         Samplers without noise that are to be compared, instead of `METHODS`; noise is then out of
         question.

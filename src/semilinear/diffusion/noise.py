@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
+from copy import copy
 from operator import index
 from typing import Any
 
@@ -89,6 +90,12 @@ class SeededNoise:
         than they are.
         """
         return self._drawn(0, 1 + number)
+
+    def after(self) -> SeededNoise:
+        """Return the noise of as many samples that come after these."""
+        other = copy(self)
+        other.streams = [(key, place + len(self.streams)) for key, place in self.streams]
+        return other
 
     def _drawn(self, k: int, i: int) -> Any:
         kind = np.float64 if self.double else np.float32

@@ -96,6 +96,14 @@ class Pilot:
         warp = Warp(self.schedule, first, self.t_start)
         return self._followed(x, warp, BEFORE, REFERENCE, None, "t_end", "to t_start", progress)
 
+    def more(self, *, progress: bool = False) -> Pilot:
+        """Return a pilot of as many samples that come after these."""
+        other = copy(self)
+        other.noise, other.evaluations = self.noise.after(), 0
+        other.x_T = other._begin(progress)
+        other.target = other._to_the_end(REFERENCE, None, "reference", progress)
+        return other
+
     def corrected(self, *, progress: bool = False) -> Any:
         """Return where the reverse SDE takes the samples, with many evaluations as well."""
         return self._to_the_end(CORRECTED, Tau(1.0), "reverse SDE", progress)
