@@ -104,3 +104,23 @@ def test_every_step_leads_to_another_time(method: str, size: int) -> None:
     assert np.isfinite(s.y).all()
     assert s.message.endswith("which is known to 2.4e-07 there, is too far from 0 for these "
                               "tolerances: measure time from t0")  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [2, 64])
+@pytest.mark.parametrize("method", ["zoto_bowman43", "etdpec"])
+def test_refused_steps_of_a_few_roundings_end_the_run(size: int, method: str) -> None:
+    """The end lies within the rounding that times are moved by: a shorter step may be the same."""
+    t0 = 1.7e9
+    for count in (10, 12, 20, 60):
+        end = t0 + count * float(np.spacing(t0))
+        rough = np.random.default_rng(count)
+
+        def jagged(t: float, y: np.ndarray, rough: Any = rough) -> np.ndarray:
+            return 1e12 * rough.standard_normal() * np.ones_like(y)
+
+        found = solve(
+            Diagonal(-np.ones(size)), jagged, (t0, end), np.ones(size), method=method,
+            rtol=1e-9, atol=1e-12, first_step=end - t0,
+        )  # fmt: skip
+        assert not found.success
+        assert "t" in found.message

@@ -503,3 +503,26 @@ def test_noise_that_a_sampler_does_not_bear_is_refused_before_a_run(config, mess
     scheduler = SemilinearScheduler(**config)
     with pytest.raises(InvalidArgument, match=message):
         scheduler.set_timesteps(5)
+
+
+def test_keys_without_a_value_choose_nothing(tmp_path) -> None:
+    SemilinearScheduler().save_pretrained(tmp_path)
+    config = SemilinearScheduler.load_config(tmp_path)
+    for kind, keys in (
+        (stock.EulerAncestralDiscreteScheduler, {}),
+        (stock.DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
+    ):
+        other = kind.from_config(config, **keys)
+        found = SemilinearScheduler.from_config(other.config)
+        assert chosen(found.config).noise is not None
+
+
+def test_noise_beside_an_sde_of_order_one_replaces_its_own() -> None:
+    config = stock.DPMSolverMultistepScheduler(
+        algorithm_type="sde-dpmsolver", solver_order=1, final_sigmas_type="sigma_min"
+    ).config
+    assert chosen(SemilinearScheduler.from_config(config).config).noise == diffusion.Tau(1.0)
+    found = SemilinearScheduler.from_config(config, eta=0.5)
+    assert chosen(found.config).noise == diffusion.Eta(0.5)
+    found = SemilinearScheduler.from_config({**config, "tau": 0.5})
+    assert chosen(found.config).noise == diffusion.Tau(0.5)

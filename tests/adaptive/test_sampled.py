@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -151,3 +152,14 @@ def test_a_real_state_is_refused_where_l_or_b_turn_complex(
     with pytest.raises(InvalidArgument, match="is real but the linear part is complex"):
         solve(linear, no_input, (0, 1), np.ones(size), **options)
     assert solve(linear, no_input, (0, 1), np.ones(size, complex), **options).success
+
+
+@pytest.mark.parametrize("power", [0.5, 0.3])
+def test_an_input_that_starts_like_a_root_costs_no_tiny_steps(power: float) -> None:
+    linear = Scalar(lambda t: -1.0 + 0.0 * t, weight=lambda t: t**power)
+    found = solve(linear, lambda t, y: 1.0 + 0.0 * y, (0.0, 1.0), [0.0], rtol=1e-6, atol=1e-9)
+    assert found.success
+    assert len(found.t) < 60
+    # int_0^1 e^(s-1) s^p ds, by the series of e^s
+    terms = [1 / math.factorial(m) / (m + power + 1) for m in range(25)]
+    assert found.y[0, -1] == pytest.approx(math.exp(-1) * sum(terms), rel=1e-5)

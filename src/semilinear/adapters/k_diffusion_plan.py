@@ -26,7 +26,6 @@ from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.given import nonnegative
 from semilinear.methods import Multistep
-from semilinear.methods.noise import TRANSITION
 from semilinear.methods.rows import Combine, Draw, Evaluate, Increment, Step
 from semilinear.methods.simplified import HALF_SECOND
 from semilinear.plan import slopes_of
@@ -146,7 +145,7 @@ def marks(plan: DiffusionPlan) -> Marks:
     increments: dict[tuple[int, int], tuple[float, float]] = {}
     drawn, number = 0, -1
     for n, step in enumerate(plan.program.steps):
-        number += step is not TRANSITION
+        number += not step.passive
         places = (place for _, place in slopes_of(step))
         parts = _parts(plan, n, step)
         for row in step.instructions:
@@ -163,7 +162,7 @@ def marks(plan: DiffusionPlan) -> Marks:
 def _parts(plan: DiffusionPlan, n: int, step: Step) -> dict[str, tuple[float, float]]:
     """Return, for what a step draws, from which time to which it enters."""
     start, end = plan.path_times[n : n + 2]
-    if step is TRANSITION and end in plan.t:
+    if step.passive and end in plan.t:
         start = plan.t[plan.t > end][-1]
 
     def time(c: Any) -> float:

@@ -33,6 +33,10 @@ OF_LINEAR = 0.1
 """Part of rtol that the linear part may miss on a step, which no estimate sees."""
 
 
+BEGINNING = 1e-6
+"""Part of a run that counts as its beginning."""
+
+
 class AdaptiveCourse(Course):
     """Steps whose lengths follow an estimate of their own error.
 
@@ -267,13 +271,14 @@ class AdaptiveCourse(Course):
 
     def _refused(self, cursor: Place, verdict: Verdict) -> Next:
         """Return to the base of the attempt with a shorter step, or give up."""
-        proposed = cursor.h * verdict.factor
+        proposed = self.resolved(cursor.t, cursor.h * verdict.factor)
         end, h = control.landing(cursor.t, proposed, self.t1)
         again = cursor._replace(
             at="refuse", stage=-1, h=h, end=end, kind=verdict.kind, last=cursor.kind,
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
-        if control.is_too_short(cursor.t, proposed):
+        # The rounding of times may make the refused step of it again.
+        if control.is_too_short(cursor.t, proposed) or abs(h) >= abs(cursor.h):
             failed = again._replace(failure=self.controller.underflow(cursor.t))
             return Next(failed, cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
@@ -300,7 +305,10 @@ class AdaptiveCourse(Course):
     def resolved(self, t: float, h: float) -> float:
         """Return the part of a step on which the linear part keeps the tolerance."""
         tolerance = OF_LINEAR * self.controller.rtol
-        return self.linear.resolved(t, h, tolerance, abs(t - self.t0))
+        # What comes in at the very beginning counts little in the end: a B(t) such as sqrt(t) is
+        # as badly sampled on the shortest first step as on a longer one.
+        elapsed = max(abs(t - self.t0), BEGINNING * abs(self.t1 - self.t0))
+        return self.linear.resolved(t, h, tolerance, elapsed)
 
     def _is_over(self, cursor: Place) -> bool:
         return cursor.t == self.t1 or bool(cursor.failure)

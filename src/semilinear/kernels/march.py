@@ -57,11 +57,12 @@ landing = compiled(control.landing)
 
 
 @compiled
-def refused(counts: Any, numbers: Any, h: float) -> bool:
+def refused(counts: Any, numbers: Any, h: float, end: float) -> bool:
     """Take up a shorter step after an attempt that is refused; tell whether it is too short."""
     counts[REJECTED] += 1
     counts[REFUSED] = 1
-    if is_too_short(numbers[T], h):
+    # The rounding of times may make the refused step of it again.
+    if is_too_short(numbers[T], h) or abs(landing(numbers[T], h, end)[1]) >= abs(numbers[H]):
         return True
     numbers[H] = h
     return False
@@ -261,7 +262,7 @@ def adaptive_loop(
         y, new = buffers[where[BASE]], buffers[where[NEW]]
         error = error_norm(buffers[where[ERROR]], y, new, rtol, atol)
         if not error <= 1.0:
-            if refused(counts, numbers, h * retry_factor(error, exponent)):
+            if refused(counts, numbers, h * retry_factor(error, exponent), end):
                 return SHORT
             continue
         if not reads_end:

@@ -269,7 +269,7 @@ def adams_loop(
             if order > 1 and lower < error:
                 counts[ORDER], error = order - 1, lower
             factor = retry_factor(error if finite else np.inf, 1.0 / (counts[ORDER] + 1))
-            if refused(counts, numbers, h * factor):
+            if refused(counts, numbers, h * factor, end):
                 return SHORT
             continue
         higher = -1.0

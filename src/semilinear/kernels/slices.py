@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -51,9 +51,11 @@ def in_slices(
         for a, b in pairwise(cuts)
     ]
     others = _pool(os.getpid(), threads - 1)
+    elsewhere: list[Future[Any]] = []
     try:
-        elsewhere = [others.submit(kernel, *call) for call in calls[1:]]
+        elsewhere.extend(others.submit(kernel, *call) for call in calls[1:])
     except RuntimeError:  # the interpreter is shutting down and begins nothing any more
+        wait([future for future in elsewhere if not future.cancel()])
         return kernel(*outputs, sources, *rest)
     bad = kernel(*calls[0])
     for future in elsewhere:

@@ -34,8 +34,8 @@ SA_INTERVAL = (200, 800)
 def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None) -> None:
     """Enter the sampler that a configuration says, unless another one is asked for.
 
-    What the configuration of another class has of the keys that choose samplers here alone counts
-    as given beside it, since somebody has entered it.
+    What the configuration of another class says by the keys that choose samplers here alone counts
+    as given beside it, since somebody has entered it; None says nothing.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
     """
     is_foreign = whose not in (OWN, None)
     if is_foreign:
-        given = {*given, *(CHOOSING & made.keys())}
+        given = {*given, *(key for key in CHOOSING if made.get(key) not in (None, False))}
     asked = "solver_order" in given or "method" in given
     says_noise = any(key in given for key in NOISES)
     orders_stay = whose == SA_SOLVER and not asked
@@ -78,7 +78,7 @@ def take_sampler(made: dict[str, Any], given: Collection[str], whose: str | None
     if whose in ANCESTRAL:
         made["method"] = ANCESTRAL[whose]
     elif str(made.get("algorithm_type")).startswith("sde-dpmsolver"):
-        _take_sde(made, whose)
+        _take_sde(made, whose, says_noise=says_noise)
 
 
 def _take_sa_solver(made: dict[str, Any], *, asked: bool, says_noise: bool) -> None:
@@ -104,7 +104,7 @@ def _take_sa_solver(made: dict[str, Any], *, asked: bool, says_noise: bool) -> N
         made["noise"] = f"within=1,low={low!r},high={high!r}"
 
 
-def _take_sde(made: dict[str, Any], whose: str | None) -> None:
+def _take_sde(made: dict[str, Any], whose: str | None, *, says_noise: bool) -> None:
     kind, order = made["algorithm_type"], made.get("solver_order", 2)
     heun = made.get("solver_type") == "heun"
     if whose != DPM_SOLVER:
@@ -118,9 +118,11 @@ def _take_sde(made: dict[str, Any], whose: str | None) -> None:
         made["method"] = "seeds1"
     elif kind == "sde-dpmsolver++" and not (heun and order == 3):
         made["method"] = f"dpmpp_{order}m_sde"
-        made["exact"] = heun
+        made["exact"] = heun or bool(made.get("exact"))
     elif kind == "sde-dpmsolver" and order == 1:
-        made["method"], made["tau"] = "ddim", 1.0
+        made["method"] = "ddim"
+        if not says_noise:
+            made["tau"] = 1.0
     else:
         why = (
             "extrapolates the noise of the past, which fresh noise spoils"
