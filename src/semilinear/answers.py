@@ -124,16 +124,21 @@ def refuse_traced(value: Any, argument: str) -> None:
         )
 
 
+def refuse_sparse(x: Any, argument: str) -> None:
+    """Refuse a sparse array as a state."""
+    if hasattr(x, "toarray"):
+        raise InvalidArgument(
+            f"{argument} is a sparse array, and states are full; give {argument}.toarray()"
+        )
+
+
 def checked_array(x: Any, argument: str) -> Any:
     """Return `x` if it is an array of real or complex floating numbers, or refuse it."""
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
         raise InvalidArgument(
             f"{argument} must be an array, got {type(x).__name__}; use numpy.asarray({argument})"
         )
-    if hasattr(x, "toarray"):
-        raise InvalidArgument(
-            f"{argument} is a sparse array, and states are full; give {argument}.toarray()"
-        )
+    refuse_sparse(x, argument)
     if isinstance(x, np.matrix | np.ma.MaskedArray):
         raise InvalidArgument(
             f"{argument} is a {type(x).__name__} of NumPy, with arithmetic of its own; pass a "

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.answers import copied
+from semilinear.answers import copied, refuse_sparse
 from semilinear.errors import InvalidArgument, NonFiniteError, shown
 from semilinear.kernels import KINDS, Backend
 from semilinear.propagators import Propagator
@@ -44,8 +44,7 @@ def initial_state(y0: Any) -> Any:
 
     Lists and integers become float64; foreign byte orders become the machine's.
     """
-    if hasattr(y0, "toarray"):
-        raise InvalidArgument("y0 is a sparse array, and states are full; give y0.toarray()")
+    refuse_sparse(y0, "y0")
     y = y0
     if isinstance(y0, list | tuple | float | int | complex):
         try:

@@ -13,7 +13,7 @@ from semilinear.errors import InvalidArgument, shown
 
 def number(value: Any) -> float:
     """Return a real number as a float; NaN for text, flags, lists and what is too large."""
-    value = _bare(value)
+    value = bare(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         return math.nan
     try:
@@ -22,7 +22,7 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
     """Return what an array without axes, of any library, holds; all else as it is."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
@@ -47,11 +47,11 @@ def nonnegative(argument: str, value: Any) -> float:
 
 def whole_number(argument: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return a count from `least` to `most`, or refuse it."""
-    bare = _bare(value)
+    exact = bare(value)
     # Not by way of a float, which has no more than 53 bits.
-    found = int(bare) if math.isfinite(number(bare)) else least - 1
+    found = int(exact) if math.isfinite(number(exact)) else least - 1
     highest = math.inf if most is None else most
-    if not least <= found <= highest or found != bare:
+    if not least <= found <= highest or found != exact:
         place = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise InvalidArgument(f"{argument}={shown(value)} must be a whole number {place}")
     return found

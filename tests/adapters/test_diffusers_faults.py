@@ -456,6 +456,7 @@ def test_timesteps_in_half_precision_are_recognised() -> None:
     x = normal()
     for t in scheduler.timesteps:
         x = scheduler.step(x / 2, t.to(torch.bfloat16), x).prev_sample
+    assert scheduler.step_index == 7
 
 
 @pytest.mark.parametrize("first", [0, 10, 40])

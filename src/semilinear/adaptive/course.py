@@ -32,7 +32,6 @@ BUDGET = 64 * 2**20
 OF_LINEAR = 0.1
 """Part of rtol that the linear part may miss on a step, which no estimate sees."""
 
-
 BEGINNING = 1e-6
 """Part of a run that counts as its beginning."""
 
@@ -277,8 +276,7 @@ class AdaptiveCourse(Course):
             at="refuse", stage=-1, h=h, end=end, kind=verdict.kind, last=cursor.kind,
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
-        # The rounding of times may make the refused step of it again.
-        if control.is_too_short(cursor.t, proposed) or abs(h) >= abs(cursor.h):
+        if control.cannot_shrink(cursor.t, proposed, cursor.h, self.t1):
             failed = again._replace(failure=self.controller.underflow(cursor.t))
             return Next(failed, cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)

@@ -137,6 +137,14 @@ def landing(t: float, h: float, end: float) -> tuple[float, float]:
     return after, (h if abs(apart - h) <= SAME * abs(h) else apart)
 
 
+def cannot_shrink(t: float, h: float, refused: float, end: float) -> bool:
+    """Tell whether no shorter step can follow one from t that was refused, although h is wanted.
+
+    A step of some roundings of the time may come back as what it was, again and again.
+    """
+    return is_too_short(t, h) or abs(landing(t, h, end)[1]) >= abs(refused)
+
+
 BETTER = 1.1
 """Another order must promise a step so many times longer."""
 

@@ -47,13 +47,21 @@ from semilinear.kernels.phi_reference import reciprocal_factorials
 PATIENCE = 2**24
 """Entries of states after which the loop returns in any case: the host may be interrupted."""
 
-for helper in (control.settled, control.promise, control.shortest, control.snapped):
+for helper in (
+    control.settled,
+    control.promise,
+    control.shortest,
+    control.is_too_short,
+    control.snapped,
+    control.landing,
+):
     register_jitable(helper)
 step_factor = compiled(control.step_factor)
 retry_factor = compiled(control.retry_factor)
 next_length = compiled(control.next_length)
 is_too_short = compiled(control.is_too_short)
 landing = compiled(control.landing)
+cannot_shrink = compiled(control.cannot_shrink)
 
 
 @compiled
@@ -61,8 +69,7 @@ def refused(counts: Any, numbers: Any, h: float, end: float) -> bool:
     """Take up a shorter step after an attempt that is refused; tell whether it is too short."""
     counts[REJECTED] += 1
     counts[REFUSED] = 1
-    # The rounding of times may make the refused step of it again.
-    if is_too_short(numbers[T], h) or abs(landing(numbers[T], h, end)[1]) >= abs(numbers[H]):
+    if cannot_shrink(numbers[T], h, numbers[H], end):
         return True
     numbers[H] = h
     return False

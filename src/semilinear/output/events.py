@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear.answers import read_only
 from semilinear.errors import InvalidArgument
-from semilinear.given import number
+from semilinear.given import bare, number
 
 Solution = Callable[[float], Any]
 LOOKS, MOST_LOOKS = 4, 512
@@ -68,7 +68,7 @@ def _event(function: Any, number: int, args: tuple[Any, ...]) -> Event:
 
 def _number_of(attribute: Any) -> float:
     """Return an attribute of an event as a number: 1 for True, 0 for None."""
-    value = attribute.item() if getattr(attribute, "shape", None) == () else attribute
+    value = bare(attribute)
     return float(value or 0) if value is None or isinstance(value, bool) else number(value)
 
 

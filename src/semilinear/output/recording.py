@@ -127,7 +127,9 @@ class Recorder:
         if self.dense:
             self.pieces.append(sol())
         if self.watch is not None:
-            turn = max(self.linear.turn(before.t, t, _on_host(x)) for x in (before.y, y))
+            # States of other libraries may lie on a device.
+            ends = [x for x in (before.y, y) if isinstance(x, np.ndarray)]
+            turn = self.linear.turn(before.t, t, *ends)
             self.end = self.watch.step(before.t, t, y, sol, turn)
         if self.end is not None and self.end != t:
             self.last = self.end, sol()(self.end)
@@ -176,11 +178,6 @@ class Recorder:
     def solution(self) -> DenseOutput | None:
         """Return the continuous solution, if it was kept and there is one."""
         return DenseOutput(self.pieces, end=self.end) if self.pieces else None
-
-
-def _on_host(y: Any) -> np.ndarray | None:
-    """Return a state as `Propagator.turn` takes it; others may lie on a device."""
-    return y if isinstance(y, np.ndarray) else None
 
 
 class _Once:

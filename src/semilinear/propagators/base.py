@@ -85,11 +85,11 @@ class Propagator(ABC):
         """
         return h
 
-    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
-        """Return the largest angle through which the flow over [a, b] turns what y consists of.
+    def turn(self, a: float, b: float, *states: np.ndarray) -> float:
+        """Return the largest angle through which the flow over [a, b] turns what states consist of.
 
-        In radians, as whoever looks for zeros within a step must know; all that L has if y is None.
-        0, the default, where L does not oscillate or it is not known.
+        In radians, as whoever looks for zeros within a step must know; of all that L has without
+        states. 0, the default, where L does not oscillate or it is not known.
         """
         return 0.0
 

@@ -91,7 +91,7 @@ class Dense(Immutable, Propagator):
         h = b - a
         return newton_integrals(phi_matrices(h * self.matrix, len(nodes) + 1), a, h, nodes, scale)
 
-    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+    def turn(self, a: float, b: float, *states: np.ndarray) -> float:
         return abs(b - a) * self._fastest
 
     @cached_property

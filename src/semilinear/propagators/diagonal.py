@@ -95,12 +95,12 @@ class Diagonal(Immutable, Propagator):
         integrals = newton_integrals(phis, a, h, nodes, scale)
         return [self.weight * x for x in integrals] if self.weighted else integrals
 
-    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+    def turn(self, a: float, b: float, *states: np.ndarray) -> float:
         angles = np.abs((b - a) * self.eigenvalues.imag)
-        if y is not None and angles.any():
-            sizes = np.abs(y)
-            angles = np.where(sizes > NOTHING * sizes.max(initial=0.0), angles, 0.0)
-        return float(angles.max(initial=0.0))
+        if not states or not angles.any():
+            return float(angles.max(initial=0.0))
+        counts = [size > NOTHING * size.max(initial=0.0) for size in map(np.abs, states)]
+        return max(float(np.where(count, angles, 0.0).max(initial=0.0)) for count in counts)
 
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         return np.stack(phi_functions(np.multiply.outer(lengths, self.eigenvalues), highest))

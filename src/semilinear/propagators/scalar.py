@@ -103,7 +103,7 @@ class Scalar(Immutable, Propagator):
 
         return self._by_panels(a, h, moments)
 
-    def turn(self, a: float, b: float, y: np.ndarray | None) -> float:
+    def turn(self, a: float, b: float, *states: np.ndarray) -> float:
         rates = _sample(self.rate, a + (b - a) * NODES, "rate")
         return float(abs(b - a) * np.abs(np.imag(rates)).max())
 
