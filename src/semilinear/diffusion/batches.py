@@ -19,7 +19,7 @@ from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.executors import WINDOW, in_order, workers_of
 from semilinear.diffusion.following import follow
 from semilinear.diffusion.models import Model
-from semilinear.diffusion.noise import SeededNoise, whole_seed
+from semilinear.diffusion.noise import SeededNoise, refuse_complex_like, whole_seed
 from semilinear.errors import InvalidArgument
 from semilinear.executors import check_bare, checked_executor
 from semilinear.given import flag, whole_number
@@ -285,8 +285,7 @@ def _checked_plan(plan: Any) -> DiffusionPlan:
 
 
 def _checked_like(like: Any) -> Any:
-    if "complex" in str(checked_array(like, "like").dtype):
-        raise InvalidArgument(f"like has dtype {like.dtype}; noise is for real states")
+    refuse_complex_like(checked_array(like, "like"))
     return like
 
 

@@ -65,11 +65,9 @@ class SeededNoise:
         self.like = like[:0, ...] * 1 if self.shape else like  # no view, which would keep all of it
         if count is not None and self.shape:
             self.shape = (whole_number("count", count), *self.shape[1:])
-        name = str(like.dtype).rpartition(".")[2]
-        if "complex" in name:
-            raise InvalidArgument(f"like has dtype {name}; noise is for real states")
+        refuse_complex_like(like)
         checked_samples(like, "like")
-        self.double = name == "float64"
+        self.double = str(like.dtype).rpartition(".")[2] == "float64"
         begin = whole_number("first", first, least=0)
         if begin + self.shape[0] > LARGEST:
             raise InvalidArgument(f"first={first!r} must be at most 2^64 - {self.shape[0]}")
@@ -105,6 +103,13 @@ class SeededNoise:
             generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
             numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
         return as_like(numbers, self.like)
+
+
+def refuse_complex_like(like: Any) -> None:
+    """Refuse an array that noise is to be like, if it is complex."""
+    name = str(like.dtype).rpartition(".")[2]
+    if "complex" in name:
+        raise InvalidArgument(f"like has dtype {name}; noise is for real states")
 
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:

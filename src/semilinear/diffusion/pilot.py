@@ -84,6 +84,10 @@ class Pilot:
         self.noise = SeededNoise(seed, like, count=whole_number("samples", samples))
         self.evaluations = 0
         self.final = "denoise" if schedule.sigma(self.t_end) else "t_end"
+        self._run(progress)
+
+    def _run(self, progress: bool) -> None:
+        """Follow the samples from their noise to where the flow ends."""
         self.x_T = self._begin(progress)
         self.target = self._to_the_end(REFERENCE, None, "reference", progress)
 
@@ -100,8 +104,7 @@ class Pilot:
         """Return a pilot of as many samples that come after these."""
         other = copy(self)
         other.noise, other.evaluations = self.noise.after(), 0
-        other.x_T = other._begin(progress)
-        other.target = other._to_the_end(REFERENCE, None, "reference", progress)
+        other._run(progress)
         return other
 
     def corrected(self, *, progress: bool = False) -> Any:
