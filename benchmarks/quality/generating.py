@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +24,9 @@ import mnist_unet
 IMAGE = (1, 28, 28)
 TRAINED = 1000
 """Timesteps of diffusers' schedulers; timestep i is the time (i + 1) / 1000."""
+
+REMEMBERED = 4 << 30
+"""Bytes of answers that are kept on a CPU: of a hundred evaluations of 10,000 images."""
 
 
 class Generator:
@@ -46,6 +51,8 @@ class Generator:
         network = mnist_unet.load(weights).to(device, memory_format=torch.channels_last)
         self.plain = eps_model(network)
         self.model = eps_model(torch.compile(lowered(network, device, dtype)))
+        if device == "cpu":  # elsewhere an answer costs less than to look at the states
+            self.model = Remembering(self.model)
         self.choices: dict[int, diffusion.Fit] = {}
         self.starts: dict[int, torch.Tensor] = {}
 
@@ -101,6 +108,34 @@ class Generator:
     def _random(self, key: tuple[int, int]) -> torch.Generator:
         seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
         return torch.Generator(self.device).manual_seed(seed)
+
+
+class Remembering:
+    """A model that is asked once for the same states at the same time.
+
+    All samplers ask at the noise that they begin with, and those of one family go together until
+    their orders part: a third of all evaluations with six and with twelve.
+    """
+
+    def __init__(self, model: Callable[[torch.Tensor, Any], torch.Tensor]) -> None:
+        self.model = model
+        self.answers: OrderedDict[tuple[bytes, float], torch.Tensor] = OrderedDict()
+        self.size = self.asked = self.known = 0
+
+    def __call__(self, x: torch.Tensor, t: Any) -> torch.Tensor:
+        """Return a copy of the answer, which its owner may write to."""
+        key = hashlib.blake2b(x.contiguous().numpy().data).digest(), float(t)
+        if key in self.answers:
+            self.known += 1
+            self.answers.move_to_end(key)
+            return self.answers[key].clone()
+        self.asked += 1
+        answer = self.model(x, t)
+        self.answers[key] = answer.clone()
+        self.size += answer.nbytes
+        while self.size > REMEMBERED:
+            self.size -= self.answers.popitem(last=False)[1].nbytes
+        return answer
 
 
 def lowered(
