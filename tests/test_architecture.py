@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "adaptive": PLAN - {"plan"},
     "output": PLAN | {"time_grid"},
     "arguments": OPERATORS | {"answers"},
-    "choice": METHODS | OPERATORS | {"arguments", "time_grid"},
+    "choice": METHODS | OPERATORS | {"arguments"},
     "engines": PLAN | {"adaptive", "arguments", "output", "stepping"},
     "solve": SOLVE - {"solve"},
     # What uses the solver; only studies look problems up, by name.
@@ -81,6 +81,7 @@ ALLOWED: dict[str, set[str]] = {
 # Libraries that only the named part imports, at whatever depth of the code.
 OWNERS = {
     "numba": "kernels",
+    "llvmlite": "kernels",
     "cupy": "kernels",
     "torch": "adapters",
     "jax": "adapters",

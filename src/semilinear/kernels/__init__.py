@@ -1,8 +1,8 @@
 """Arrays in, arrays out: kernels know nothing of differential equations.
 
-`reference` is the definition, in plain array-API code for any library. `numba_` holds the same
-names for NumPy arrays, `torch_` shares the memory of CPU tensors with them. Compiled code is loaded
-when it is first needed.
+`reference.Backend` is the definition, in plain array-API code for any library. `numba_` overrides
+what is faster when compiled, for NumPy arrays; `torch_` shares the memory of CPU tensors with it.
+Compiled code is loaded when it is first needed.
 """
 
 from __future__ import annotations

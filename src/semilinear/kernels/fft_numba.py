@@ -176,7 +176,6 @@ def flipped_parts(builder: Any, re: Any, im: Any) -> Parts:
 
 times_minus_i = _unary(lambda builder, re, im: (im, builder.fneg(re)))
 conjugate = _unary(lambda builder, re, im: (re, builder.fneg(im)))
-swapped = _unary(lambda builder, re, im: (im, re))
 flipped = _unary(flipped_parts)
 
 

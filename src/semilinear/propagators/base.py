@@ -125,8 +125,8 @@ class Propagator(ABC):
     def phis(self, lengths: np.ndarray, highest: int) -> np.ndarray:
         """Return phi_0 .. phi_highest of ``length * L`` for several lengths at once.
 
-        For a constant operator, elementwise or a matrix; shape (highest + 1, number of lengths,
-        *shape of L).
+        For a constant operator, elementwise or a matrix, that need not have it: a step asks once
+        for each length where it has. Shape (highest + 1, number of lengths, *shape of L).
         """
         raise NotImplementedError(f"{self!r} is not asked for phi-functions of several lengths")
 
