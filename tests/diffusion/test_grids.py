@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from semilinear import diffusion
-from semilinear.diffusion import EDM, Flow, PowerRho, PowerT, VPLinear
+from semilinear.diffusion import EDM, Flow, PowerRho, PowerT, PowerVPTime, VPLinear
+from semilinear.diffusion.grids import Whole
 from semilinear.errors import InvalidArgument
 
 VP = VPLinear()
@@ -171,3 +172,25 @@ def test_a_rule_that_returns_nothing():
 def test_a_power_that_is_no_number():
     with refused("power='2'"):
         diffusion.plan(VP, grid=PowerT("2"))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "name"), [(0.5, 1e-3, "t_start=0.5"), (1.0, 0.1, "t_end=0.1")]
+)
+def test_a_rule_with_ends_of_its_own(first, last, name):
+    def rule(schedule, t_start, t_end, n):
+        return np.linspace(first, last, n + 1)
+
+    with refused("was asked for", f"pass {name} if"):
+        diffusion.plan(VP, grid=rule, steps=4)
+
+
+@pytest.mark.parametrize("schedule", [VP, diffusion.VE(), EDM(1e-4, 500.0)], ids=repr)
+@pytest.mark.parametrize(
+    "rule", [PowerRho(), PowerT(2.0), PowerVPTime(), Whole(PowerT())], ids=repr
+)
+def test_rules_reach_their_ends(rule, schedule):
+    if isinstance(rule, Whole):
+        schedule = EDM(0.25, 80.5)  # neither of which is whole
+    plan = diffusion.plan(schedule, grid=rule, steps=5)
+    assert (plan.t[0], plan.t[-1]) == (schedule.t_start, schedule.t_end)

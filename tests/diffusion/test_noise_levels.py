@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,3 +292,41 @@ def test_the_middle_of_the_path_begins_where_it_says_but_for_rounding():
     plan = diffusion.plan(VP, method="sa_solver", grid=grid)
     inside = [0.0, 0.0, *[1.0] * 7]
     assert plan.program.propagator.tau_squared.tolist() == inside
+
+
+@dataclass(frozen=True)
+class Given(diffusion.NoiseLevel):
+    """What a test gives as the parts of every step."""
+
+    parts: Callable[..., Any]
+    scale: float = 1.0
+    is_silent = False
+
+    def legs(self, schedule, t, t_next, steps):
+        return self.parts(schedule.lam(t_next), t_next)
+
+
+def test_a_noise_level_of_ones_own():
+    own = Given(lambda lam, t: [diffusion.Leg(lam, 0.25, t)])
+    made, known = (
+        diffusion.plan(VP, method="dpmpp_2m", steps=8, noise=noise) for noise in (own, 0.5)
+    )
+    assert made.rows == known.rows
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        (lambda lam, t: [], "a list of diffusion.Leg"),
+        (lambda lam, t: [(lam, 0.25, t)], "a list of diffusion.Leg"),
+        (lambda lam, t: diffusion.Leg(lam, 0.25, t), "a list of diffusion.Leg"),
+        (lambda lam, t: [diffusion.Leg(lam, -0.25, t)], "tau_squared=-0.25"),
+        (lambda lam, t: [diffusion.Leg(lam, float("nan"), t)], "tau_squared=nan"),
+        (lambda lam, t: [diffusion.Leg(lam + 0.1, 0.25, t)], "the last leg must be"),
+        (lambda lam, t: [diffusion.Leg(lam, 0.25)], "the last leg must be"),
+        (lambda lam, t: [diffusion.Leg(lam, 0.25, t / 2)], "the last leg must be"),
+    ],
+)
+def test_parts_of_a_step_that_are_none(parts, complaint):
+    with refused("noise=Given(", complaint):
+        diffusion.plan(VP, method="dpmpp_2m", steps=8, noise=Given(parts))

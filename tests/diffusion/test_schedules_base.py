@@ -160,6 +160,17 @@ class MinimalFlow(NoiseSchedule):
         return 2.0 * t / (1.0 - t)
 
 
+class InnerFlow(MinimalFlow):
+    t_min, t_max = 0.1, 0.9
+
+
+def test_a_schedule_that_ends_says_what_leads_beyond():
+    for scale in (InnerFlow().alpha_of_lam, InnerFlow().sigma_of_lam):
+        assert np.isfinite(scale([-2.1, 2.1])).all()
+        with pytest.raises(InvalidArgument, match=r"from 0 to 2.3 .*InnerFlow.*_alpha_of_lam"):
+            scale([0.0, 2.3])
+
+
 def test_a_new_schedule_inherits_what_it_does_not_define():
     new, flow = MinimalFlow(), Flow()
     t = np.linspace(0.0, 1.0, 101)

@@ -17,7 +17,7 @@ from semilinear.diffusion.inpainting import add_noise, inpainted
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
 from semilinear.diffusion.many import sample_many
 from semilinear.diffusion.noise import SeededNoise
-from semilinear.diffusion.noise_levels import Eta, NoiseLevel, RhoPower, Tau, TauWithin
+from semilinear.diffusion.noise_levels import Eta, Leg, NoiseLevel, RhoPower, Tau, TauWithin
 from semilinear.diffusion.noise_splits import Ancestral, Churn
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import plan
@@ -54,6 +54,7 @@ __all__ = [
     "Eta",
     "Fit",
     "Flow",
+    "Leg",
     "LogLikelihood",
     "NoiseLevel",
     "NoiseSchedule",

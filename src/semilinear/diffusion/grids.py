@@ -16,12 +16,15 @@ from semilinear.errors import InvalidArgument, UnknownName
 
 VP = VPLinear()
 
+ROUNDING = 1e-6
+"""By how much of its length a grid may miss its ends, from time to rho and back."""
+
 
 class Grid(Protocol):
     """A rule that places n + 1 times from t_start to t_end."""
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
-        """Return n + 1 decreasing times from t_start to t_end.
+        """Return n + 1 decreasing times, the first t_start and the last t_end.
 
         The two ends may be off by rounding; a plan puts them where they belong.
         """
@@ -67,6 +70,7 @@ class PowerVPTime:
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         first, last = vp_time(schedule, t_start), vp_time(schedule, t_end)
         points: np.ndarray = schedule.t_of_rho(VP.rho(_power(first, last, n, self.power)))
+        points[0] = t_start  # beyond the linear VP schedule where there is more noise than it has
         return points
 
 
@@ -91,6 +95,7 @@ class Whole:
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         points: np.ndarray = np.rint(self.rule(schedule, t_start, t_end, n))
+        points[0], points[-1] = t_start, t_end
         return points
 
 
@@ -134,12 +139,20 @@ def times(
             f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
             f"{n + 1} times"
         )
+    given = float(points[0]), float(points[-1])
     points[0], points[-1] = t_start, t_end
     if not (points[1:] < points[:-1]).all():
         raise InvalidArgument(
             f"grid: {n} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are not strictly "
             "decreasing; sampling goes from noise (large t) to data"
         )
+    for name, asked, point in zip(("t_start", "t_end"), (t_start, t_end), given, strict=True):
+        if not abs(point - asked) <= ROUNDING * (t_start - t_end):
+            raise InvalidArgument(
+                f"grid={grid!r} gave {point:.6g} at the end where {name}={asked:.6g} was asked "
+                f"for; a rule places the times between the ends: pass {name}={point:.6g} if that "
+                "is meant"
+            )
     return points
 
 

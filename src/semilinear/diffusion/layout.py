@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
 from semilinear.diffusion.inner_ends import inner_ends
-from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel
+from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel, checked_legs
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
@@ -222,8 +223,10 @@ class Layout:
         if step is PURE_NOISE:
             return [Leg(np.nan, 0.0, float(times[n + 1]))]
         last = n == count - 1 and self.reaches_data
+        t, t_next = float(times[n]), float(times[n + 1])
         rule = self.noise.last_legs if last else self.noise.legs
-        return rule(self.schedule, float(times[n]), float(times[n + 1]), count)
+        lam_next = inf if last else self.schedule.lam(t_next)
+        return checked_legs(self.noise, rule(self.schedule, t, t_next, count), lam_next, t_next)
 
     def _check_noise(self, noise: NoiseLevel) -> None:
         name = self.sampler.name

@@ -33,7 +33,7 @@ class Leg(NamedTuple):
     lam: float
     """Where it ends, in lambda."""
     tau_squared: float
-    """Constant on it."""
+    """Constant on it: the square of a noise level, or -1 for the forward process."""
     t: float | None = None
     """Where it ends in time, at a grid point; None inside of a step."""
 
@@ -56,6 +56,8 @@ class NoiseLevel(ABC):
     @abstractmethod
     def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
         """Return the parts of the step from t to t_next; sigma(t_next) is not 0.
+
+        One, or several if `splits` is set. The last ends at t_next.
 
         Parameters
         ----------
@@ -254,6 +256,30 @@ def noise_level(value: Any) -> NoiseLevel:
             f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), text such as "
             "'eta=0.5', a number tau >= 0 or a function tau(t)"
         ) from None
+
+
+def checked_legs(noise: NoiseLevel, legs: Any, lam_next: float, t_next: float) -> list[Leg]:
+    """Return the parts that a rule gave for the step to t_next, or refuse them."""
+    if not isinstance(legs, list) or not legs or not all(isinstance(leg, Leg) for leg in legs):
+        raise InvalidArgument(
+            f"noise={noise!r} gave {shown(legs)} for the step to t={t_next:.6g}; legs must return "
+            "a list of diffusion.Leg"
+        )
+    for leg in legs:
+        if not (0 <= leg.tau_squared < inf or leg.tau_squared == FORWARD):
+            raise InvalidArgument(
+                f"noise={noise!r} gave tau_squared={shown(leg.tau_squared)} on the step to "
+                f"t={t_next:.6g}; it must be at least 0 and finite, or -1 for the forward process"
+            )
+    last = legs[-1]
+    # Equal where both are infinite.
+    ends = last.lam == lam_next or abs(last.lam - lam_next) <= ROUNDING * max(1.0, abs(lam_next))
+    if last.t != t_next or not ends:
+        raise InvalidArgument(
+            f"noise={noise!r} ended the step to t={t_next:.6g} at t={last.t}, lam={last.lam:.6g}; "
+            f"the last leg must be Leg({lam_next:.6g}, tau_squared, t_next)"
+        )
+    return legs
 
 
 def at_most_one(name: str, value: Any) -> None:

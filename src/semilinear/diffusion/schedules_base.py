@@ -230,10 +230,23 @@ class NoiseSchedule(ABC):
         return self._t_of_lam(-np.log(rho))
 
     def _alpha_of_lam(self, lam: FloatArray) -> FloatArray:
-        return self._alpha(np.asarray(self.t_of_lam(lam)))
+        return self._alpha(self._inner_time(lam))
 
     def _sigma_of_lam(self, lam: FloatArray) -> FloatArray:
-        return self._sigma(np.asarray(self.t_of_lam(lam)))
+        return self._sigma(self._inner_time(lam))
+
+    def _inner_time(self, lam: FloatArray) -> FloatArray:
+        """Return t(lambda), for schedules that know alpha and sigma as functions of time alone."""
+        try:
+            return np.asarray(self.t_of_lam(lam))
+        except InvalidArgument:
+            low, high = self._lam_range
+            raise InvalidArgument(
+                f"lam from {float(np.min(lam)):.6g} to {float(np.max(lam)):.6g} leads out of "
+                f"[{low:.6g}, {high:.6g}], where {self!r} knows alpha and sigma; ancestral noise, "
+                "churn and steps to sigma = 0 go there: let its class define _alpha_of_lam and "
+                "_sigma_of_lam without t, or choose t_start and t_end further inside"
+            ) from None
 
     @cached_property
     def _lam_range(self) -> tuple[float, float]:
