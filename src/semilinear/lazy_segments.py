@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from functools import lru_cache
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -80,6 +79,7 @@ class Sized(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Sized)
+Value = TypeVar("Value")
 
 
 class ByteCache(Generic[Kept]):
@@ -113,6 +113,32 @@ class ByteCache(Generic[Kept]):
             self._total -= self._kept.popitem(last=False)[1][1]
 
 
+class Recent(Generic[Value]):
+    """The last few answers of a method of the owner.
+
+    In the place of ``functools.lru_cache`` about a bound method, which holds its owner: the owner's
+    arrays would then stay until the cyclic collector runs, which counts objects and not their size.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._kept: OrderedDict[Hashable, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the answer under a key, made now if it is not there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > self.most:
+                self._kept.popitem(last=False)
+        return made
+
+
 Signature = tuple[Step, tuple[int, ...]]
 """A step, and what its coefficients depend on.
 
@@ -136,7 +162,7 @@ class LazySegments(Sequence[Segment]):
         longest = max(step.evaluations for step in program.steps)
         self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=2 * longest + 1)
         # The segments of one step are made one after the other.
-        self._coefficients = lru_cache(maxsize=2)(self._asked)
+        self._coefficients: Recent[list[Any]] = Recent(2)
         opening = program.opening
         # Its first step counts as the next one.
         read = tuple(self._signatures[max(0, later - 1)] for later in range(opening.reach))
@@ -161,8 +187,11 @@ class LazySegments(Sequence[Segment]):
 
     def _made(self, code: Code, read: tuple[Signature, ...]) -> Operators:
         form = self.program.propagator.form
-        steps = [self._coefficients(signature) for signature in read]
+        steps = [self._values(signature) for signature in read]
         return Operators(numbers(code, *steps, matrix=form == "matrix"), form)
+
+    def _values(self, signature: Signature) -> list[Any]:
+        return self._coefficients.get(signature, lambda: self._asked(signature))
 
     def _asked(self, signature: Signature) -> list[Any]:
         step, classes = signature

@@ -335,3 +335,12 @@ def test_an_exception_of_an_event_is_passed_on() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         solved(events=broken)
+
+
+@pytest.mark.parametrize("unit", [1e-18, 1e-9, 1e6, 1e18])
+def test_the_unit_of_time_does_not_matter(unit: float) -> None:
+    s = solve(
+        Scalar(-1 / unit), lambda t, y: 0 * y, (0, 2 * unit), [1.0], events=lambda t, y: y[0] - 0.5
+    )
+    assert s.t_events is not None
+    np.testing.assert_allclose(s.t_events[0], [unit * np.log(2)], rtol=1e-14)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from semilinear.adaptive.place import CHANGE, Carry, Kind, Place, Verdict, askin
 from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next, Run
 from semilinear.kernels import control
-from semilinear.lazy_segments import ByteCache, Operators
+from semilinear.lazy_segments import ByteCache, Operators, Recent
 from semilinear.lowering import lower
 from semilinear.methods.rows import BASE, ERROR, NEW, Step
 from semilinear.propagators import Propagator
@@ -70,11 +69,11 @@ class AdaptiveCourse(Course):
         self.sign = 1.0 if self.t1 > self.t0 else -1.0
         self.form = linear.form
         self.may_turn_complex = linear.form == "scalar" and not linear.constant
-        self.identity = self
+        self.identity = object()
         self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=64)
         # The segments of one attempt are made one after the other.
-        self._coefficients = lru_cache(maxsize=2)(self._asked)
-        self._codes = lru_cache(maxsize=None)(self._code)
+        self._coefficients: Recent[list[Any]] = Recent(2)
+        self._codes: dict[tuple[Any, ...], Code] = {}
 
     @abstractmethod
     def attempt(self, kind: Kind) -> Step:
@@ -104,7 +103,10 @@ class AdaptiveCourse(Course):
         return Segment(code, None), Next(place, self.t0)
 
     def segment(self, cursor: Place) -> Segment:
-        code = self._codes(cursor.at, cursor.stage, cursor.kind, cursor.last)
+        key = cursor.at, cursor.stage, cursor.kind, cursor.last
+        code = self._codes.get(key)
+        if code is None:
+            code = self._codes.setdefault(key, self._code(*key))
         if not code.recipe:
             return Segment(code, None)
         is_trial = cursor.at != "refuse" and cursor.stage < 0
@@ -166,7 +168,9 @@ class AdaptiveCourse(Course):
 
     def _made(self, code: Code, step: Step, t: float, h: float, past: tuple[float, ...]) -> Any:
         def make() -> Any:
-            values = self._coefficients(step, t, h, past)
+            values = self._coefficients.get(
+                (step, t, h, past), lambda: self._asked(step, t, h, past)
+            )
             rows = numbers(code, values, values, matrix=self.form == "matrix")
             if self.form == "scalar":
                 return np.array([[np.ravel(c)[0] for c in row] for row in rows])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from semilinear.engines.tables import Marching, make_tables
 from semilinear.kernels import layout
 from semilinear.kernels.control import is_too_short, landing
 from semilinear.kernels.phi_reference import SERIES_REACH
-from semilinear.lazy_segments import length_classes, points_of
+from semilinear.lazy_segments import Recent, length_classes, points_of
 from semilinear.methods.rows import BASE
 from semilinear.output import Recorder
 from semilinear.program import Program, finite
@@ -27,7 +26,7 @@ class TableArrays:
     """Slots and coefficients of a loop that reads a method as tables."""
 
     def __init__(self, engine: LoopEngine, marching: Marching, y: np.ndarray) -> None:
-        self.engine, self.marching = engine, marching
+        self.marching = marching
         self.rates = engine.rates if marching.of_phi else np.empty(0)
         most = max(map(len, marching.chosen))
         self.coefficients = np.empty((most, engine.width), engine.kind)
@@ -41,9 +40,8 @@ class TableArrays:
         constants = engine.march.phi_constants(marching.tables.highest)
         self.tables = (*marching.tables, constants)
 
-    def arguments(self) -> tuple[Any, ...]:
+    def arguments(self, engine: LoopEngine) -> tuple[Any, ...]:
         """Return the arguments that both loops begin with."""
-        engine = self.engine
         return (
             self.tables, SERIES_REACH, self.rates, engine.weight, engine.matrices,
             self.coefficients, self.buffers, self.where,
@@ -53,17 +51,20 @@ class TableArrays:
         """Return the array of a slot."""
         return np.asarray(self.buffers[self.where[self.marching.slots.index(name)]])
 
-    def load(self, values: Sequence[Any], number: int, *, place: int = 0) -> None:
+    def load(
+        self, engine: LoopEngine, values: Sequence[Any], number: int, *, place: int = 0
+    ) -> None:
         """Put coefficients that the host has made where the loop finds them.
 
         Parameters
         ----------
+        engine
+            Whose arrays these are; it holds them, not they it.
         values
             From `step_coefficients`.
         number, place
             Of the set of coefficients, and of the step among the distinct ones.
         """
-        engine = self.engine
         chosen = [values[i] for i in self.marching.chosen[place]]
         if self.coefficients.dtype.kind != "c":  # L(t) may turn complex late in a run
             refuse_complex(chosen)
@@ -72,7 +73,9 @@ class TableArrays:
             own[:] = engine.spread(np.eye(engine.shape[-1]) * value if plain else value)
         engine.counts[layout.LOADED] = number
 
-    def explain(self, first: int, end: int, t: float, h: float) -> ArithmeticError | None:
+    def explain(
+        self, engine: LoopEngine, first: int, end: int, t: float, h: float
+    ) -> ArithmeticError | None:
         """Return the error for values that are not finite in these rows, if there are such."""
         table = self.marching.tables
         for kind, state, slot, place in table.rows[first:end]:
@@ -81,7 +84,7 @@ class TableArrays:
             output, x = self.buffers[self.where[slot]], self.buffers[self.where[state]]
             if np.isfinite(x).all() and not np.isfinite(output).all():
                 where = f"N at t = {t + table.fractions[place] * h:.9g}"
-                return self.engine.not_finite(where, output, x)
+                return engine.not_finite(where, output, x)
         if np.isfinite(self.buffers).all():
             return None
         return overflowed(f"t = {t:.9g}")
@@ -104,7 +107,10 @@ class FixedLoop(LoopEngine):
         numbers = {step: i for i, step in enumerate(distinct)}
         self.places = np.array([numbers[step] for step in program.steps])
         self.kinds, self._first_of, self.lengths = _kinds(program, self.places)
-        self._values = lru_cache(maxsize=16)(self._asked)
+        self._known: Recent[list[Any]] = Recent(16)
+
+    def _values(self, kind: int) -> list[Any]:
+        return self._known.get(kind, lambda: self._asked(kind))
 
     def _asked(self, kind: int) -> list[Any]:
         n = self._first_of[kind]
@@ -125,7 +131,7 @@ class FixedLoop(LoopEngine):
         while outcome != layout.DONE:
             space = self.space(max(1, min(room, left)), recorder)
             outcome = self.call(
-                self.march.fixed_loop, *self.arrays.arguments(), grid, self.kinds, self.lengths,
+                self.march.fixed_loop, *self.arrays.arguments(self), grid, self.kinds, self.lengths,
                 programs, wanted, *space,
             )  # fmt: skip
             left -= int(self.counts[layout.SAVED])
@@ -134,11 +140,11 @@ class FixedLoop(LoopEngine):
             if outcome == layout.NEED:
                 kind = int(self.kinds[self.steps])
                 place = int(self.places[self.steps])
-                self.arrays.load(finite(self._values(kind)), kind, place=place)
+                self.arrays.load(self, finite(self._values(kind)), kind, place=place)
             if outcome == layout.BAD:
                 first, end, *_ = programs[self.steps].tolist()
                 t, h = self.numbers[[layout.T, layout.H]].tolist()
-                raise self.arrays.explain(first, end, t, h) or overflowed(f"t = {t:.9g}")
+                raise self.arrays.explain(self, first, end, t, h) or overflowed(f"t = {t:.9g}")
         if recorder.needs_slopes and recorder.points <= self.steps:
             t, y = self.base()
             recorder.point(t, y, self.slope(y, t))
@@ -165,7 +171,7 @@ class AdaptiveLoop(AdaptiveLoopEngine):
             [course.exponent, *control.gains, control.max_step, control.rtol, constant]
         )
         outcome = self.call(
-            march.adaptive_loop, *self.arrays.arguments(), course.t1,
+            march.adaptive_loop, *self.arrays.arguments(self), course.t1,
             course.pair.estimate_reads_end, settings, self.atol, keep, saved, slopes, times,
         )  # fmt: skip
         if outcome == layout.NEED:
@@ -177,7 +183,7 @@ class AdaptiveLoop(AdaptiveLoopEngine):
             # For a constant linear part only differences count.
             begin = 0.0 if course.linear.constant else t
             values = step_coefficients(course.attempt(), self.linear, {0: begin, 1: begin + h})
-            self.arrays.load(values, 0)
+            self.arrays.load(self, values, 0)
             self.numbers[[layout.H, layout.LOADED_H]] = h
         return outcome
 
@@ -186,7 +192,7 @@ class AdaptiveLoop(AdaptiveLoopEngine):
 
     def explain_attempt(self) -> ArithmeticError | None:
         t, h = self.numbers[[layout.T, layout.H]].tolist()
-        return self.arrays.explain(0, len(self.arrays.marching.tables.rows), t, h)
+        return self.arrays.explain(self, 0, len(self.arrays.marching.tables.rows), t, h)
 
 
 def _kinds(program: Program, places: np.ndarray) -> tuple[np.ndarray, list[int], np.ndarray]:

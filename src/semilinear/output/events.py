@@ -162,10 +162,16 @@ def _crosses(g: float, f: float, direction: float) -> bool:
 def _root(event: Event, solution: Solution, a: float, b: float) -> float:
     from scipy.optimize import brentq
 
-    eps = float(np.finfo(float).eps)
     if event.function(b, solution(b)) == 0.0:
         return b
-    found: float = brentq(
-        lambda t: event.function(t, solution(t)), a, b, xtol=4 * eps, rtol=4 * eps
-    )
+    # To the rounding of times, or of a piece near 0, whatever their unit; brentq asks for xtol > 0.
+    eps, tiny = float(np.finfo(float).eps), float(np.finfo(float).tiny)
+    xtol = max(4 * eps * abs(b - a), tiny)
+    held = [solution]  # brentq's wrapper of its function waits for the cyclic collector
+    try:
+        found: float = brentq(
+            lambda t: event.function(t, held[0](t)), a, b, xtol=xtol, rtol=4 * eps
+        )
+    finally:
+        held.clear()
     return found
