@@ -278,3 +278,54 @@ def test_growth_is_told_from_a_fault_of_n_by_the_size_of_the_state(dtype, size, 
         y0 = np.full(entries, largest, dtype)
         with pytest.raises(NonFiniteError, match=said):
             run(lambda t, y: y * np.nan, y0, steps=2)
+
+
+@pytest.mark.parametrize("size", [10, 100])
+@pytest.mark.parametrize("method", ["etdpec", "etdpece", "zoto_bowman43"])
+def test_the_state_at_which_n_fails_is_shown(method: str, size: int) -> None:
+    def ends(t: float, y: Any) -> Any:
+        return np.full_like(y, np.nan) if t > 0.5 else np.cos(y + t)
+
+    s = run(ends, np.ones(size), method=method, rtol=1e-6)
+    assert s.status == -1
+    assert f"NaN or infinity in {size} of {size} entries, at a finite state" in s.message
+    assert "largest entry is 0.768 in modulus" in s.message
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_n_that_fails_at_a_new_state_is_blamed(size: int) -> None:
+    def root(t: float, y: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            return -20 * y**1.1
+
+    s = run(root, np.ones(size), t_span=(0.0, 3.0), method="zoto_bowman43", atol=1e-3)
+    assert s.status == -1
+    assert "(t = 0.90497" in s.message or "N at t = 0.90497" in s.message
+    assert "check N there" in s.message
+
+
+@pytest.mark.parametrize("size", [10, 100])
+def test_n_that_fails_in_the_first_step_ends_the_run_as_later(size: int) -> None:
+    asked = []
+
+    def fourth(t: float, y: Any) -> Any:
+        asked.append(t)
+        return np.full_like(y, np.nan) if len(asked) == 4 else np.cos(y + t)
+
+    s = run(fourth, np.ones(size), method="etdpece", rtol=1e-6)
+    assert (s.status, len(s.t), s.nfev) == (-1, 1, 4)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1e12, 1e20])
+@pytest.mark.parametrize("method", ADAPTIVE)
+def test_first_steps_do_not_depend_on_the_unit_of_time(method: str, unit: float) -> None:
+    def source(t: float, y: Any) -> Any:
+        return np.full(1, 3 * (1 + np.cos(24 * np.pi * t / unit - 0.5)) / unit)
+
+    if method == "krogstad4":
+        pytest.skip("N depends on t")
+    s, known = (
+        solve(Scalar(-1 / scale), n, (0, scale), [1.0], method=method, rtol=1e-6)
+        for scale, n in ((unit, source), (1.0, lambda t, y: unit * source(unit * t, y)))
+    )
+    assert s.y[0, -1] == pytest.approx(known.y[0, -1], abs=1e-4)

@@ -223,14 +223,14 @@ def solve(
 def _run(
     engine: Engine, recorder: Recorder, y: Any, method: Method, begun: float, *, fixed: bool
 ) -> Solution:
-    """Make a run; one on a fixed grid, or without a step, raises what it fails of."""
+    """Make a run; one on a fixed grid, or that has no N at t0, raises what it fails of."""
     failed: NonFiniteError | None = None
     try:
         engine.run(y, recorder)
     except NonFiniteError as error:
         failed = error
     solution = _solution(recorder, engine, y, method, perf_counter() - begun, failed)
-    if failed is not None and (fixed or engine.steps == 0):
+    if failed is not None and (fixed or not recorder.points):
         failed.solution = solution
         raise failed
     return solution

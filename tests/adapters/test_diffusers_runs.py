@@ -371,6 +371,53 @@ def test_threads_with_their_own_schedulers_do_not_meet() -> None:
         assert torch.equal(x, sampled(seed))
 
 
+def stepped(scheduler, x, timesteps):
+    for t in timesteps:
+        x = scheduler.step(network(x, t), t, x).prev_sample
+    return x
+
+
+def test_threads_that_share_a_scheduler_never_mix_their_runs() -> None:
+    scheduler, x = SemilinearScheduler(solver_order=3), noise()
+    with ThreadPoolExecutor(1) as pool:
+
+        def elsewhere(function, *arguments):
+            return pool.submit(function, *arguments).result()
+
+        scheduler.set_timesteps(10)
+        timesteps = scheduler.timesteps
+        middle = stepped(scheduler, x, timesteps[:3])
+        # A step of another thread in the middle of this run.
+        with pytest.raises(InvalidArgument, match="another thread uses this scheduler"):
+            elsewhere(stepped, scheduler, middle, timesteps[3:4])
+        # Another thread begins a run: that goes on, and this one does not.
+        elsewhere(scheduler.set_timesteps, 10)
+        other = elsewhere(stepped, scheduler, noise(seed=1), timesteps[:5])
+        with pytest.raises(InvalidArgument, match=r"another thread.*copy\.deepcopy"):
+            stepped(scheduler, middle, timesteps[3:])
+        other = elsewhere(stepped, scheduler, other, timesteps[5:])
+        with pytest.raises(InvalidArgument, match="another thread"):
+            stepped(scheduler, middle, timesteps[3:])
+        # As does what takes turns.
+        assert torch.equal(other, run(scheduler, noise(seed=1), 10))
+        assert torch.equal(elsewhere(run, scheduler, x, 10), run(scheduler, x, 10))
+        # Who makes the ladder need not make the steps.
+        scheduler.set_timesteps(10)
+        assert torch.equal(elsewhere(stepped, scheduler, x, timesteps), run(scheduler, x, 10))
+
+
+def test_a_copy_of_a_run_goes_on_in_another_thread() -> None:
+    scheduler, x = SemilinearScheduler(solver_order=3), noise()
+    expected = run(scheduler, x, 10)
+    scheduler.set_timesteps(10)
+    timesteps = scheduler.timesteps
+    middle = stepped(scheduler, x, timesteps[:3])
+    other = copy.deepcopy(scheduler)
+    with ThreadPoolExecutor(1) as pool:
+        assert torch.equal(pool.submit(stepped, other, middle, timesteps[3:]).result(), expected)
+    assert torch.equal(stepped(scheduler, middle, timesteps[3:]), expected)
+
+
 def test_a_configuration_replaced_after_construction_counts() -> None:
     scheduler = SemilinearScheduler(timestep_spacing="leading")
     scheduler.register_to_config(steps_offset=1, solver_order=1)

@@ -191,6 +191,19 @@ def test_noise_that_is_no_tensor_of_normal_numbers_is_refused(answer) -> None:
         )
 
 
+@pytest.mark.parametrize("name", ["dpmpp_2m_sde", "seeds3", "euler_ancestral", "sa_solver"])
+def test_noise_of_a_seed_does_not_depend_on_the_batch(name: str) -> None:
+    def run(x):
+        return sample(
+            model, x, karras(), disable=True, method=name,
+            noise_sampler=diffusion.SeededNoise(3, x),
+        )  # fmt: skip
+
+    x = noise()
+    assert run(x)[:1].equal(run(x[:1]))
+    assert not run(x).equal(sample(model, x, karras(), disable=True, method=name))
+
+
 def test_orders_of_lms_are_whole_numbers_of_any_type() -> None:
     found = k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4.0)
     assert found.equal(k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4))

@@ -357,3 +357,11 @@ def test_noise_of_the_samples_that_come_after():
     own = SeededNoise([5, 6, 7], np.zeros((3, 4)))
     numbers = [own.initial(), own.after().initial(), own(0, 0), own.after()(0, 0)]
     assert len(np.unique(np.concatenate(numbers))) == 4 * 12
+
+
+@pytest.mark.parametrize(
+    ("k", "i", "name"), [(0.9, 0, "k=0.9"), (0, 1.0, "i=1.0"), (-1, 0, "k=-1")]
+)
+def test_draws_are_numbered(k, i, name):
+    with refused(name, "whole number", "not by times or noise levels"):
+        SeededNoise(1, LIKE)(k, i)

@@ -273,3 +273,19 @@ def test_an_empty_state() -> None:
         s = solve(Scalar(-1.0), compiled, (0.0, 1.0), np.zeros(0), **options)
         assert s.success
         assert s.y.shape == (0, len(s.t))
+
+
+class Own(Diagonal):
+    """An operator of one's own, of which a loop does not know over which axes it varies."""
+
+
+@pytest.mark.parametrize("shape", [(8, 300), (8, 1)])
+@pytest.mark.parametrize(
+    "options", [{"method": "etd4rk", "steps": 9}, {"rtol": 1e-5}, {"method": "etdpec"}]
+)
+def test_an_elementwise_operator_of_ones_own(
+    shape: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    symbol, y0 = -np.linspace(0.0, 5.0, np.prod(shape)).reshape(shape), np.ones((8, 300))
+    mine, known = (solve(kind(symbol), plain, (0, 1), y0, **options) for kind in (Own, Diagonal))
+    np.testing.assert_allclose(mine.y, known.y, rtol=1e-9)  # lengths differ by rounding

@@ -13,7 +13,7 @@ from semilinear.adapters import k_diffusion_plan as made
 from semilinear.adapters.k_diffusion_answers import Answers, prediction_for
 from semilinear.adapters.torch_samples import handed_out, is_untouched, like_state, moved, precise
 from semilinear.course import Noise, State
-from semilinear.diffusion import EDM, NoiseLevel, NoiseSchedule, Sampler, plan
+from semilinear.diffusion import EDM, NoiseLevel, NoiseSchedule, Sampler, SeededNoise, plan
 from semilinear.errors import InvalidArgument, MissingDependency
 
 Model = Callable[..., Any]
@@ -23,7 +23,7 @@ Arguments = Mapping[str, Any] | None
 Callback = Callable[[dict[str, Any]], None] | None
 
 NoiseSampler = Callable[[Any, Any], Any] | None
-"""From (sigma, sigma_next) to standard normal numbers like x."""
+"""From (sigma, sigma_next) to standard normal numbers like x; or a `SeededNoise`."""
 
 
 def sample(
@@ -73,8 +73,9 @@ def sample(
     noise_sampler
         ``noise_sampler(sigma, sigma_next)``: standard normal numbers like x, asked once for each
         increment with the two ends between which it enters, tensors on the host; a method with
-        stages has several in a step, of which each is part of all later states of it. By default
-        ``torch.randn_like(x)``.
+        stages has several in a step, of which each is part of all later states of it. Or a
+        `semilinear.diffusion.SeededNoise`, of which a sample does not depend on the batch around
+        it. By default ``torch.randn_like(x)``, of which it does.
     schedule
         What `sigmas` are times of; ``EDM()`` by default, with t = sigma. ``Flow()`` is for flow
         models, x = (1 - sigma) x_0 + sigma eps: methods without noise are right for these by
@@ -186,9 +187,11 @@ def _noise(
     def drawn(k: int, i: int) -> Any:
         if noise_sampler is None:
             return torch.randn_like(like)
-        # On the host, so that a noise sampler may look at them without waiting for the device.
-        ends = (torch.tensor(sigma, dtype=kind) for sigma in increments[k, i])
-        found = like_state(noise_sampler(*ends), like)
+        asked: tuple[Any, ...] = (k, i)
+        if not isinstance(noise_sampler, SeededNoise):
+            # On the host, so that a noise sampler may look at them without waiting for the device.
+            asked = tuple(torch.tensor(sigma, dtype=kind) for sigma in increments[k, i])
+        found = like_state(noise_sampler(*asked), like)
         if not isinstance(found, torch.Tensor) or found.dtype != like.dtype:
             raise InvalidArgument(
                 f"noise_sampler returned {type(found).__name__} {getattr(found, 'dtype', '')}: it "

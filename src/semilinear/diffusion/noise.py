@@ -79,7 +79,7 @@ class SeededNoise:
 
     def __call__(self, k: int, i: int) -> Any:
         """Return draw number i after k evaluations, like `like`."""
-        return self._drawn(1 + k, 1 + i)
+        return self._drawn(1 + _count("k", k), 1 + _count("i", i))
 
     def apart(self, number: int) -> Any:
         """Return normal numbers that no run begins with or draws, to measure one by; like `like`.
@@ -103,6 +103,19 @@ class SeededNoise:
             generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
             numbers[n] = generator.standard_normal(self.shape[1:], dtype=kind)
         return as_like(numbers, self.like)
+
+
+def _count(name: str, value: Any) -> int:
+    try:
+        found = index(value)
+    except TypeError:
+        found = -1
+    if found < 0:
+        raise InvalidArgument(
+            f"{name}={shown(value)} must be a whole number of at least 0: draws are numbered by "
+            "evaluations (k) and within one (i), not by times or noise levels"
+        )
+    return found
 
 
 def refuse_complex_like(like: Any) -> None:

@@ -77,7 +77,11 @@ class LoopEngine(Engine):
             self.python = PythonCalls(plain, y)
             self.function = terms.python_function(y.dtype)
         self.matrices = linear.form == "matrix"
-        self.trailing = y.shape[-1:] * 2 if self.matrices else _trailing(y.shape, rates, weight)
+        self.trailing = _trailing(y.shape, rates, weight)
+        if self.matrices:
+            self.trailing = y.shape[-1:] * 2
+        elif rates is None and linear.form == "elementwise":  # over which axes is not known
+            self.trailing = y.shape
         self.width = prod(self.trailing)
         self.rates = np.empty(0) if rates is None else self.spread(rates)
         self.weight = np.empty(0, self.dtype)

@@ -92,16 +92,17 @@ def first_length(slope: float, change: float, trial: float, exponent: float, spa
     span
         Length of the whole interval, which the step does not exceed.
     """
+    # In units of the span: a question of more or less than nothing must not depend on that of time.
+    if not max(slope * span, change * span * span) > 1e-15:
+        return trial  # N may yet come: what is 0 here and a thousandth further on
     largest = max(slope, change)
-    if not largest > 1e-15:
-        return span
     length: float = (0.01 / largest) ** exponent if largest < 1e100 else 0.0
     return max(min(100.0 * trial, length, span), 1e-9 * span)
 
 
 def trial_length(state: float, slope: float, span: float) -> float:
     """Return the length of the trial step, from norms of y and N in units of the tolerance."""
-    if not (1e-5 < state < 1e100 and 1e-5 < slope < 1e100):
+    if not (1e-5 < state < 1e100 and 1e-5 < slope * span < 1e100):
         return 1e-3 * span
     return max(min(0.01 * state / slope, 0.1 * span), 1e-9 * span)
 

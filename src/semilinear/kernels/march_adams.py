@@ -17,6 +17,7 @@ import numpy as np
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, contracted
 from semilinear.kernels.layout import (
+    BAD,
     CURRENT,
     DONE,
     EVALUATIONS,
@@ -211,7 +212,7 @@ def adams_loop(
     counts: Any,
     numbers: Any,
 ) -> int:
-    """Make adaptive steps of variable order; return DONE, FULL or SHORT.
+    """Make adaptive steps of variable order; return DONE, FULL, BAD or SHORT.
 
     Parameters
     ----------
@@ -258,17 +259,19 @@ def adams_loop(
         function(after, new, other[0])
         weighted(other[0], weight)
         counts[EVALUATIONS] += 1
-        update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
-        spread_add(new, coefficients[order + 1], other[order])
-        error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)
-        lower = -1.0
-        if order > 1:
-            lower = estimate(space, coefficients[order], other[order - 1], y, new, rtol, atol)
-        finite = is_finite(other[0])
-        if not error <= 1.0 or not finite:
+        # Only then: of values that are not finite the predicted state is still there to be shown.
+        finite, error, lower = is_finite(other[0]), np.inf, np.inf
+        if finite:
+            update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
+            spread_add(new, coefficients[order + 1], other[order])
+            error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)
+            lower = -1.0
+            if order > 1:
+                lower = estimate(space, coefficients[order], other[order - 1], y, new, rtol, atol)
+        if not error <= 1.0:
             if order > 1 and lower < error:
                 counts[ORDER], error = order - 1, lower
-            factor = retry_factor(error if finite else np.inf, 1.0 / (counts[ORDER] + 1))
+            factor = retry_factor(error, 1.0 / (counts[ORDER] + 1))
             if refused(counts, numbers, h * factor, end):
                 return SHORT
             continue
@@ -281,7 +284,7 @@ def adams_loop(
             weighted(other[0], weight)
             counts[EVALUATIONS] += 1
             if not is_finite(other[0]):
-                return SHORT
+                return BAD
             update_differences(other, current, after, t, past, unit, min(known + 1, most))
         shift(past, t)
         counts[KNOWN] = min(known + 1, most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from threading import get_ident
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -154,6 +155,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         self._begin_index: int | None = None
         self._course: PipelineCourse | None = None
         self._run: AnyRun | None = None
+        self._owner: tuple[int, int] | None = None
+        self._cut_off: frozenset[tuple[int, int]] = frozenset()
         told, levels = training(settings)
         self._put(told, levels, device=None, whole=not settings.is_flow)
 
@@ -224,6 +227,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         settings = read(self.config)
         made = ladder(settings, num_inference_steps, timesteps=timesteps, sigmas=sigmas, mu=mu)
         course = PipelineCourse(settings, made)
+        self._leave_run()
         self._course, self._run, self._begin_index = course, None, None
         self.num_inference_steps, self.order = course.steps, settings.evaluations
         self._put(course.told, course.levels, device=device, whole=not settings.is_flow)
@@ -259,6 +263,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             Whether to return a `SchedulerOutput`, or a tuple.
         """
         run = self._run
+        self._check_thread()
         if run is None:
             run = self._begun(timestep, sample)
         elif run.done:
@@ -270,8 +275,30 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         elif isinstance(run, LeadIn) and run.has_arrived:
             run = self._run_from(run.index, sample)
         previous = run.advance(model_output, sample, generator)
-        self._run = run
+        self._run, self._owner = run, self._here()
         return SchedulerOutput(prev_sample=previous) if return_dict else (previous,)
+
+    def _here(self) -> tuple[int, int]:
+        """Return this thread; by the object too, so that copies have runs of their own."""
+        return id(self), get_ident()
+
+    def _leave_run(self) -> None:
+        """Note whose run ends here, if it is not over and that of another thread."""
+        here, unfinished = self._here(), self._run is not None and not self._run.done
+        if unfinished and self._owner and self._owner[0] == here[0]:
+            self._cut_off |= {self._owner}
+        self._cut_off -= {here}
+        self._owner = None
+
+    def _check_thread(self) -> None:
+        """Refuse a step of another run than the one that this object holds."""
+        here, owner = self._here(), self._owner
+        is_of_other = owner is not None and owner[0] == here[0] and owner != here
+        if is_of_other or here in self._cut_off:
+            raise InvalidArgument(
+                "another thread uses this scheduler for a run of its own: give each thread its "
+                "own, from one configuration or by copy.deepcopy, and call set_timesteps there"
+            )
 
     def _begun(self, timestep: float | torch.Tensor, sample: torch.Tensor) -> AnyRun:
         if self._course is None:
