@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.adaptive.controllers import Controller
-from semilinear.adaptive.place import CHANGE, Carry, Kind, Place, Verdict, asking, same, trial
+from semilinear.adaptive.place import CHANGE, OLD, Carry, Kind, Place, Verdict, asking, same, trial
 from semilinear.coefficients import step_coefficients
 from semilinear.course import Course, Next, Run
 from semilinear.kernels import control
@@ -33,6 +33,9 @@ OF_LINEAR = 0.1
 
 BEGINNING = 1e-6
 """Part of a run that counts as its beginning."""
+
+SMALLEST = 1e-30
+"""Part of a run below which no step is tried where N is not finite: at t = 0 all lengths count."""
 
 
 class AdaptiveCourse(Course):
@@ -109,7 +112,7 @@ class AdaptiveCourse(Course):
             code = self._codes.setdefault(key, self._code(*key))
         if not code.recipe:
             return Segment(code, None)
-        is_trial = cursor.at != "refuse" and cursor.stage < 0
+        is_trial = cursor.at not in ("refuse", "recede") and cursor.stage < 0
         step = trial(self.newest) if is_trial else self.attempt(cursor.kind)
         # For a constant linear part only differences count.
         t = 0.0 if self.linear.constant else cursor.t
@@ -136,6 +139,9 @@ class AdaptiveCourse(Course):
                 return opening(attempt, (*base, CHANGE), same(base))
             case "refuse":
                 return opening(attempt, self._slots(stage, last), same(base))
+            case "recede":
+                slots = self._after("take", last, kind).slots
+                return opening(attempt, slots, tuple((name, OLD + name) for name in base))
             case "stage" if stage + 1 < len(attempt.asks):
                 return between(attempt, stage, self._slots(stage, kind))
             case "stage":
@@ -151,8 +157,9 @@ class AdaptiveCourse(Course):
             attempt = lower(self.attempt(kind), told=False)
             return opening(attempt, left, taken, completes=True)
         known = tuple(name for name in self.base(kind) if name != self.newest)
-        ask = lower(asking(self.newest, known), told=False)
-        code = opening(ask, left, taken)
+        old = tuple((OLD + name, name) for name in self.base(last))
+        ask = lower(asking(self.newest, (*known, *dict(old))), told=False)
+        code = opening(ask, left, (*taken, *old))
         return code if at == "take" else closing(ask, code.slots, self.base(kind), completes=True)
 
     def _slots(self, stage: int, kind: Kind) -> tuple[str, ...]:
@@ -205,10 +212,11 @@ class AdaptiveCourse(Course):
                 return Next(cursor._replace(at="trial"), cursor.t + cursor.h)
             case "take" if self.renews:
                 return Next(cursor._replace(at="renew"), cursor.t)
-            case "open" | "launch" | "take" | "refuse":
+            case "open" | "launch" | "take" | "refuse" | "recede":
                 return self._asking(cursor._replace(at="stage"), 0)
             case "renew" if not self._is_over(cursor):
-                return Next(cursor._replace(at="open", stage=0), cursor.t, at_once=True)
+                at = cursor._replace(at="open", stage=0, before=None)
+                return Next(at, cursor.t, at_once=True)
             case "renew" | "end":
                 return Next(cursor, cursor.t, done=True)
             case "stage" if ERROR in code.slots:
@@ -262,6 +270,7 @@ class AdaptiveCourse(Course):
             at="take", stage=0, t=t, kind=verdict.kind, last=cursor.kind,
             past=(cursor.t, *cursor.past)[: verdict.kind[1]],
             errors=(verdict.error, *cursor.errors[:2]), refused=False,
+            before=cursor if self.renews else None,
         )  # fmt: skip
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
@@ -286,12 +295,19 @@ class AdaptiveCourse(Course):
         return Next(again, cursor.t, at_once=True)
 
     def retry(self, cursor: Place) -> tuple[Place, Segment] | None:
-        h = cursor.h * control.LEAST
-        if cursor.at in ("begin", "renew") or control.is_too_short(cursor.t, h):
+        attempt = cursor.before if cursor.at == "renew" else cursor
+        if cursor.at == "begin" or attempt is None:
             return None
-        end, h = control.landing(cursor.t, h, self.t1)
-        again = cursor._replace(h=h, end=end)
-        if cursor.at == "trial":
+        h = attempt.h * control.LEAST
+        if control.is_too_short(attempt.t, h) or abs(h) < SMALLEST * abs(self.t1 - self.t0):
+            return None
+        end, h = control.landing(attempt.t, h, self.t1)
+        again = attempt._replace(h=h, end=end)
+        if cursor.at == "renew":
+            again = again._replace(
+                at="recede", stage=-1, last=cursor.kind, refused=True, rejected=cursor.rejected + 1
+            )
+        elif cursor.at == "trial":
             again = again._replace(at="retrial")
         elif cursor.at == "stage":
             again = again._replace(

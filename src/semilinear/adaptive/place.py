@@ -12,6 +12,9 @@ from semilinear.phi import phi
 AT_END, CHANGE = "N+", "D"
 """Slots: N at the new state, the change of N over a trial step."""
 
+OLD = "old "
+"""Before names of slots: those of the base of an attempt, while N at its new state is awaited."""
+
 Carry = tuple[tuple[str, str], ...]
 
 Kind = tuple[int, int]
@@ -28,7 +31,7 @@ class Place(NamedTuple):
     shorter one), ``open`` and ``launch`` (the first attempt, without and after a trial step),
     ``stage`` (an evaluation of an attempt arrives), ``take`` and ``refuse`` (the next attempt, from
     the result of the last or from its base), ``renew`` (N at the new state arrives, where the
-    attempt did not ask for it), ``end``.
+    attempt did not ask for it), ``recede`` (it was not finite: from the base after all), ``end``.
     """
 
     stage: int
@@ -52,6 +55,8 @@ class Place(NamedTuple):
     """Attempts refused so far."""
     failure: str = ""
     """Why the run ended before its time; empty if it did not."""
+    before: Place | None = None
+    """The attempt that was taken, while N at its new state is awaited."""
 
 
 class Verdict(NamedTuple):

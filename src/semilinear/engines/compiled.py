@@ -16,8 +16,7 @@ from semilinear.kernels import layout
 from semilinear.kernels.control import is_too_short, landing
 from semilinear.kernels.phi_reference import SERIES_REACH
 from semilinear.lazy_segments import Recent, length_classes, points_of
-from semilinear.methods.rows import BASE, NEW
-from semilinear.methods.tableau import FIRST
+from semilinear.methods.rows import BASE, ERROR, NEW
 from semilinear.output import Recorder
 from semilinear.program import Program, finite
 from semilinear.propagators.base import refuse_complex
@@ -193,8 +192,9 @@ class AdaptiveLoop(AdaptiveLoopEngine):
 
     def explain_attempt(self) -> ArithmeticError | None:
         t, h = self.numbers[[layout.T, layout.H]].tolist()
-        output, new = self.arrays.slot(FIRST), self.arrays.slot(NEW)
-        if np.isfinite(new).all() and not np.isfinite(output).all():  # asked after the attempt
+        output, new = self.arrays.slot(ERROR), self.arrays.slot(NEW)
+        renews = not self.course.pair.estimate_reads_end  # N goes where the estimate was
+        if renews and np.isfinite(new).all() and not np.isfinite(output).all():
             return self.not_finite(f"N at t = {t + h:.9g}", output, new)
         return self.arrays.explain(self, 0, len(self.arrays.marching.tables.rows), t, h)
 

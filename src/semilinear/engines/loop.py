@@ -15,6 +15,7 @@ import numpy as np
 
 from semilinear.adaptive import AdaptiveCourse
 from semilinear.answers import bad_output, overflowed
+from semilinear.course import State
 from semilinear.engines.base import Engine, check_sees_time
 from semilinear.engines.calls import PythonCalls
 from semilinear.errors import NonFiniteError
@@ -206,8 +207,7 @@ class AdaptiveLoopEngine(LoopEngine):
         if recorder.misses is not None and self.rates.size and not recorder.events:
             recorder.misses = self.misses
         check_sees_time(self, self.course, y)
-        slope = self._first_step(y)
-        recorder.point(self.course.t0, y, slope.reshape(self.shape))
+        self._first_step(y, recorder)
         super().run(y, recorder)
 
     def march_on(self, y: Any, recorder: Recorder) -> None:
@@ -245,20 +245,25 @@ class AdaptiveLoopEngine(LoopEngine):
         )  # fmt: skip
         return not error <= 1.0
 
-    def _first_step(self, y: Any) -> np.ndarray:
-        """Take N at t0, which is returned, and the length of the first step from the course."""
+    def _first_step(self, y: Any, recorder: Recorder) -> None:
+        """Take N at t0 and the length of the first step from the course."""
         state = self.course.start(y)
-        while state.cursor.at != "stage":
-            at_start = state.evaluation == 0
-            try:
+        try:
+            while state.cursor.at != "stage":
                 state = self.course.advance(state, self.evaluate(state.x, state.t))
-            except NonFiniteError as error:
-                told = self.python is None and at_start
-                raise (unwritten(error) if told else error) from None
-        slope = self.weighted(np.array(state.slot(self.course.newest)).reshape(-1))
+        except NonFiniteError as error:
+            if state.evaluation == 0:
+                raise (unwritten(error) if self.python is None else error) from None
+            self._record_start(y, state, recorder)
+            raise
         self.numbers[[layout.T, layout.H]] = self.course.t0, state.cursor.h
         self.numbers[[layout.LAST, layout.BEFORE, layout.EARLIER]] = 1.0
-        self.begin(y.reshape(-1), slope)
+        self.begin(y.reshape(-1), self._record_start(y, state, recorder))
+
+    def _record_start(self, y: Any, state: State, recorder: Recorder) -> np.ndarray:
+        """Show the state and N at t0; return N, flat and weighted."""
+        slope = self.weighted(np.array(state.slot(self.course.newest)).reshape(-1))
+        recorder.point(self.course.t0, y, slope.reshape(self.shape))
         return slope
 
 

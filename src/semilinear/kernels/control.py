@@ -94,7 +94,7 @@ def first_length(slope: float, change: float, trial: float, exponent: float, spa
     """
     # In units of the span: a question of more or less than nothing must not depend on that of time.
     if not max(slope * span, change * span * span) > 1e-15:
-        return trial  # N may yet come: what is 0 here and a thousandth further on
+        return span
     largest = max(slope, change)
     length: float = (0.01 / largest) ** exponent if largest < 1e100 else 0.0
     return max(min(100.0 * trial, length, span), 1e-9 * span)

@@ -273,13 +273,16 @@ def adaptive_loop(
                 return SHORT
             continue
         if not reads_end:
-            first = buffers[where[FIRST]]
+            # Beside N at the base state, which a shorter step would need; the estimate is read.
+            first = buffers[where[ERROR]]
             function(after, new, first)
             counts[EVALUATIONS] += 1
             weighted(first, weight)
             if not is_finite(first):
-                numbers[T] = t
-                return BAD
+                if refused(counts, numbers, h * retry_factor(np.inf, exponent), end):
+                    return SHORT
+                continue
+            where[FIRST], where[ERROR] = where[ERROR], where[FIRST]
         else:
             where[FIRST], where[END] = where[END], where[FIRST]
         where[BASE], where[NEW] = where[NEW], where[BASE]

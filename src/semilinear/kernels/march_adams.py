@@ -17,7 +17,6 @@ import numpy as np
 from semilinear.kernels import control
 from semilinear.kernels._jit import compiled, contracted
 from semilinear.kernels.layout import (
-    BAD,
     CURRENT,
     DONE,
     EVALUATIONS,
@@ -212,7 +211,7 @@ def adams_loop(
     counts: Any,
     numbers: Any,
 ) -> int:
-    """Make adaptive steps of variable order; return DONE, FULL, BAD or SHORT.
+    """Make adaptive steps of variable order; return DONE, FULL or SHORT.
 
     Parameters
     ----------
@@ -284,7 +283,10 @@ def adams_loop(
             weighted(other[0], weight)
             counts[EVALUATIONS] += 1
             if not is_finite(other[0]):
-                return BAD
+                counts[ORDER] = order
+                if refused(counts, numbers, h * retry_factor(np.inf, 1.0), end):
+                    return SHORT
+                continue
             update_differences(other, current, after, t, past, unit, min(known + 1, most))
         shift(past, t)
         counts[KNOWN] = min(known + 1, most)
