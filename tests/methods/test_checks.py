@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -276,3 +277,37 @@ def test_the_classical_order_is_that_of_a_tableau() -> None:
         InvalidArgument, match=r"^tableau=Multistep\(.* must be a Tableau; .*adams_m"
     ):
         checks.classical_order(methods.get("etdab3"))
+
+
+def test_moments_are_those_of_the_rows() -> None:
+    short = Multistep("mine", 3, "PEC", 4, "me", corrector=2)
+    assert checks.adams_moments(short) == 3
+    assert checks.adams_moments(short, corrector=True) == 2
+    assert checks.adams_moments(methods.dpm_multistep(3)) == 2  # half of the second moment
+    assert checks.adams_moments(methods.sa_solver(3, 2), corrector=True) == 1
+
+
+def test_what_has_no_moments_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="of a Tableau, classical_order"):
+        checks.adams_moments(methods.get("etd4rk"))
+    with pytest.raises(InvalidArgument, match="mode P, without a corrector"):
+        checks.adams_moments(methods.get("etdab3"), corrector=True)
+    with pytest.raises(InvalidArgument, match=r"up_to=2\.5"):
+        checks.classical_order(methods.get("etd4rk"), up_to=2.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: methods.res3(2 / 3, 1), "c2=0.66.* rounds a fraction"),
+        (lambda: methods.dpm3(1 / 3, 2 / 3), "c2=0.33.* rounds a fraction"),
+        (lambda: methods.etd2rk(1 / 3), "rounds a fraction"),
+        (lambda: Multistep("own", 2, "P", 2, "me", fixed=((1,), (1, 1))), "2 values must add up"),
+        (lambda: Multistep("own", 1, "P", 1, "me", fixed=((0.1,),)), "rounds a fraction"),
+        (lambda: Multistep("own", 2, "P", "two", "me"), "order='two'"),
+        (lambda: methods.VariableOrder("own", "PEC", 2.5, "me"), "most=2.5"),
+    ],
+)
+def test_data_of_methods_that_are_none(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        make()

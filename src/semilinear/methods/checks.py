@@ -7,7 +7,7 @@ nodes are N (any number of children) or L (one child or none); z = h L is expand
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -15,12 +15,16 @@ from math import factorial
 from typing import Any
 
 from semilinear.errors import InvalidArgument, shown
-from semilinear.methods.multistep import Multistep
-from semilinear.methods.ratios import Ratio
+from semilinear.given import whole_number
+from semilinear.methods.multistep import Multistep, slot
+from semilinear.methods.rows import Combine, Lagrange, Spaced, Weight
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import ZERO, Phi, phi
 
 Tree = tuple[str, tuple["Tree", ...]]
+
+MOST_MOMENTS = 12
+"""Up to which order moments are looked at: more than any method has."""
 
 
 def has_row_sums(tableau: Tableau) -> bool:
@@ -87,7 +91,7 @@ def blind_moments(tableau: Tableau) -> int:
     """
     nodes = (*tableau.c, Fraction(1))
     m = 0
-    while m < 12:
+    while m < MOST_MOMENTS:
         pairs = zip(tableau.error, nodes, strict=False)
         if _total(tuple(weight * c**m for weight, c in pairs)) != ZERO:
             return m
@@ -98,29 +102,46 @@ def blind_moments(tableau: Tableau) -> int:
 def adams_moments(method: Multistep, *, corrector: bool = False) -> int:
     """Return how many powers of theta the weights integrate exactly on a uniform grid.
 
-    ``sum_j W_j theta_j^m = m! phi_{m+1}(z)`` for m below the result.
+    ``sum_j W_j theta_j^m = m! phi_{m+1}(z)`` for m below the result; of the predictor, or of the
+    corrector. `InvalidArgument` for a method that has none.
     """
-    nodes = [-q for q in range(method.past)]
-    if corrector:
-        nodes = [1, *nodes]
-    exact = uniform_weights(nodes)
-    if method.fixed:
-        uniform = {q: Fraction(q) for q in range(-method.past, 2)}
-        values = (w.value(uniform) if isinstance(w, Ratio) else w for w in method.fixed[-1])
-        exact = [phi(1) * w for w in values]
+    given: Any = method
+    if not isinstance(given, Multistep):
+        raise InvalidArgument(
+            f"method={shown(given)} must be a Multistep; of a Tableau, classical_order(method) is "
+            "the order"
+        )
+    step = method.step(method.history, evaluated=True)
+    rows = [row for row in step.instructions if isinstance(row, Combine)]
+    if corrector and len(rows) < 2:
+        raise InvalidArgument(f"{method.name} has mode {method.mode}, without a corrector")
+    offsets = {slot(q): q for q in range(-method.history, 2)}
+    used = [(offsets[name], _on_uniform_grid(w)) for name, w in rows[corrector].inputs]
     m = 0
-    while m < 12:
-        moment = _total(tuple(w * Fraction(q) ** m for w, q in zip(exact, nodes, strict=True)))
+    while m < MOST_MOMENTS:
+        moment = _total(tuple(weight * Fraction(q) ** m for q, weight in used))
         if moment != factorial(m) * phi(m + 1):
             return m
         m += 1
     return m
 
 
-def uniform_weights(nodes: list[int]) -> list[Phi]:
+def _on_uniform_grid(weight: Weight) -> Phi:
+    """Return a weight of a multistep method for steps of equal length."""
+    match weight:
+        case Lagrange(j, nodes, moments):
+            return uniform_weights(list(nodes), dict(moments))[j]
+        case Spaced(ratio, factor):
+            uniform = {q: Fraction(q) for q in range(-MOST_MOMENTS, 2)}
+            return factor * Fraction(ratio.value(uniform))
+    assert isinstance(weight, Phi)
+    return weight
+
+
+def uniform_weights(nodes: list[int], moments: Mapping[int, Phi] | None = None) -> list[Phi]:
     """Return the Lagrange weights of grid offsets on a uniform grid, exactly.
 
-    theta^m in the Lagrange polynomial becomes m! phi_{m+1}.
+    theta^m in the Lagrange polynomial becomes m! phi_{m+1}, or what `moments` puts in its place.
     """
     weights = []
     for j, own in enumerate(nodes):
@@ -129,7 +150,8 @@ def uniform_weights(nodes: list[int]) -> list[Phi]:
             shifted = [Fraction(0), *polynomial]
             scaled = [*(-other * x for x in polynomial), Fraction(0)]
             polynomial = [(s + t) / (own - other) for s, t in zip(shifted, scaled, strict=True)]
-        terms = (factorial(m) * x * phi(m + 1) for m, x in enumerate(polynomial))
+        replaced = moments or {}
+        terms = (x * replaced.get(m, factorial(m) * phi(m + 1)) for m, x in enumerate(polynomial))
         weights.append(_sum(terms))
     return weights
 
@@ -142,7 +164,7 @@ def classical_order(tableau: Tableau, *, up_to: int = 6) -> int:
             f"tableau={shown(given)} must be a Tableau; of a Multistep, adams_moments(method) is "
             "the order of its predictor, with corrector=True that of its corrector"
         )
-    for order in range(1, up_to + 1):
+    for order in range(1, whole_number("up_to", up_to, least=1) + 1):
         for tree in trees(order):
             if elementary_weight(tableau, tree) != Fraction(1, density(tree)):
                 return order - 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
-from semilinear.phi import Phi, phi
+from semilinear.phi import Phi, phi, rational
 
 Moments = tuple[tuple[int, Phi], ...]
 """What stands in the place of moments; see `rows.Lagrange`."""
@@ -63,7 +64,7 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        for argument, least in (("past", 1), ("corrector", 0)):
+        for argument, least in (("past", 1), ("order", 1), ("corrector", 0)):
             count = whole_number(f"{self.name}: {argument}", getattr(self, argument), least=least)
             object.__setattr__(self, argument, count)
         if self.mode not in ("P", "PEC", "PECE"):
@@ -77,6 +78,12 @@ class Multistep:
             raise InvalidArgument(
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
             )
+        for row in self.fixed:
+            if sum(_at_uniform_points(self.name, w) for w in row) != 1:
+                raise InvalidArgument(
+                    f"{self.name}: the fixed weights of {len(row)} values must add up to 1 "
+                    "exactly; write them as Fractions"
+                )
 
     def __hash__(self) -> int:
         # Equal methods have equal names; hashing every coefficient would cost more than a step.
@@ -126,6 +133,14 @@ class Multistep:
         """
         mode = "PEC" if self.mode == "PECE" and last else self.mode
         return _step(self, min(known, self.history), evaluated, mode if corrected else "P")
+
+
+def _at_uniform_points(name: str, weight: Any) -> Fraction:
+    """Return a fixed weight, checked, for steps of equal length."""
+    if isinstance(weight, Ratio):
+        offsets = {q for powers, _ in weight for pair, _ in powers for q in pair}
+        return Fraction(weight.value({q: Fraction(q) for q in {0, 1, *offsets}}))
+    return rational(weight, f"{name}: fixed")
 
 
 @cache

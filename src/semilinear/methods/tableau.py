@@ -153,10 +153,7 @@ def _check_weight(place: str, weight: Any) -> None:
 
 def inner_node(name: str, value: Fraction | int) -> Fraction:
     """Return a node of a family of methods, checked: a rational number in (0, 1]."""
-    try:
-        node = Fraction(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidArgument(f"{name}={value} must be a rational number") from None
+    node = rational(value, name)
     if not 0 < node <= 1:
         raise InvalidArgument(f"{name}={value} is outside 0 < {name} <= 1")
     return node
