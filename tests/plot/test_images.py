@@ -66,5 +66,6 @@ def test_image_grid_refuses_other_shapes(shape: tuple[int, ...], tmp_path: Path)
 def test_image_grid_refuses_bad_values(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="NaN"):
         image_grid(np.full((1, 2, 2), np.nan), tmp_path / "images.png")
-    with pytest.raises(InvalidArgument, match="columns=0"):
-        image_grid(np.zeros((1, 2, 2)), tmp_path / "images.png", columns=0)
+    for columns in (0, 2.5, "2"):
+        with pytest.raises(InvalidArgument, match=f"columns={columns!r} must be a whole number"):
+            image_grid(np.zeros((1, 2, 2)), tmp_path / "images.png", columns=columns)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError
+from semilinear.given import whole_number
 
 _NAMES = (("x", "t"), ("sample", "timestep"))
 _IMAGE_TYPES: dict[str, np.dtype[Any]] = {
@@ -207,8 +208,8 @@ def mnist_eps(*, threads: int | None = None) -> OnnxModel:
 
 def _open(path: Path, threads: int | None) -> Any:
     """Start a session of onnxruntime on the file `path`."""
-    if threads is not None and (isinstance(threads, bool) or threads < 1):
-        raise InvalidArgument(f"threads={threads!r} must be at least 1, or None for all cores")
+    # 0: onnxruntime's default, the number of cores
+    count = 0 if threads is None else whole_number("threads", threads)
     if not path.is_file():
         raise InvalidArgument(f"path={os.fspath(path)!r} is not a file; give that of an ONNX model")
     try:
@@ -216,7 +217,7 @@ def _open(path: Path, threads: int | None) -> Any:
     except ImportError as error:
         raise MissingDependency.of("onnxruntime", "onnx") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0  # 0: onnxruntime's default, the number of cores
+    options.intra_op_num_threads = count
     options.log_severity_level = 4  # fatal: what goes wrong is raised, and need not be logged too
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -123,7 +123,9 @@ def choose(
     samplers = _samplers(methods)
     choice = "True or False: whether samplers with noise may be chosen"
     asks = flag("noise", noise, choice) and methods is None
-    count = samples if samples is not None else (MANY if asks else LATER)
+    count = MANY if asks else LATER
+    if samples is not None:
+        count = whole_number("samples", samples)
     if fixed_batch:
         if samples is not None:
             raise InvalidArgument("samples: fixed_batch=True takes as many as x has; leave it out")
@@ -176,7 +178,8 @@ def chosen(
 def _samplers(methods: str | Sampler | Sequence[str | Sampler] | None) -> list[Sampler]:
     if methods is None:
         methods = METHODS
-    given: list[Any] = [methods] if isinstance(methods, str | Sampler) else list(methods)
+    several = isinstance(methods, Iterable) and not isinstance(methods, str | Sampler)
+    given: list[Any] = list(methods) if several else [methods]
     samplers = [deterministic(method) for method in given]
     if not samplers:
         raise InvalidArgument("methods is empty; name at least one sampler")

@@ -13,6 +13,7 @@ from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
 from semilinear.diffusion.models import Model
+from semilinear.diffusion.noise import LARGEST, whole_seed
 from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import checked_time
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -76,15 +77,14 @@ def fit_grid(
     """
     budget, sampler = whole_number("nfe", nfe), deterministic(method)
     count = whole_number("sweeps", sweeps)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise InvalidArgument(f"seed={seed!r} must be an integer from 0 to 2^63 - 1")
+    first = whole_seed(seed, "from which the seeds of both pilots follow")
     _check_ending(schedule, t_end, final)
     pilot, other = (
         Pilot(
             model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
             seed=own, nfe=reference_evaluations(nfe, reference), progress=progress,
         )
-        for own in (int(seed), int(seed) + 1)
+        for own in (first, (first + 1) % LARGEST)
     )  # fmt: skip
     begin = chosen(pilot, [sampler], budget, progress, t_end=t_end, final=final)
     moved = _moved(pilot, begin, count, progress, end_moves=t_end is None)

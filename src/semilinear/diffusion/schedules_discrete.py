@@ -11,7 +11,7 @@ import numpy.typing as npt
 from semilinear.diffusion.schedules_base import Array, FloatArray, real_array
 from semilinear.diffusion.schedules_vp import LARGEST_B, VariancePreserving
 from semilinear.errors import InvalidArgument
-from semilinear.given import finite_number
+from semilinear.given import finite_number, whole_number
 
 NO_BETA = 0.9
 """A sequence that falls from above is none of betas, which begin at little noise."""
@@ -113,7 +113,7 @@ class Discrete(VariancePreserving):
         Ho et al., Denoising Diffusion Probabilistic Models (2020), section 4.
         """
         start, end = _rate("beta_start", beta_start), _rate("beta_end", beta_end)
-        return cls.from_betas(np.linspace(start, end, _length(n)))
+        return cls.from_betas(np.linspace(start, end, whole_number("n", n, least=2)))
 
     @classmethod
     def scaled_linear(
@@ -127,7 +127,9 @@ class Discrete(VariancePreserving):
         rates are those of its Stable Diffusion configuration.
         """
         start, end = _rate("beta_start", beta_start), _rate("beta_end", beta_end)
-        return cls.from_betas(np.linspace(np.sqrt(start), np.sqrt(end), _length(n)) ** 2)
+        return cls.from_betas(
+            np.linspace(np.sqrt(start), np.sqrt(end), whole_number("n", n, least=2)) ** 2
+        )
 
     @classmethod
     def cosine(cls, n: int = 1000, *, s: float = 0.008, max_beta: float = 0.999) -> Discrete:
@@ -141,7 +143,11 @@ class Discrete(VariancePreserving):
         ----------
         Nichol and Dhariwal, Improved Denoising Diffusion Probabilistic Models (2021), eq. 17.
         """
-        s, cap, n = finite_number("s", s), _rate("max_beta", max_beta), _length(n)
+        s, cap, n = (
+            finite_number("s", s),
+            _rate("max_beta", max_beta),
+            whole_number("n", n, least=2),
+        )
         if not 0.0 <= s < 1.0:
             raise InvalidArgument(f"s={s!r} must satisfy 0 <= s < 1.")
         omega = 0.5 * np.pi / (1.0 + s)
@@ -229,9 +235,3 @@ def _rate(name: str, value: object) -> float:
     if not 0.0 < number < 1.0:
         raise InvalidArgument(f"{name}={value!r} must lie in (0, 1).")
     return number
-
-
-def _length(n: object) -> int:
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 2:
-        raise InvalidArgument(f"n={n!r} must be an integer, at least 2.")
-    return int(n)

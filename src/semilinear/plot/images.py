@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 
 GAP = 2
 """Pixels between images of a grid, white."""
@@ -42,10 +43,8 @@ def image_grid(images: Any, path: str | Path, *, columns: int = 8) -> None:
         )
     if not np.isfinite(pixels).all():
         raise InvalidArgument("images has NaN or infinite entries; all must be finite")
-    if columns < 1:
-        raise InvalidArgument(f"columns={columns} must be at least 1")
     n, _, height, width = pixels.shape
-    columns = min(columns, n)
+    columns = min(whole_number("columns", columns), n)
     rows = -(-n // columns)
     bytes_ = np.rint((np.clip(pixels.astype(np.float64), -1, 1) + 1) * 127.5).astype(np.uint8)
     canvas = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)

@@ -9,6 +9,7 @@ from semilinear import diffusion
 from semilinear.diffusion import catalogue
 from semilinear.diffusion.noise_text import written_noise
 from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 from semilinear.methods.simplified import exact, sa_solver
 
 HIGHEST_ADAMS = 7
@@ -69,7 +70,7 @@ def _method(config: Mapping[str, Any]) -> diffusion.Sampler:
         )
     *defaults, mode = SA_SOLVERS[sampler.name]
     predictor, corrector = (
-        whole(key, orders.get(key, default), HIGHEST_SA)
+        whole_number(key, orders.get(key, default), most=HIGHEST_SA)
         for key, default in zip(ORDERS, defaults, strict=True)
     )
     method = sa_solver(predictor, corrector, mode=mode)
@@ -101,12 +102,5 @@ def _written(noise: Any) -> diffusion.NoiseLevel:
 
 def adams(order: Any) -> str:
     """Return the name of the log-rho Adams method of an order."""
-    order = whole("solver_order", order, HIGHEST_ADAMS, "; other samplers are chosen by `method`")
+    order = whole_number("solver_order", order, most=HIGHEST_ADAMS)
     return "ddim" if order == 1 else f"logrhoab{order - 1}"
-
-
-def whole(key: str, value: Any, highest: int, advice: str = "") -> int:
-    """Return an order, or refuse what is none."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= highest:
-        raise InvalidArgument(f"{key}={value!r} must be a whole number from 1 to {highest}{advice}")
-    return value
