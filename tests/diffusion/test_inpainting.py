@@ -139,6 +139,14 @@ def test_noise_is_added_as_the_path_says(dtype):
     assert_close(each[3:], add_noise(VP, x_0, 1.0, seed=5)[3:], operations=8, scale=5.0)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_coefficients_of_half_precision_are_not_rounded_for_times_by_sample_either(dtype):
+    torch = pytest.importorskip("torch")
+    x_0 = torch.from_numpy(states()).to(getattr(torch, dtype)).repeat(1, 50)
+    each = add_noise(VP, x_0, np.full(4, 0.3), seed=5)
+    assert torch.equal(each, add_noise(VP, x_0, 0.3, seed=5))
+
+
 def test_partial_noise_is_where_a_run_can_start():
     # Of the law of the data: so is what comes back, and it stays near where it began.
     rng = np.random.default_rng(0)

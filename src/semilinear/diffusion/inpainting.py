@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace
 
 from semilinear.answers import checked_array
 from semilinear.diffusion.model_calls import asked, combined, data_readout, on_schedule
@@ -69,20 +69,12 @@ def add_noise(
             f"noise has {_described(noise)}; it must be like x_0, {_described(x_0)}"
         )
     times = real_array(t, "t")
-    if not times.shape:
-        at = float(times)
-        return combined([schedule.alpha(at), schedule.sigma(at)], [x_0, noise])
-    if times.shape != tuple(x_0.shape[:1]):
+    if times.shape not in ((), tuple(x_0.shape[:1])):
         raise InvalidArgument(
             f"t has shape {times.shape}; expected a number, or one for each of {x_0.shape[0]} "
             "samples"
         )
-    xp, shape = array_namespace(x_0), (-1, *[1] * (len(x_0.shape) - 1))
-    alpha, sigma = (
-        xp.asarray(values.reshape(shape), dtype=x_0.dtype, device=device(x_0))
-        for values in (schedule.alpha(times), schedule.sigma(times))
-    )
-    return alpha * x_0 + sigma * noise
+    return combined([schedule.alpha(times), schedule.sigma(times)], [x_0, noise])
 
 
 def inpainted(
