@@ -175,7 +175,7 @@ def chosen(
     return _best(pilot, found)
 
 
-def _samplers(methods: str | Sampler | Sequence[str | Sampler] | None) -> list[Sampler]:
+def _samplers(methods: Any) -> list[Sampler]:
     if methods is None:
         methods = METHODS
     several = isinstance(methods, Iterable) and not isinstance(methods, str | Sampler)
