@@ -18,6 +18,7 @@ from semilinear.diffusion.model_calls import asked
 from semilinear.diffusion.models import Model, check_made_for, checked_model
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
+from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES, Variable
 from semilinear.errors import (
@@ -31,7 +32,7 @@ from semilinear.methods import Method
 from semilinear.solve import solve
 
 ENDINGS = ("t_end", "denoise")
-ADAPTIVE = ("eps", "v", "flow", "score")
+ADAPTIVE = tuple(name for name, quantity in QUANTITIES.items() if quantity.peak < np.inf)
 """Quantities whose error estimates can be trusted."""
 
 

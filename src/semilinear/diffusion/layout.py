@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from semilinear.diffusion import grids
-from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.catalogue import FLOW_T, Sampler
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
 from semilinear.diffusion.inner_ends import inner_ends
 from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel, checked_legs
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
-from semilinear.diffusion.schedules import Flow, NoiseSchedule
+from semilinear.diffusion.quantities import QUANTITIES
+from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import GridMethod, Multistep, Tapered, etdab, sequence
@@ -25,13 +26,6 @@ from semilinear.methods.known import with_known_part
 from semilinear.methods.noise import TRANSITION, TRANSITION_SHOWN, with_noise
 from semilinear.methods.rows import ERROR, Step
 from semilinear.methods.sequence import showing_its_start
-
-SPOILT = ("eps", "score")
-"""Quantities that change with the noise of a state, and so from step to step where noise enters."""
-
-REGULAR = ("x0", "v", "flow")
-"""Quantities whose flow is finite from alpha = 0 on."""
-
 
 ZERO = "zero"
 """As `lower_end`: of a last step to sigma = 0 alone."""
@@ -81,6 +75,8 @@ class Layout:
         if self.encoding and final != "t_end":
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
+        # None of a table, and of the velocity.
+        self.quantity = QUANTITIES.get(str(sampler.parameterisation.quantity))
         self.table = sampler.parameterisation.table
         self.noise, self.estimate = noise, estimate
         self.lower_zero = lower_end == ZERO
@@ -103,7 +99,7 @@ class Layout:
         if not self.adds_step_to_data:
             return grids.times(grid, self.schedule, self.t_start, self.t_end, count)
         zero = self._data_time
-        if self.variable.name == "t" and not np.isfinite(zero):
+        if self.variable.is_time and not np.isfinite(zero):
             raise InvalidArgument(
                 f"final='zero': sigma = 0 lies outside the time domain of {self.schedule!r}, "
                 f"so {self.sampler.name} has no last step in t; use final='denoise', or a "
@@ -133,15 +129,16 @@ class Layout:
 
         In rho and lambda it begins at infinity; with eps or the score as N its flow is infinite.
         """
-        plain = self.variable.name == "t" and self.sampler.parameterisation.quantity in REGULAR
-        return self.begins_in_noise and not plain
+        quantity = self.quantity
+        regular = quantity is not None and quantity.regular_at_noise
+        return self.begins_in_noise and not (self.variable.is_time and regular)
 
     def sequence(self, count: int) -> list[Step]:
         """Return the steps of a run, the ones at the two ends included."""
         method = self.sampler.method
         if self.begins_apart:
             # In rho and lambda the first point lies at infinity: no polynomial goes through it.
-            known = int(self.variable.name == "t" or _is_fixed(method))
+            known = int(self.variable.is_time or _is_fixed(method))
             steps = [PURE_NOISE, *self._inner(method, count - 1, known=known)]
         else:
             most = count - 1 if self.reaches_data else count
@@ -176,13 +173,13 @@ class Layout:
         Stages must lie at times that the model knows; in lambda the end is infinitely far, and x_0,
         whose weight lies there alone, cannot be extrapolated to it.
         """
-        in_lambda = self.variable.name == "lambda"
+        in_lambda = self.variable.at_data == np.inf
         if isinstance(method, Multistep):
             # Past values saw other noise, and their weights grow with the number of steps.
             if method.history and (self.noise is not None or self.lower_zero):
                 return False
-            at_end = self.sampler.parameterisation.quantity == "x0" or method.simplified
-            return not (in_lambda and at_end)
+            weighs_end = self.quantity is not None and self.quantity.peak == np.inf
+            return not (in_lambda and (weighs_end or method.simplified))
         tableau = method.last[-1] if isinstance(method, Tapered) else method
         return not in_lambda and 1 not in tableau.c and np.isfinite(self._data_time)
 
@@ -210,7 +207,8 @@ class Layout:
         """Return the variable at grid times, the last of which may lie at sigma = 0."""
         if not self.reaches_data:
             return np.array(self.variable.of_t(self.schedule, times), dtype=float)
-        end = {"t": times[-1], "rho": 0.0, "lambda": np.inf}[self.variable.name]
+        at_data = self.variable.at_data
+        end = times[-1] if at_data is None else at_data
         inner = np.array(self.variable.of_t(self.schedule, times[:-1]), dtype=float)
         return np.append(inner, end)
 
@@ -240,13 +238,13 @@ class Layout:
         if self.sampler.parameterisation.quantity == VELOCITY:
             raise InvalidArgument(f"noise: {name} integrates dx/dt of the ODE and takes none")
         method = self.sampler.method
-        extrapolates = method.history > 0 and self.sampler.parameterisation.quantity in SPOILT
-        if extrapolates and not noise.splits:
-            quantity = self.sampler.parameterisation.quantity
+        quantity = self.quantity
+        extrapolates = method.history > 0 and not noise.splits
+        if extrapolates and quantity is not None and quantity.follows_noise:
             raise InvalidArgument(
-                f"noise={noise!r}: {name} extrapolates {quantity} from past steps, which fresh "
-                "noise spoils at once; choose a sampler in x0 such as 'dpmpp_2m' or 'res_3m', or "
-                "one without past values such as 'ddim'"
+                f"noise={noise!r}: {name} extrapolates {quantity.name} from past steps, which "
+                "fresh noise spoils at once; choose a sampler in x0 such as 'dpmpp_2m' or "
+                "'res_3m', or one without past values such as 'ddim'"
             )
         if noise.splits and method.carries:
             raise InvalidArgument(
@@ -289,7 +287,7 @@ class Layout:
             if np.isfinite(read).all():
                 return
         first, last = inner_ends(self.schedule, None, None)
-        straight = type(self.schedule) is Flow
+        straight = FLOW_T.is_straight(self.schedule)
         other = ", or 'ddim' or a flow_ method with prediction='flow' or 'v'" if straight else ""
         raise InvalidArgument(
             f"t_start={times[-1]:.6g}, t_end={times[0]:.6g}: encoding by {self.sampler.name} from "

@@ -23,7 +23,6 @@ from semilinear.diffusion.noise_splits import MOST_GAMMA, Churn
 from semilinear.diffusion.noise_text import written_noise
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.predictions import check_prediction
-from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.stacked import Ends, of_samples, stacked
@@ -180,7 +179,8 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
     parameterisation = layout.sampler.parameterisation
     given: dict[int, Sequence[float]] = {}
     if layout.begins_apart:
-        quantity = QUANTITIES[str(parameterisation.quantity)]
+        assert layout.quantity is not None
+        quantity = layout.quantity
         given[0] = pure_noise_coefficients(schedule, prediction, quantity, times[0], times[1])
     if steps[-1] is DENOISE:
         given[len(steps) - 1] = denoise_coefficients(schedule, prediction, times[-1])

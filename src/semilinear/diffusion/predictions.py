@@ -59,9 +59,6 @@ PREDICTIONS: dict[str, Callable[[Any, Any], Readout]] = {
 }
 """The predictions by name."""
 
-FINITE_AT_PURE_NOISE = ("x0", "v", "flow")
-"""Predictions from which x_0 can be read where alpha = 0."""
-
 
 def check_prediction(prediction: Any) -> None:
     """Refuse a prediction that is not known."""
@@ -81,3 +78,7 @@ def readout(prediction: str, alpha: Any, sigma: Any) -> Readout:
     check_prediction(prediction)
     with np.errstate(divide="ignore", invalid="ignore"):
         return PREDICTIONS[prediction](np.asarray(alpha, float), np.asarray(sigma, float))
+
+
+FINITE_AT_PURE_NOISE = tuple(n for n in PREDICTIONS if np.isfinite(readout(n, 0.0, 1.0).q_x0))
+"""Predictions from which x_0 can be read where alpha = 0."""

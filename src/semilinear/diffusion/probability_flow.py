@@ -69,7 +69,7 @@ class AlongPath(Propagator):
 
     @property
     def _breaks(self) -> np.ndarray:
-        return self.schedule.lam_breaks if self.variable.name == "t" else NO_BREAKS
+        return self.schedule.lam_breaks if self.variable.is_time else NO_BREAKS
 
     def _lam(self, u: Any) -> Any:
         return self.variable.to_lam(self.schedule, u)

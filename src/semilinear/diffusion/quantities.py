@@ -43,6 +43,10 @@ class Quantity:
     peak
         The lambda around which ``rho w / G`` is largest; elsewhere it decays like e^-|lambda| or
         faster.
+    follows_noise
+        Whether N changes with the noise of a state, and so from step to step where noise enters.
+    regular_at_noise
+        Whether the flow is finite from alpha = 0 on.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Quantity:
     read: Callable[[Readout, Any, Any], tuple[Any, Any]]
     noise: Callable[[Any, Any, Any], Any]
     peak: float
+    follows_noise: bool = False
+    regular_at_noise: bool = True
 
     def __reduce__(self) -> tuple[Any, ...]:
         return quantity, (self.name,)  # functions without a name cannot be pickled
@@ -106,6 +112,8 @@ EPS = Quantity(
     read=lambda read, alpha, sigma: (read.p_eps, read.q_eps),
     noise=_rho_squared,
     peak=-np.inf,
+    follows_noise=True,
+    regular_at_noise=False,
 )
 
 SCORE = Quantity(
@@ -116,6 +124,8 @@ SCORE = Quantity(
     read=lambda read, alpha, sigma: (-read.p_eps / sigma, -read.q_eps / sigma),
     noise=_rho_squared,
     peak=-np.inf,
+    follows_noise=True,
+    regular_at_noise=False,
 )
 
 X0 = Quantity(

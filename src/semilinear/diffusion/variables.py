@@ -22,9 +22,16 @@ class Variable:
     to_lam: Callable[[NoiseSchedule, Any], Any]
     drho: Callable[[NoiseSchedule, Any], Any]
     """drho/du."""
+    at_data: float | None = None
+    """Its value at sigma = 0; None of t, where it is up to the schedule."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return variable, (self.name,)  # functions without a name cannot be pickled
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it is t itself."""
+        return self.at_data is None
 
     def alpha_sigma(self, schedule: NoiseSchedule, u: Any) -> tuple[Any, Any]:
         """Return alpha and sigma.
@@ -32,7 +39,7 @@ class Variable:
         Not through t, unless that is the variable: sigma = 0 may lie outside the domain of t, and
         near alpha = 0 the distance to it would lose its digits.
         """
-        if self.name == "t":
+        if self.is_time:
             return schedule.alpha(u), schedule.sigma(u)
         lam = self.to_lam(schedule, u)
         return schedule.alpha_of_lam(lam), schedule.sigma_of_lam(lam)
@@ -64,6 +71,7 @@ VARIABLES = {
         of_lam=lambda s, lam: np.exp(-lam),
         to_lam=lambda s, rho: _minus_log(rho),
         drho=lambda s, rho: np.ones_like(np.asarray(rho, float)),
+        at_data=0.0,
     ),
     "lambda": Variable(
         "lambda",
@@ -72,6 +80,7 @@ VARIABLES = {
         of_lam=lambda s, lam: lam,
         to_lam=lambda s, lam: lam,
         drho=lambda s, lam: -np.exp(-np.asarray(lam, float)),
+        at_data=np.inf,
     ),
 }
 """Variables by name: t (tAB), rho (rhoAB, rhoRK), lambda (log-rho AB, exponential AB)."""
