@@ -387,23 +387,33 @@ def test_threads_that_share_a_scheduler_never_mix_their_runs() -> None:
         scheduler.set_timesteps(10)
         timesteps = scheduler.timesteps
         middle = stepped(scheduler, x, timesteps[:3])
-        # A step of another thread in the middle of this run.
-        with pytest.raises(InvalidArgument, match="another thread uses this scheduler"):
-            elsewhere(stepped, scheduler, middle, timesteps[3:4])
         # Another thread begins a run: that goes on, and this one does not.
         elsewhere(scheduler.set_timesteps, 10)
+        for _ in range(2):
+            with pytest.raises(InvalidArgument, match=r"another thread has begun.*copy\.deepcopy"):
+                stepped(scheduler, middle, timesteps[3:])
         other = elsewhere(stepped, scheduler, noise(seed=1), timesteps[:5])
-        with pytest.raises(InvalidArgument, match=r"another thread.*copy\.deepcopy"):
+        with pytest.raises(InvalidArgument, match="another thread has begun"):
             stepped(scheduler, middle, timesteps[3:])
         other = elsewhere(stepped, scheduler, other, timesteps[5:])
-        with pytest.raises(InvalidArgument, match="another thread"):
-            stepped(scheduler, middle, timesteps[3:])
+        # Both at the same place: whoever comes second is out of turn.
+        scheduler.set_timesteps(10)
+        elsewhere(scheduler.set_timesteps, 10)
+        first = stepped(scheduler, x, timesteps[:1])
+        with pytest.raises(InvalidArgument, match="not the one whose turn it is"):
+            elsewhere(stepped, scheduler, x, timesteps[:1])
+        assert torch.equal(stepped(scheduler, first, timesteps[1:]), run(scheduler, x, 10))
         # As does what takes turns.
         assert torch.equal(other, run(scheduler, noise(seed=1), 10))
         assert torch.equal(elsewhere(run, scheduler, x, 10), run(scheduler, x, 10))
-        # Who makes the ladder need not make the steps.
-        scheduler.set_timesteps(10)
-        assert torch.equal(elsewhere(stepped, scheduler, x, timesteps), run(scheduler, x, 10))
+        # One loop may go from thread to thread, and be given up.
+        for stop in (4, 10):
+            scheduler.set_timesteps(10)
+            found = x
+            for n, t in enumerate(timesteps[:stop]):
+                step = elsewhere if n % 2 else lambda function, *arguments: function(*arguments)
+                found = step(stepped, scheduler, found, [t])
+        assert torch.equal(found, run(scheduler, x, 10))
 
 
 def test_a_copy_of_a_run_goes_on_in_another_thread() -> None:

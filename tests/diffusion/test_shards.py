@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -216,7 +217,28 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     write_shards(batches(), tmp_path, 24, shard_size=8)
     with pytest.raises(InvalidArgument, match="sample 24 and others are missing"):
         read_shards(tmp_path, 25)
+    # Without the last file the others do not pass for all.
+    (tmp_path / "samples-00000016-00000024.npz").unlink()
+    with pytest.raises(InvalidArgument, match=r"sample 16 .* missing, of 24; .* count="):
+        read_shards(tmp_path)
+    assert read_shards(tmp_path, 16).shape == (16, *SHAPE)
     assert read_shards(tmp_path, 3).shape == (3, *SHAPE)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    write_shards(batches(), tmp_path, 16, shard_size=8)
+    path = tmp_path / "samples-00000008-00000016.npz"
+    content = path.read_bytes()
+    place = content.index(b"NUMPY") + 200  # in the samples, of which nothing but a sum is known
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(InvalidArgument, match=rf"{path.name} is not .* or is damaged; remove it"):
+        read_shards(tmp_path)
+    with np.load(io.BytesIO(content)) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, "images": arrays["images"][:5]})
+    for act in (lambda: write_shards(batches(), tmp_path, 16, shard_size=8), read_shards):
+        with pytest.raises(InvalidArgument, match=rf"{path.name} is not .* or is damaged"):
+            act(tmp_path) if act is read_shards else act()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

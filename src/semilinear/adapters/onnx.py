@@ -51,6 +51,8 @@ class OnnxModel:
     ----------
     path : pathlib.Path
         The file.
+    batch : int or None
+        How many samples it takes at a time, no more and no less; None for any number.
     sample_shape : tuple of int or None
         Shape of one sample, that is of ``x`` without its batch axis; None for a size that is free.
     dtype : numpy.dtype
@@ -65,6 +67,7 @@ class OnnxModel:
     """
 
     path: Path
+    batch: int | None
     sample_shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
 
@@ -79,7 +82,7 @@ class OnnxModel:
                 "expected one output. Export it with the prediction alone"
             )
         self.dtype = _IMAGE_TYPES[image.type]
-        self._batch, *sample = (n if isinstance(n, int) else None for n in image.shape)
+        self.batch, *sample = (n if isinstance(n, int) else None for n in image.shape)
         self.sample_shape = tuple(sample)
         self._image, self._time, self._output = image.name, time.name, outputs[0].name
         self._time_dtype = _TIME_TYPES[time.type]
@@ -144,7 +147,7 @@ class OnnxModel:
                 f"x has dtype {x.dtype}, but the model takes {self.dtype}; "
                 f"pass x.astype({self.dtype.name!r})"
             )
-        shape = (self._batch, *self.sample_shape)
+        shape = (self.batch, *self.sample_shape)
         if (
             x.ndim != len(shape)
             or len(x) == 0

@@ -27,6 +27,12 @@ from semilinear.diffusion.shards import write_shards
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import COMPILED_FROM
 
+BATCH = 64
+"""Images at a time."""
+
+GRIDS = {"edm": "karras"}
+"""Grids that are not uniform in t by default: here t is the noise."""
+
 
 def add_sample(commands: Any) -> None:
     """Add the command ``sample``."""
@@ -67,7 +73,7 @@ def add_sample(commands: Any) -> None:
     )
     add("--shape", help="shape of one image, such as 3,32,32, if the model leaves it open")
     add("--seed", type=int, default=0, help="image i depends on the seed and on i only")
-    add("--batch-size", type=int, default=64, help="images at a time")
+    add("--batch-size", type=int, help="images at a time; if not given 64, or as the model says")
     add("--threads", type=int, help="threads of the model; all cores if not given")
     add("--workers", type=int, help="processes that share the work, each with a model")
     add(
@@ -92,9 +98,18 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     count = command.add_mutually_exclusive_group()
     count.add_argument("--steps", type=int, help="number of steps")
     count.add_argument("--nfe", type=int, help="budget of evaluations per image (10 if neither)")
-    add("--grid", default="uniform", choices=sorted(diffusion.grids.GRIDS), help="time grid")
+    add(
+        "--grid",
+        choices=sorted(diffusion.grids.GRIDS),
+        help="time grid; if not given uniform in t, or that of Karras where t is the noise (edm)",
+    )
     add("--t-start", type=float, help="where the grid begins, the noisy end")
-    add("--t-end", type=float, help="where the grid ends (0.1 for --final denoise)")
+    add(
+        "--t-end",
+        type=float,
+        help="where the grid ends; if not given 0.1 for vp_linear and --final denoise, else where "
+        "the schedule does",
+    )
     add(
         "--final",
         default="denoise",
@@ -117,6 +132,8 @@ def _sample(options: argparse.Namespace) -> int:
     factory = _factory(options)
     model = Timed(factory())
     shape = _shape(options, model.model.sample_shape)
+    fixed = model.model.batch
+    size = _batch_size(options.batch_size, fixed)
     dtype = np.dtype(model.model.dtype)
     plan = _diffusion_plan(options, model, shape, dtype)
     clock = Clock(options.workers)
@@ -125,15 +142,15 @@ def _sample(options: argparse.Namespace) -> int:
         factory = model.itself
     clock.begin(model)
     batches = Batches(
-        factory, plan, shape, seed=options.seed, batch_size=options.batch_size,
-        like=np.empty(0, dtype), pad=_sharded(options),
+        factory, plan, shape, seed=options.seed, batch_size=size,
+        like=np.empty(0, dtype), pad=_sharded(options) or fixed is not None,
     )  # fmt: skip
     with pool(options.workers) as executor:
         if _sharded(options):
             part = shard_option(options.shard)
-            size = options.shard_size or default_shard_size(options.n, part[1], options.batch_size)
+            own = options.shard_size or default_shard_size(options.n, part[1], size)
             done = write_shards(
-                batches, options.out, options.n, shard_size=size, part=part,
+                batches, options.out, options.n, shard_size=own, part=part,
                 about={"model": digest(options.model)}, executor=executor, progress=True,
             )  # fmt: skip
             print(f"{done.samples} {clock.said(plan, model)}")
@@ -196,7 +213,7 @@ def _check_auto(options: argparse.Namespace) -> None:
     """Refuse options beside ``--method auto`` that it chooses itself."""
     chosen = (
         ("--steps", options.steps, None),
-        ("--grid", options.grid, "uniform"),
+        ("--grid", options.grid, None),
         ("--t-end", options.t_end, None),
         ("--final", options.final, "denoise"),
         ("--start", options.start, "ramp"),
@@ -225,9 +242,11 @@ def _diffusion_plan(
     if nfe is None and options.steps is None:
         nfe = 10
     if options.method == AUTO:
+        fixed = model.model.batch
         fit = choose(
-            model, np.empty((1, *shape), dtype), schedule, nfe=nfe,
+            model, np.empty((fixed or 1, *shape), dtype), schedule, nfe=nfe,
             prediction=options.prediction, t_start=options.t_start, progress=True,
+            fixed_batch=fixed is not None,
         )  # fmt: skip
         print(fit.reason)
         return fit.plan()
@@ -239,7 +258,7 @@ def _diffusion_plan(
         method=options.method,
         steps=options.steps,
         nfe=nfe,
-        grid=options.grid,
+        grid=options.grid or GRIDS.get(options.schedule, "uniform"),
         prediction=options.prediction,
         t_start=options.t_start,
         t_end=t_end,
@@ -250,10 +269,21 @@ def _diffusion_plan(
     )
 
 
+def _batch_size(asked: int | None, fixed: int | None) -> int:
+    """Return how many images the model sees at a time."""
+    if fixed is None:
+        return BATCH if asked is None else asked
+    if asked not in (None, fixed):
+        raise InvalidArgument(
+            f"--batch-size {asked}: the model was made for batches of {fixed}; leave it out"
+        )
+    return fixed
+
+
 def _shape(options: argparse.Namespace, known: Sequence[int | None] | None) -> tuple[int, ...]:
     if options.shape is not None:
         parts = options.shape.split(",")
-        if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
             raise InvalidArgument(
                 f"--shape {options.shape} must be whole numbers with commas, such as 3,32,32"
             )

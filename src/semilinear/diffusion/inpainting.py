@@ -74,6 +74,8 @@ def add_noise(
             f"t has shape {times.shape}; expected a number, or one for each of {x_0.shape[0]} "
             "samples"
         )
+    # By sample in any case: half precision then rounds once, whatever t is.
+    times = np.broadcast_to(times, tuple(x_0.shape[:1]))
     return combined([schedule.alpha(times), schedule.sigma(times)], [x_0, noise])
 
 

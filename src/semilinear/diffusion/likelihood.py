@@ -79,7 +79,8 @@ class LogLikelihood(NamedTuple):
             Bits by which the data were scaled up, for each entry: log2 of the levels per unit of x.
             Images of 256 levels on [-1, 1] have log2(256 / 2) = 7. Discrete data need uniform noise
             of one level's width first (Theis, van den Oord and Bethge 2016); the answer then is an
-            upper bound of the bits that a code needs.
+            upper bound of the bits that a code needs, and near to it only if sigma(t_end) is small
+            beside that width: a tenth costs entries that never change 0.2 bits, as much 1.3.
         """
         return self.log_p / (-log(2.0) * prod(self.latent.shape[1:])) + offset
 

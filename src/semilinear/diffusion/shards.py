@@ -9,9 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
-import socket
-import zipfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
@@ -21,14 +18,20 @@ import numpy as np
 
 from semilinear.diffusion.batches import Batches, Piece
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.shard_files import (
+    HALF_WRITTEN,
+    files_in,
+    name_of,
+    opened,
+    range_of,
+    reading,
+    written_whole,
+)
 from semilinear.errors import InvalidArgument, shown
 from semilinear.given import whole_number
 
 FORMAT = 1
 """Of the files."""
-
-NAME = re.compile(r"samples-(\d{8,})-(\d{8,})\.npz")
-HALF_WRITTEN = re.compile(r"\.samples-(\d{8,})-\d{8,}\.npz\..*\.part")
 
 AGREEMENT = 1e-9
 """Relative; the numbers of one plan may differ that much between processors."""
@@ -62,10 +65,10 @@ def write_shards(
     """Write samples 0 to ``count - 1`` as files, or a part of them.
 
     ``samples-FIRST-STOP.npz`` holds ``images``, samples FIRST to STOP - 1, with the plan's ``t``,
-    its ``numbers`` and a ``header`` in JSON. A file is there whole or not at all, under whatever
-    signal: it is written beside its place and then renamed. Files that are there already are
-    skipped. What a run that was killed left half written goes when the same part runs again; so no
-    two live processes may have the same part of the same folder.
+    its ``numbers``, the ``count`` that was asked for and a ``header`` in JSON. A file is there
+    whole or not at all, under whatever signal: it is written beside its place and then renamed.
+    Files that are there already are skipped. What a run that was killed left half written goes when
+    the same part runs again; so no two live processes may have the same part of the same folder.
 
     Parameters
     ----------
@@ -103,21 +106,21 @@ def write_shards(
     longest = _longest(place)
     # A file that a run for more samples left holds the last shard and more.
     shards = [(first, max(stop, longest.get(first, 0))) for first, stop in shards]
-    mine = {_name(*shard) for shard in shards}
-    there = {path.name for path in _files(place)}
+    mine = {name_of(*shard) for shard in shards}
+    there = {path.name for path in files_in(place)}
     for name in sorted(there & mine) or sorted(there)[:1]:
         _check(place / name, header, numbers)
     _clean(place, {first for first, _ in shards})
-    missing = [shard for shard in shards if _name(*shard) not in there]
+    missing = [shard for shard in shards if name_of(*shard) not in there]
     pieces = [piece for first, stop in missing for piece in batches.pieces(first, stop)]
     stream = batches.run(pieces, executor=executor, window=window, progress=progress)
     with contextlib.closing(stream):
         for first, stop in missing:
             images = _collected(stream, stop)
-            arrays = {"images": images, "t": batches.plan.t, "numbers": numbers}
-            _write(place / _name(first, stop), {**arrays, "header": json.dumps(header)})
+            arrays = {"images": images, "t": batches.plan.t, "numbers": numbers, "count": count}
+            written_whole(place / name_of(first, stop), {**arrays, "header": json.dumps(header)})
     return Written(
-        tuple(place / _name(*shard) for shard in missing),
+        tuple(place / name_of(*shard) for shard in missing),
         tuple(place / name for name in sorted(there & mine)),
         sum(stop - first for first, stop in missing),
     )
@@ -134,7 +137,8 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
     folder
         Where the files are.
     count
-        How many samples to return, the first; all if None.
+        How many samples to return, the first. If None all that any run into this folder was asked
+        for.
 
     Raises
     ------
@@ -145,29 +149,32 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
         If there is no such folder; it is named.
     """
     place = Path(folder)
+    longest = _longest(place)
     if count is not None:
         count = whole_number("count", count)
-    longest = _longest(place)
+    else:
+        asked = [opened(place / name_of(*shard)).asked for shard in longest.items()]
+        count = max([1, *asked, *longest.values()])
     chosen: list[tuple[int, int]] = []
     reached = 0
-    while reached in longest and (count is None or reached < count):
+    while reached in longest and reached < count:
         chosen.append((reached, longest.pop(reached)))
         reached = chosen[-1][1]
-    if not chosen or (reached < count if count is not None else longest):
+    if reached < count:
         raise InvalidArgument(
-            f"folder={place}: sample {reached} and others are missing; complete them by the "
-            "command that began it"
+            f"folder={place}: sample {reached} and others are missing, of {count}; complete them "
+            "by the command that began it, or take fewer by count="
         )
-    return _joined(place, chosen, reached if count is None else count)
+    return _joined(place, chosen, count)
 
 
 def _joined(place: Path, chosen: list[tuple[int, int]], count: int) -> np.ndarray:
-    header, numbers = _opened(place / _name(*chosen[0]))
+    header, numbers, _ = opened(place / name_of(*chosen[0]))
     images = np.empty(0)
     for first, stop in chosen:
-        path = place / _name(first, stop)
+        path = place / name_of(first, stop)
         _check(path, header, numbers)
-        with np.load(path) as file:
+        with reading(path) as file:
             part = file["images"][: count - first]
         if first == 0:
             images = np.empty((count, *part.shape[1:]), part.dtype)
@@ -185,24 +192,10 @@ def _shards(count: int, size: int, part: Any) -> list[tuple[int, int]]:
     return [(first, min(first + size, count)) for first in range((k - 1) * size, count, m * size)]
 
 
-def _name(first: int, stop: int) -> str:
-    return f"samples-{first:08d}-{stop:08d}.npz"
-
-
-def _range(path: Path) -> tuple[int, int]:
-    found = NAME.fullmatch(path.name)
-    assert found is not None
-    return int(found[1]), int(found[2])
-
-
-def _files(place: Path) -> list[Path]:
-    return [path for path in place.iterdir() if NAME.fullmatch(path.name)]
-
-
 def _longest(place: Path) -> dict[int, int]:
     """Return where the longest of the files that begin with the same sample stops, by that."""
     longest: dict[int, int] = {}
-    for first, stop in map(_range, _files(place)):
+    for first, stop in map(range_of, files_in(place)):
         longest[first] = max(stop, longest.get(first, 0))
     return longest
 
@@ -257,20 +250,9 @@ def _told(coefficient: Any) -> tuple[float, ...]:
     return float(flat.mean()), float((flat * np.cos(np.arange(flat.size))).mean())
 
 
-def _opened(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    try:
-        # Opened here: NumPy leaves open what is no archive after all.
-        with path.open("rb") as stream, np.load(stream) as file:
-            return dict(json.loads(str(file["header"]))), file["numbers"]
-    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
-        raise InvalidArgument(
-            f"{path} is not a file that this package wrote; remove it, or name another directory"
-        ) from None
-
-
 def _check(path: Path, header: Mapping[str, Any], numbers: np.ndarray) -> None:
     """Refuse a file of another run."""
-    found, others = _opened(path)
+    found, others, _ = opened(path)
     names = [key for key in {**header, **found} if _text(header.get(key)) != _text(found.get(key))]
     differences = [f"{key} is {found.get(key)!r} there, {header.get(key)!r} here" for key in names]
     same = others.shape == numbers.shape
@@ -308,16 +290,3 @@ def _collected(stream: Iterator[tuple[Piece, np.ndarray]], stop: int) -> np.ndar
         if piece.stop == stop:
             break
     return np.concatenate(parts)
-
-
-def _write(path: Path, arrays: Mapping[str, Any]) -> None:
-    beside = path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # or the name could outlive a crash of the machine, and not it
-        beside.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

@@ -227,7 +227,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         settings = read(self.config)
         made = ladder(settings, num_inference_steps, timesteps=timesteps, sigmas=sigmas, mu=mu)
         course = PipelineCourse(settings, made)
-        self._leave_run()
+        self._take_over()
         self._course, self._run, self._begin_index = course, None, None
         self.num_inference_steps, self.order = course.steps, settings.evaluations
         self._put(course.told, course.levels, device=device, whole=not settings.is_flow)
@@ -275,30 +275,31 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         elif isinstance(run, LeadIn) and run.has_arrived:
             run = self._run_from(run.index, sample)
         previous = run.advance(model_output, sample, generator)
-        self._run, self._owner = run, self._here()
+        self._run = run
         return SchedulerOutput(prev_sample=previous) if return_dict else (previous,)
 
-    def _here(self) -> tuple[int, int]:
-        """Return this thread; by the object too, so that copies have runs of their own."""
-        return id(self), get_ident()
+    def _take_over(self) -> None:
+        """Note whose ladder it is now, and whose run ends by it before its time.
 
-    def _leave_run(self) -> None:
-        """Note whose run ends here, if it is not over and that of another thread."""
-        here, unfinished = self._here(), self._run is not None and not self._run.done
-        if unfinished and self._owner and self._owner[0] == here[0]:
-            self._cut_off |= {self._owner}
+        By the object too, so that copies have runs of their own.
+        """
+        here, owner = (id(self), get_ident()), self._owner
+        unfinished = self._run is not None and not self._run.done
+        if unfinished and owner is not None and owner[0] == here[0]:
+            self._cut_off |= {owner}
         self._cut_off -= {here}
-        self._owner = None
+        self._owner = here
 
     def _check_thread(self) -> None:
-        """Refuse a step of another run than the one that this object holds."""
-        here, owner = self._here(), self._owner
-        is_of_other = owner is not None and owner[0] == here[0] and owner != here
-        if is_of_other or here in self._cut_off:
+        """Refuse a step of a run that another thread has ended by one of its own."""
+        here = id(self), get_ident()
+        if here in self._cut_off:
             raise InvalidArgument(
-                "another thread uses this scheduler for a run of its own: give each thread its "
-                "own, from one configuration or by copy.deepcopy, and call set_timesteps there"
+                "another thread has begun a run of its own with this scheduler: give each its own, "
+                "from one configuration or by copy.deepcopy, and call set_timesteps there"
             )
+        if self._owner != here:  # a loop that goes from thread to thread knows what it does
+            self._owner = None
 
     def _begun(self, timestep: float | torch.Tensor, sample: torch.Tensor) -> AnyRun:
         if self._course is None:
