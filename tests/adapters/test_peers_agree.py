@@ -225,7 +225,7 @@ def given_again(draws):
 )
 def test_ode_samplers_of_k_diffusion(kd, theirs, ours, options):
     expected = by_k_diffusion(getattr(kd, theirs), **options)
-    agrees(by_us(ours)[0], expected, bound=1e-11)
+    agrees(by_us(ours)[0], expected, bound=1e-12)
 
 
 @pytest.mark.parametrize("method", ["euler_ancestral", "dpm2_ancestral", "dpmpp_2s_ancestral"])
@@ -234,7 +234,7 @@ def test_ancestral_samplers_of_k_diffusion(kd, method, eta, scale):
     name = method.replace("dpm2", "dpm_2")
     found, draws = by_us(method, noise=Ancestral(eta, scale=scale))
     options = {"eta": eta, "s_noise": scale, "noise_sampler": given_again(draws)}
-    agrees(found, by_k_diffusion(getattr(kd, f"sample_{name}"), **options), bound=1e-11)
+    agrees(found, by_k_diffusion(getattr(kd, f"sample_{name}"), **options), bound=1e-12)
 
 
 @pytest.mark.parametrize("eta", [1.0, 0.5])
@@ -247,7 +247,7 @@ def test_sde_samplers_of_k_diffusion(kd, kind, eta):
     run = kd.sample_dpmpp_3m_sde if kind == "3m" else kd.sample_dpmpp_2m_sde
     if kind != "3m":
         options["solver_type"] = kind
-    agrees(found, by_k_diffusion(run, **options), bound=1e-11)
+    agrees(found, by_k_diffusion(run, **options), bound=1e-12)
 
 
 @pytest.mark.parametrize(("churn", "low", "high"), [(40.0, 0.0, np.inf), (2.0, 0.05, 50.0)])
@@ -266,5 +266,5 @@ def test_churn_of_k_diffusion(kd, monkeypatch, theirs, ours, churn, low, high):
     monkeypatch.setattr(kd.torch, "randn_like", drawn)
     options = {"s_churn": churn, "s_tmin": low, "s_tmax": high, "s_noise": 1.003}
     expected = by_k_diffusion(getattr(kd, f"sample_{theirs}"), **options)
-    agrees(found, expected, bound=1e-11)
+    agrees(found, expected, bound=1e-12)
     assert not list(left)

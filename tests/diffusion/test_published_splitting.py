@@ -188,5 +188,5 @@ def test_churn(method, final, churn, steps, edges):
         return DATA.denoised(y, 1.0, s)
 
     expected = churned(x, rho, model, churn, low, high, 1.003, draws, second=method == "heun")
-    agrees(found, expected, bound=1e-11)
+    agrees(found, expected)
     assert draws.are_used
