@@ -21,6 +21,7 @@ from k_diffusion_runs import (  # noqa: E402
     options,
     their_sampling,
 )
+from semilinear import diffusion  # noqa: E402
 from semilinear.adapters import k_diffusion  # noqa: E402
 from semilinear.adapters.k_diffusion import NAMES, sample  # noqa: E402
 
@@ -219,3 +220,14 @@ def test_tensors_of_derived_classes_are_sampled_as_plain_ones(name: str, shape) 
     for own, kind in ((Image, torch.Tensor), (torch.Tensor, Image), (Image, Image)):
         found = run(x.as_subclass(own), kind)
         torch.testing.assert_close(found, expected, rtol=0, atol=1e3 * EPS)
+
+
+def test_answers_outlive_the_evaluations_of_starting_steps():
+    """A multistep method needs the first answer again after some ten others."""
+    plan = diffusion.plan(
+        diffusion.EDM(), method="res_3m", grid=karras().tolist(), prediction="x0",
+        lower_end="zero", start="rk",
+    )  # fmt: skip
+    expected = diffusion.follow(plan, lambda x, t: model(x, torch.tensor([t], dtype=torch.float64)), noise())
+    found = sample(model, noise(), karras(), method="res_3m", start="rk", disable=True)
+    assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
