@@ -268,11 +268,16 @@ class Layout:
                 f"t_start={t:.6g}: alpha is 0 there, where prediction={prediction!r} tells nothing "
                 f"of the data; choose a smaller t_start or one of {FINITE_AT_PURE_NOISE}"
             )
-        rk_start = self.start == "rk" and isinstance(self.sampler.method, Multistep)
-        if self.sampler.parameterisation.quantity == VELOCITY or rk_start:
+        if self.sampler.parameterisation.quantity == VELOCITY:
             raise InvalidArgument(
-                f"t_start={t:.6g}: alpha is 0 there, which {name} with start={self.start!r} cannot "
-                "step from; choose a smaller t_start"
+                f"t_start={t:.6g}: alpha is 0 there, which {name} cannot step from; choose a "
+                "smaller t_start"
+            )
+        if self.begins_apart and self.start == "rk" and self.sampler.method.history:
+            raise InvalidArgument(
+                f"t_start={t:.6g}: alpha is 0 there, which {name} with start='rk' cannot step "
+                "from; choose a smaller t_start, start='ramp', or a sampler in x0, v or flow over "
+                "t, such as 'flow_ab4', which keeps its order from there"
             )
 
     def _check_encoding(self, times: np.ndarray, prediction: str) -> None:
