@@ -11,6 +11,7 @@ from semilinear import diffusion
 from semilinear.adapters.diffusers.churn import later_churn
 from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
+from semilinear.diffusion.layout import REGULAR
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.errors import InvalidArgument
@@ -107,7 +108,17 @@ class PipelineCourse:
 
     @cached_property
     def starts(self) -> list[int]:
-        """Number of the first evaluation of each step, as far as a run can begin with it."""
+        """Numbers of the evaluations that a run can begin with.
+
+        It cannot begin with a starting step that is not the first: it would need starting steps of
+        its own, whose evaluations are not there.
+        """
+        history = self.plan.sampler.method.history if self.settings.start == "rk" else 0
+        return [i for n, i in enumerate(self._beginnings) if n == 0 or n >= history]
+
+    @cached_property
+    def _beginnings(self) -> list[int]:
+        """Number of the first evaluation of each step."""
         if isinstance(self.settings.sampler.noise, diffusion.Churn):
             # Steps begin with noise, and so at other times than those of the ladder.
             steps = self.plan.program.steps
@@ -121,7 +132,7 @@ class PipelineCourse:
         """Return the plan of a run that begins at an evaluation of the whole one, a start."""
         if evaluation == self.starts[0]:
             return self.plan
-        first = self.starts.index(evaluation)
+        first = self._beginnings.index(evaluation)
         return self._plan_from(first, begin=self.plan.times[evaluation])
 
     def _plan_from(self, first: int, *, begin: float | None = None) -> diffusion.DiffusionPlan:
@@ -147,7 +158,7 @@ class PipelineCourse:
             sampler = sampler._replace(noise=noise)
         return diffusion.plan(
             s.path, method=sampler, grid=grid, final=final, prediction=prediction,
-            exact=s.exact, lower_end=lower_end,
+            exact=s.exact, lower_end=lower_end, start=s.start if first == 0 else "ramp",
         )  # fmt: skip
 
     @property
@@ -173,6 +184,14 @@ class PipelineCourse:
                 f"method={s.sampler.name!r} cannot step from pure noise, where a flow begins; take "
                 "method='ddim', whose steps on a flow are Euler's, or begin later by timesteps= or "
                 "sigmas="
+            )
+        cell = s.sampler.parameterisation
+        regular = cell.variable == "t" and cell.quantity in REGULAR
+        if at_noise and s.is_flow and s.start == "rk" and s.sampler.method.history and not regular:
+            raise InvalidArgument(
+                f"start='rk': method={s.sampler.name!r} cannot keep its order from pure noise, "
+                "where a flow begins; take method='flow_ab4', which does, or start='ramp', or "
+                "begin later by timesteps= or sigmas="
             )
         if at_noise and s.prediction not in FINITE_AT_PURE_NOISE:
             whose, types = "rescale_betas_zero_snr=True", "'v_prediction' or 'sample'"

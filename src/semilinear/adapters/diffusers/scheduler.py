@@ -80,8 +80,9 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         middle of the timesteps), ``"churn=40,low=0.05,high=50,scale=1.003"`` (S_churn, S_tmin,
         S_tmax and S_noise of EDM), ``"ancestral=1"``, ``"er_sde"``, ``"tau=1,scale=0.9"``,
         ``"eta=0.5,scale=0.9"``.
-    exact
-        As in `semilinear.diffusion.plan`.
+    exact, start
+        As in `semilinear.diffusion.plan`. With ``start="rk"`` the first steps of a multistep method
+        take several evaluations.
     lambda_min_clipped
         Of DPM-Solver: the least ln(alpha / sigma) among the timesteps of `timestep_spacing`. With
         cosine betas, -5.1 leaves out those of nothing but noise.
@@ -140,6 +141,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         tau: float | None = None,
         noise: str | None = None,
         exact: bool = False,
+        start: str = "ramp",
         lambda_min_clipped: float = -inf,
     ) -> None:
         settings = read(self.config)
@@ -212,7 +214,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         ----------
         num_inference_steps
             Number of steps; the evaluations are `order` times as many, without those of stages that
-            the last step does not need.
+            the last step does not need, and with those of starting steps (``start="rk"``).
         device
             Where `timesteps` go.
         timesteps

@@ -15,7 +15,7 @@ from semilinear import diffusion
 from semilinear.adapters.diffusers.sampler import chosen
 from semilinear.errors import InvalidArgument, UnknownName, shown
 from semilinear.given import number
-from semilinear.methods import Multistep
+from semilinear.methods import STARTS, Multistep
 
 PREDICTIONS = {
     "epsilon": "eps",
@@ -58,7 +58,7 @@ class Settings:
         What the network returns.
     sampler
         The sampler with its noise.
-    exact, lower_end
+    exact, lower_end, start
         As in `diffusion.plan`.
     threshold
         ``(ratio, largest)`` of dynamic thresholding, or None.
@@ -89,6 +89,7 @@ class Settings:
     sampler: diffusion.Sampler
     exact: bool
     lower_end: bool
+    start: str
     threshold: tuple[float, float] | None
     ladder: str | None
     spacing: str
@@ -129,6 +130,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         ("final_sigmas_type", FINALS),
         ("time_shift_type", SHIFTS),
         ("beta_schedule", BETAS),
+        ("start", STARTS),
     )
     for key, names in known:
         UnknownName.check(key, config[key], names)
@@ -152,6 +154,7 @@ def read(config: Mapping[str, Any]) -> Settings:
         sampler=chosen(config),
         exact=bool(config["exact"]),
         lower_end=bool(config["lower_order_final"]),
+        start=config["start"],
         threshold=_threshold(config),
         ladder=ladder,
         spacing=config["timestep_spacing"],
