@@ -455,6 +455,69 @@ def test_what_is_given_of_the_ending_stays(given):
     assert all(fit.final in family for _, family, _ in fit.candidates)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "sa_solver", "noise": 0.0, "lower_end": True, "final": "denoise"},
+        {"method": "sa_solver", "noise": diffusion.Tau(0.0), "exact": True, "final": "zero"},
+        {"method": "tab2", "start": "rk", "t_start": 0.9, "t_end": 0.05, "final": "denoise"},
+        {"method": "dpmpp_3m", "lower_end": "zero", "final": "zero", "estimate": True},
+        {"method": "ddim", "prediction": "x0", "grid": [1.0, 0.5, 0.1, 0.01], "final": "denoise"},
+    ],
+    ids=str,
+)
+def test_the_grid_of_a_plan_is_fitted(options):
+    """Nothing of it changes but the grid."""
+    made = diffusion.plan(VP, **{"steps": None if "grid" in options else 4, **options})
+    prediction = options.get("prediction", "eps")
+    model = DATA.model(VP, prediction)
+    fit = fit_grid(model, LIKE, made, **{**SMALL, "nfe": None})
+    found = fit.plan()
+    assert found.nfe <= made.nfe
+    assert not found.stochastic
+    assert found.sampler.method == made.sampler.method
+    assert found.recipe == made.recipe
+    assert (found.name, found.prediction, found.schedule) == (made.name, prediction, VP)
+    expected = diffusion.plan(
+        VP, **{**options, "grid": fit.times, "t_start": None, "t_end": None, "estimate": False}
+    )
+    x = noise_at(VP, fit.times[0], (3, 2))
+    assert np.array_equal(diffusion.follow(found, model, x), diffusion.follow(expected, model, x))
+
+
+def test_a_grid_that_is_good_already_is_where_a_fit_begins():
+    """Another sweep begins at what the one before has found, which no rule gives."""
+    first = fit_grid(MODEL, LIKE, VP, method="ddim", **SMALL)
+    assert first.family.startswith("fitted from")
+    again = fit_grid(MODEL, LIKE, first.plan(), **{**SMALL, "nfe": None})
+    assert "its own, denoise" in again.family
+    assert again.error <= first.error
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "parts"),
+    [
+        ({"method": "sa_solver"}, {}, ("schedule is a plan of sa_solver", "samplers of the ODE")),
+        ({"direction": "encode"}, {}, ("schedule is a plan of tab3", "it encodes")),
+        ({"t_start": [0.9, 0.8]}, {}, ("schedule is a plan with times by sample",)),
+        ({"t_end": 0.1}, {}, ('final="t_end" with t_end=0.1',)),
+        ({}, {"method": "tab3", "final": "zero"}, ("method, final: schedule is a plan",)),
+        ({}, {"nfe": 0}, ("nfe=0 must be a whole number",)),
+    ],
+)
+def test_plans_whose_grid_cannot_be_fitted(options, own, parts):
+    made = diffusion.plan(VP, steps=4, **options)
+    with refused(*parts):
+        fit_grid(MODEL, LIKE, made, **{**SMALL, "nfe": None, **own})
+
+
+def test_a_sampler_whose_noise_is_zero_is_one_of_the_ode():
+    silent = get("sa_solver")._replace(noise=diffusion.Tau(0.0))
+    fit = choose(MODEL, LIKE, VP, **{**FEW, "methods": silent})
+    assert fit.sampler is silent
+    assert not fit.plan().stochastic
+
+
 @settings(max_examples=5)
 @given(seed=st.integers(0, 2**63 - 1))
 def test_never_worse_on_the_second_pilot(seed):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,17 @@ from semilinear.plan import Plan
 from semilinear.program import Program
 
 
+class Recipe(NamedTuple):
+    """How a plan was asked for, beside its sampler: what another grid for it has in common."""
+
+    t_start: float
+    t_end: float
+    final: str
+    start: str
+    lower_end: bool | str
+    direction: str
+
+
 class DiffusionPlan(Plan):
     """A sampler on a grid; made by `semilinear.diffusion.plan`.
 
@@ -31,6 +42,8 @@ class DiffusionPlan(Plan):
         time domain (final="zero" on `VE` and `Discrete`).
     schedule, sampler, prediction
         What the plan was made for.
+    recipe
+        Its ends, and how it was asked for.
     main
         Numbers of the steps of the program that are steps of the method.
     path_times
@@ -50,10 +63,12 @@ class DiffusionPlan(Plan):
         sampler: Sampler,
         prediction: str,
         path_times: np.ndarray,
+        recipe: Recipe,
     ) -> None:
         self.schedule = schedule
         self.sampler = sampler
         self.prediction = prediction
+        self.recipe = recipe
         self.main = tuple(
             n for n, step in enumerate(program.steps) if not step.passive and step is not DENOISE
         )

@@ -21,8 +21,8 @@ class Fit(Immutable):
 
     Attributes
     ----------
-    sampler, final, noise
-        The sampler, the ending, and the noise level of stochastic samplers.
+    sampler, final, noise, start, lower_end
+        The sampler, the ending, the noise level of stochastic samplers, and what else a plan takes.
     times
         Grid times, read-only; for ``diffusion.plan(grid=...)``.
     family
@@ -53,6 +53,8 @@ class Fit(Immutable):
     prediction: str
     noise: NoiseLevel | None = None
     correction: Correction | None = None
+    start: str = "ramp"
+    lower_end: bool | str = False
 
     def __post_init__(self) -> None:
         times = np.array(self.times)
@@ -68,6 +70,8 @@ class Fit(Immutable):
             prediction=self.prediction,
             final=self.final,
             noise=self.noise,
+            start=self.start,
+            lower_end=self.lower_end,
         )
 
     @property

@@ -45,6 +45,9 @@ MANY = 64
 ENOUGH = 16
 """Samples without which the question is not asked."""
 
+OF_THE_ODE = "only samplers of the ODE can be compared by where they end"
+"""Why samplers with noise are refused."""
+
 FIRST, SECOND, LATER = 4, 24, 16
 """All candidates run on `FIRST` samples of the pilot; `SECOND` of the best then run on `LATER`."""
 
@@ -155,10 +158,25 @@ def chosen(
     fixed_batch: bool = False,
     t_end: float | None = None,
     final: str | None = None,
+    start: str = "ramp",
+    lower_end: bool | str = False,
+    own: Sequence[DiffusionPlan] = (),
 ) -> Fit:
-    """Return the sampler without noise that comes nearest to the flow; with an end, if given."""
+    """Return the sampler without noise that comes nearest to the flow; with an end, if given.
+
+    Parameters
+    ----------
+    own
+        Plans of one of the samplers, start and lower_end, that are tried beside those made here.
+    """
     all_of_them = [
-        one for sampler in samplers for one in _candidates(pilot, sampler, nfe, t_end, final)
+        one
+        for sampler in samplers
+        for one in _candidates(pilot, sampler, nfe, t_end, final, start, lower_end)
+    ]
+    all_of_them += [
+        Candidate(samplers[0], f"its own, {made.recipe.final}", made.recipe.final, made)
+        for made in own
     ]
     if not all_of_them:
         times = " at whole times" if pilot.whole_times else ""
@@ -172,7 +190,7 @@ def chosen(
         pilot.count_part(few)
         found = _ranked(more, [one for _, one in found[:SECOND]], "comparing", progress)
         pilot.count_part(more)
-    return _best(pilot, found)
+    return replace(_best(pilot, found), start=start, lower_end=lower_end)
 
 
 def _samplers(methods: Any) -> list[Sampler]:
@@ -204,11 +222,8 @@ def reference_evaluations(nfe: int, asked: int | None) -> int:
 def deterministic(method: str | Sampler) -> Sampler:
     """Return a sampler, or refuse one with noise."""
     sampler = catalogue.get(method)
-    if sampler.noise is not None:
-        raise InvalidArgument(
-            f"method={sampler.name!r} is stochastic; only samplers of the ODE can be compared by "
-            "where they end"
-        )
+    if sampler.noise is not None and not sampler.noise.is_silent:
+        raise InvalidArgument(f"method={sampler.name!r} is stochastic; {OF_THE_ODE}")
     return sampler
 
 
@@ -236,7 +251,13 @@ def _ranked(
 
 
 def _candidates(
-    pilot: Pilot, sampler: Sampler, nfe: int, given_end: float | None, given_final: str | None
+    pilot: Pilot,
+    sampler: Sampler,
+    nfe: int,
+    given_end: float | None,
+    given_final: str | None,
+    start: str,
+    lower_end: bool | str,
 ) -> Iterator[Candidate]:
     """Yield all plans of a sampler on the grids of all families, where they exist."""
     for t_end, final in _endings(pilot, sampler, given_end, given_final):
@@ -245,7 +266,8 @@ def _candidates(
             try:
                 made = plan(
                     pilot.schedule, method=sampler, nfe=nfe, grid=rule, final=final,
-                    prediction=pilot.prediction, t_start=pilot.t_start, t_end=t_end,
+                    prediction=pilot.prediction, t_start=pilot.t_start, t_end=t_end, start=start,
+                    lower_end=lower_end,
                 )  # fmt: skip
             except InvalidArgument:
                 continue

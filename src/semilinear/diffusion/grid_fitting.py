@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from semilinear.diffusion.catalogue import Sampler
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.endings import FINALS
 from semilinear.diffusion.fit import Fit
-from semilinear.diffusion.fitting import chosen, deterministic, reference_evaluations
+from semilinear.diffusion.fitting import (
+    OF_THE_ODE,
+    chosen,
+    deterministic,
+    reference_evaluations,
+)
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import LARGEST, whole_seed
 from semilinear.diffusion.pilot import Pilot
-from semilinear.diffusion.plan import checked_time
+from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
+from semilinear.diffusion.stacked import StackedPlan
 from semilinear.diffusion.warp import Warp
 from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.given import whole_number
@@ -26,12 +33,12 @@ from semilinear.progress import Progress
 def fit_grid(
     model: Model,
     x: Any,
-    schedule: NoiseSchedule,
+    schedule: NoiseSchedule | DiffusionPlan,
     *,
-    nfe: int = 10,
+    nfe: int | None = None,
     samples: int = 16,
-    method: str | Sampler = "tab3",
-    prediction: str = "eps",
+    method: str | Sampler | None = None,
+    prediction: str | None = None,
     t_start: float | None = None,
     t_end: float | None = None,
     final: str | None = None,
@@ -40,19 +47,27 @@ def fit_grid(
     sweeps: int = 2,
     progress: bool = False,
 ) -> Fit:
-    """Fit a time grid to a model and a method for a number of evaluations.
+    """Fit a time grid to a model and a method, or a plan, for a number of evaluations.
 
-    The best grid of `choose` is the first; then each of its points moves, one after the other, to
-    where the error on the pilot is least. The result is measured on a second pilot of other noise,
-    and is the first grid if the moved one is no better there: so a grid that only suits the samples
-    it was fitted on is not returned.
+    The best grid of `choose`, or the plan's own if that is better, is the first; then each of its
+    points moves, one after the other, to where the error on the pilot is least. The result is
+    measured on a second pilot of other noise, and is the first grid if the moved one is no better
+    there: so a grid that only suits the samples it was fitted on is not returned.
 
     Parameters
     ----------
-    model, x, schedule, nfe, samples, prediction, t_start, reference, progress
+    model, x, samples, t_start, reference, progress
         As in `choose`.
+    schedule
+        The noise schedule, as in `choose`. Or a plan that draws no noise, such as
+        ``plan(schedule, method="sa_solver", noise=0, lower_end=True, steps=8)``: all but its grid
+        stays as it is, so that `method`, `prediction`, `t_start`, `t_end` and `final` are left out.
+    nfe
+        Budget of evaluations of a run; those of the plan by default, or 10.
     method
-        A sampler without noise.
+        A sampler without noise; ``"tab3"`` by default.
+    prediction
+        As in `choose`; ``"eps"`` by default.
     t_end, final
         Where the grid ends, and how the run does, as in `diffusion.plan`; what is not given is
         chosen. ``final="t_end"``, which leaves the noise of the end, only at the schedule's own
@@ -65,8 +80,8 @@ def fit_grid(
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used, among others for a stochastic method or a `t_end` that leaves
-        noise; if the method has no plan for so few evaluations, or none with a
+        If an argument cannot be used, among others for a stochastic method or plan, or a `t_end`
+        that leaves noise; if the method has no plan for so few evaluations, or none with a
         finite error on the pilot.
     UnknownName
         If `method`, `prediction` or `final` is a name that is not known.
@@ -75,19 +90,33 @@ def fit_grid(
     NonFiniteError
         If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
-    budget, sampler = whole_number("nfe", nfe), deterministic(method)
+    if isinstance(schedule, DiffusionPlan):
+        _refuse_beside_plan(
+            method=method, prediction=prediction, t_start=t_start, t_end=t_end, final=final
+        )
+        what = _of_plan(schedule, nfe)
+    else:
+        what = _Fitted(
+            whole_number("nfe", 10 if nfe is None else nfe),
+            deterministic("tab3" if method is None else method), schedule,
+            "eps" if prediction is None else prediction, t_start, t_end, final,
+        )  # fmt: skip
     count = whole_number("sweeps", sweeps)
     first = whole_seed(seed, "from which the seeds of both pilots follow")
-    _check_ending(schedule, t_end, final)
+    evaluations = reference_evaluations(what.nfe, reference)
+    _check_ending(what.schedule, what.t_end, what.final)
     pilot, other = (
         Pilot(
-            model, schedule, x, samples=samples, prediction=prediction, t_start=t_start,
-            seed=own, nfe=reference_evaluations(nfe, reference), progress=progress,
+            model, what.schedule, x, samples=samples, prediction=what.prediction,
+            t_start=what.t_start, seed=own, nfe=evaluations, progress=progress,
         )
         for own in (first, (first + 1) % LARGEST)
     )  # fmt: skip
-    begin = chosen(pilot, [sampler], budget, progress, t_end=t_end, final=final)
-    moved = _moved(pilot, begin, count, progress, end_moves=t_end is None)
+    begin = chosen(
+        pilot, [what.sampler], what.nfe, progress, t_end=what.t_end, final=what.final,
+        start=what.start, lower_end=what.lower_end, own=what.own,
+    )  # fmt: skip
+    moved = _moved(pilot, begin, count, progress, end_moves=what.t_end is None)
     tried = [
         (other.error(fit.plan()), fit)
         for fit in ([begin, moved] if moved is not begin else [begin])
@@ -98,6 +127,56 @@ def fit_grid(
         best, error=error, candidates=tuple((name, family, own) for own, name, family in rows),
         evaluations=pilot.evaluations + other.evaluations,
     )  # fmt: skip
+
+
+class _Fitted(NamedTuple):
+    """What a grid is fitted for."""
+
+    nfe: int
+    sampler: Sampler
+    schedule: NoiseSchedule
+    prediction: str
+    t_start: float | None
+    t_end: float | None
+    final: str | None
+    start: str = "ramp"
+    lower_end: bool | str = False
+    own: tuple[DiffusionPlan, ...] = ()
+    """A plan whose grid is tried as it is."""
+
+
+def _of_plan(made: DiffusionPlan, nfe: int | None) -> _Fitted:
+    """Return what a plan has beside its grid, or refuse it."""
+    if isinstance(made, StackedPlan):
+        raise InvalidArgument("schedule is a plan with times by sample; give one for all samples")
+    t_start, t_end, final, start, lower_end, direction = made.recipe
+    if made.stochastic or direction == "encode":
+        why = OF_THE_ODE if made.stochastic else "it encodes; grids are fitted to sampling"
+        raise InvalidArgument(f"schedule is a plan of {made.name}, but {why}")
+    # It may have the name of a sampler with noise.
+    sampler = made.sampler._replace(noise=None)
+    budget = made.nfe if nfe is None else whole_number("nfe", nfe)
+    grid = made.t[made.t >= t_end]
+    own: tuple[DiffusionPlan, ...] = ()
+    if made.nfe <= budget and len(grid) > 1:
+        own = (
+            plan(
+                made.schedule, method=sampler, grid=grid, prediction=made.prediction, final=final,
+                start=start, lower_end=lower_end,
+            ),
+        )  # fmt: skip
+    return _Fitted(
+        budget, sampler, made.schedule, made.prediction, t_start, t_end, final, start, lower_end,
+        own,
+    )  # fmt: skip
+
+
+def _refuse_beside_plan(**arguments: Any) -> None:
+    extra = [name for name, value in arguments.items() if value is not None]
+    if extra:
+        raise InvalidArgument(
+            f"{', '.join(extra)}: schedule is a plan, which says so itself; leave it out"
+        )
 
 
 def _check_ending(schedule: NoiseSchedule, t_end: float | None, final: str | None) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import FLOW_T, Sampler
-from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.diffusion_plan import DiffusionPlan, Recipe
 from semilinear.diffusion.endings import (
     DENOISE,
     FINALS,
@@ -170,10 +170,11 @@ def plan(
     if direction == "encode":
         times = times[::-1].copy()
     layout.check(times, prediction)
-    return _assemble(layout, times, prediction)
+    recipe = Recipe(first, last, final, start, lower_end, direction)
+    return _assemble(layout, times, prediction, recipe)
 
 
-def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPlan:
+def _assemble(layout: Layout, times: np.ndarray, prediction: str, recipe: Recipe) -> DiffusionPlan:
     schedule = layout.schedule
     steps, ends, u, tau_squared = layout.path(times)
     parameterisation = layout.sampler.parameterisation
@@ -205,6 +206,7 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str) -> DiffusionPl
         sampler=layout.sampler,
         prediction=prediction,
         path_times=ends,
+        recipe=recipe,
     )
 
 
