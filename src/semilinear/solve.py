@@ -195,7 +195,7 @@ def solve(
         chosen = choose_method(operator, rtol=None if control is None else control.rtol)
     else:
         chosen = methods.get(method)
-    _check_takes_controller(chosen, controller)
+    check_takes_controller(chosen, controller)
     wanted = wanted_times(t_eval, span)
     watched = parse_events(events, args)
     on_grid = wanted is None or lies_on(wanted, np.asarray(span if times is None else times))
@@ -256,9 +256,10 @@ def _solution(
     return make_solution(recorder, y, evaluations=engine.evaluations, failure=failure, stats=stats)
 
 
-def _check_takes_controller(
+def check_takes_controller(
     method: Method, controller: str | tuple[float, float, float] | None
 ) -> None:
+    """Refuse a controller of embedded pairs for a method of variable order."""
     if controller is not None and isinstance(method, VariableOrder):
         raise InvalidArgument(
             f"controller={controller!r} is for embedded pairs; {method.name} chooses its order "

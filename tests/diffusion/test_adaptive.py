@@ -121,6 +121,56 @@ def test_relative_and_absolute_tolerances():
     assert np.array_equal(one.x, other.x)
 
 
+# --- by sample, by step ---------------------------------------------------------------------------
+
+
+def bent(x, t):
+    return np.tanh(3 * x) + t * np.sin(2 * x)
+
+
+@pytest.mark.parametrize("method", ["etdpec", "zoto_bowman43"])
+@pytest.mark.parametrize("easy", [3, 99], ids=["few", "many"])
+def test_easy_neighbours_make_no_sample_worse(method, easy):
+    """Their error is 0, so that the mean over the batch would be less."""
+    x = np.concatenate([X[:1], np.zeros((easy, 2))])
+    options = {"method": method, "rtol": 1e-4, "atol": 1e-4}
+    alone, beside = (sample_adaptive(bent, own, VP, **options) for own in (X[:1], x))
+    assert np.array_equal(alone.t, beside.t)
+    assert np.array_equal(alone.x[0], beside.x[0])
+    assert np.array_equal(alone.estimates[:, 0], beside.estimates[:, 0])
+    assert not beside.estimates[:, 1:].any()
+
+
+@pytest.mark.parametrize("method", ["etdpec", "etdpece", "zoto_bowman43"])
+def test_every_sample_keeps_the_tolerance(method, xp):
+    def model(x, t):
+        return xp.asarray(bent(to_numpy(x), t))
+
+    atol = np.array([1e-3, 5e-4])
+    found = sample_adaptive(model, xp.asarray(X), VP, method=method, rtol=0.0, atol=atol)
+    assert found.estimates.shape == (len(found.t) - 1, len(X))
+    assert 1e-4 < found.estimates.max() <= 1e-3
+
+
+def test_estimates_and_order_of_a_pair_are_those_of_its_plan():
+    pair = methods.dpm23()
+    found = sample_adaptive(bent, X, VP, method=pair, rtol=1e-3, atol=1e-3)
+    own = diffusion.Sampler("own", diffusion.Parameterisation("eps", "lambda"), pair, "own")
+    made = diffusion.plan(VP, method=own, grid=found.t, estimate=True)
+    path = diffusion.follow(made, bent, X, trajectory=True)
+    assert_close(found.estimates, path.estimates, operations=1e5)
+    assert found.orders.tolist() == [pair.order] * made.steps
+
+
+@pytest.mark.parametrize("method", ["etdpec", "etdpece"])
+def test_orders_grow_from_two(method):
+    found = sample_adaptive(bent, X, VP, method=method, rtol=1e-6, atol=1e-6)
+    assert found.orders.shape == (len(found.t) - 1,)
+    assert found.orders[0] == 2
+    assert np.diff(found.orders).max() == 1
+    assert 4 < found.orders.max() <= 6
+
+
 # --- a limit of evaluations -----------------------------------------------------------------------
 
 
@@ -262,7 +312,7 @@ def test_library_and_dtype_are_kept(xp, name, prediction):
 
 def test_states_of_any_shape():
     reference = sample_adaptive(linear, X, VP)
-    found = sample_adaptive(linear, X.reshape(2, 2, 1, 2), VP)
+    found = sample_adaptive(linear, X.reshape(4, 2, 1, 1), VP)
     assert np.array_equal(found.x.ravel(), reference.x.ravel())
 
 

@@ -66,6 +66,11 @@ def fewer(sampler):
     return sampler._replace(name="less", method=low, exact=None, noise=None)
 
 
+def last(made, seed=None):
+    """Where a plan ends."""
+    return diffusion.follow(made, DATA.model(VP), X, seed=seed, trajectory=True).x[-1]
+
+
 # --- what it costs: nothing -----------------------------------------------------------------------
 
 
@@ -78,9 +83,7 @@ def test_no_bit_of_the_result_changes(name):
             for estimate in (False, True)
         )
         assert shown.times == plain.times
-        one, other = (
-            diffusion.follow(made, DATA.model(VP), X, seed=noise) for made in (plain, shown)
-        )
+        one, other = (last(made, seed=noise) for made in (plain, shown))
         assert np.array_equal(one, other), final
 
 
@@ -89,12 +92,7 @@ def test_no_bit_of_the_result_changes(name):
 def test_no_bit_changes_beside_other_options(name, options):
     noise = diffusion.SeededNoise(3, X)
     one, other = (
-        diffusion.follow(
-            diffusion.plan(VP, method=name, steps=7, estimate=estimate, **options),
-            DATA.model(VP),
-            X,
-            seed=noise,
-        )
+        last(diffusion.plan(VP, method=name, steps=7, estimate=estimate, **options), seed=noise)
         for estimate in (False, True)
     )
     assert np.array_equal(one, other)
@@ -108,7 +106,7 @@ def test_no_bit_changes_of_a_pair(method):
 
 def _followed(sampler, estimate):
     made = diffusion.plan(VP, method=sampler, steps=5, estimate=estimate)
-    return diffusion.follow(made, DATA.model(VP), X)
+    return last(made)
 
 
 # --- what it is -----------------------------------------------------------------------------------
@@ -327,6 +325,20 @@ def test_pairs_that_need_the_next_value_have_none(name):
         diffusion.plan(VP, method=as_sampler(methods.get(name)), steps=3, estimate=True)
 
 
+def test_estimates_that_nothing_shows_are_refused():
+    options = {"method": "unipc2", "steps": 5, "estimate": True}
+    for run_of in (
+        lambda **how: diffusion.sample(DATA.model(VP), X, VP, **options, **how),
+        lambda **how: diffusion.follow(diffusion.plan(VP, **options), DATA.model(VP), X, **how),
+    ):
+        with pytest.raises(InvalidArgument, match=r"made .* estimate=True.*give trajectory=True"):
+            run_of()
+        seen = []
+        run_of(callback=lambda state, seen=seen: seen.append(state.estimate))
+        assert seen[-1].shape == X.shape
+        assert np.isfinite(run_of(trajectory=True).estimates[1:]).all()
+
+
 def test_plans_made_without():
     made = diffusion.plan(VP, steps=5)
     assert none_at(made) is None
@@ -377,8 +389,8 @@ def test_steps_that_noise_splits(noise):
         for estimate in (False, True)
     )
     model = DATA.model(VP)
-    assert np.array_equal(*(diffusion.follow(made, model, X, seed=1) for made in (one, other)))
     shown = diffusion.follow(other, model, X, seed=1, trajectory=True)
+    assert np.array_equal(diffusion.follow(one, model, X, seed=1), shown.x[-1])
     assert len(shown.t) == 7
     assert np.isfinite(shown.estimates).all()
 

@@ -97,9 +97,9 @@ def sample_dpm_adaptive(
     """Run DPM-Solver-12 or -23 with adaptive steps, by `semilinear.diffusion.sample_adaptive`.
 
     The pair and the gains are those of k-diffusion, the steps are not: here a step is taken if its
-    error is below ``atol + rtol |x|`` in the root mean square, and the next one aims at 0.9 of what
-    that allows; there at up to 1.9 times ``max(atol, rtol |x|)``, for order 3. The first evaluation
-    of a rejected step is not made again; one is made at the end.
+    error is below ``atol + rtol |x|`` in the root mean square of each sample, and the next one aims
+    at 0.9 of what that allows; there at up to 1.9 times ``max(atol, rtol |x|)``, for order 3. The
+    first evaluation of a rejected step is not made again; one is made at the end.
 
     Parameters
     ----------

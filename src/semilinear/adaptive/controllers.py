@@ -54,6 +54,9 @@ class Controller:
         Of the controller, see `GAINS`.
     first_step, max_step
         Length of the first step, chosen by a trial step if None; longest permitted step.
+    by_sample
+        Whether every sample, which the first axis of the state counts, is to keep the tolerance by
+        itself. The estimate of a step that was taken is then kept in `Place.estimate`.
     """
 
     rtol: float
@@ -61,10 +64,13 @@ class Controller:
     gains: tuple[float, float, float]
     first_step: float | None
     max_step: float
+    by_sample: bool = False
 
     def norm(self, backend: Backend, error: Any, y: Any, other: Any) -> float:
         """Return the norm of an error in units of the tolerance at states y and other."""
-        return backend.error_norm(error, y, other, self.rtol, backend.tolerance(self.atol))
+        return backend.error_norm(
+            error, y, other, self.rtol, backend.tolerance(self.atol), by_sample=self.by_sample
+        )
 
     def underflow(self, t: float) -> str:
         """Return why a run ends at t: the next step would make no difference to the time."""

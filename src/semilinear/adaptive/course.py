@@ -272,6 +272,9 @@ class AdaptiveCourse(Course):
             errors=(verdict.error, *cursor.errors[:2]), refused=False,
             before=cursor if self.renews else None,
         )  # fmt: skip
+        if self.controller.by_sample:
+            estimate = slots[code.slots.index(ERROR)]
+            taken = taken._replace(estimate=run.backend.give(estimate))
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
             short = self.controller.underflow(t) if control.is_too_short(t, h) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step
 from semilinear.phi import phi
@@ -53,6 +53,8 @@ class Place(NamedTuple):
     """Whether the attempt before was refused: the step after it does not grow."""
     rejected: int = 0
     """Attempts refused so far."""
+    estimate: Any = None
+    """Of the error of the step that was taken last, like the state; None if not kept."""
     failure: str = ""
     """Why the run ended before its time; empty if it did not."""
     before: Place | None = None

@@ -11,6 +11,7 @@ import numpy as np
 from semilinear import methods
 from semilinear.answers import checked_array, copied
 from semilinear.diffusion import catalogue
+from semilinear.diffusion.adaptive_steps import AdaptiveSteps
 from semilinear.diffusion.arrays import on_host
 from semilinear.diffusion.endings import denoise_coefficients
 from semilinear.diffusion.inner_ends import inner_ends
@@ -29,7 +30,6 @@ from semilinear.errors import (
 )
 from semilinear.given import whole_number
 from semilinear.methods import Method
-from semilinear.solve import solve
 
 ENDINGS = ("t_end", "denoise")
 ADAPTIVE = tuple(name for name, quantity in QUANTITIES.items() if quantity.peak < np.inf)
@@ -49,12 +49,19 @@ class AdaptiveSample(NamedTuple):
         Evaluations of the model.
     rejected
         Steps that were refused.
+    orders
+        Order of each step, shape (len(t) - 1,): of ``"etdpec"`` and ``"etdpece"`` that of the
+        corrected value, of embedded pairs always the same.
+    estimates
+        Root mean square of the error estimate of each step and sample, shape (len(t) - 1, samples).
     """
 
     x: Any
     t: np.ndarray
     nfe: int
     rejected: int
+    orders: np.ndarray
+    estimates: np.ndarray
 
 
 def sample_adaptive(
@@ -77,11 +84,12 @@ def sample_adaptive(
     callback: Callable[[float, Any], None] | None = None,
     progress: bool = False,
 ) -> AdaptiveSample:
-    """Sample with adaptive steps (and order), by `semilinear.solve`.
+    """Sample with adaptive steps (and order), those of `semilinear.solve`.
 
     The local error of an entry x is kept below ``atol + rtol abs(x)`` in the root mean square over
-    the whole batch: so a sample depends on its neighbours. For samples that do not, take the grid
-    that was found for a plan.
+    each sample: none is worse for its neighbours. All share the steps, which the sample that needs
+    the shortest decides; for samples that do not depend on the batch at all, take the grid that was
+    found for a plan.
 
     Parameters
     ----------
@@ -156,26 +164,27 @@ def sample_adaptive(
         if callback is not None:
             callback(clock.time(u), x)
 
-    after = None if callback is None and budget is None else after_step
     try:
-        found = solve(
+        found = AdaptiveSteps(
             cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol,
-            atol=atol, first_step=first_step, controller=controller, callback=after,
-            progress=progress,
+            atol=atol, first_step=first_step, controller=controller,
         )  # fmt: skip
+        found.run(after_step, progress=progress)
     except NonFiniteError as error:
         raise NonFiniteError(clock.told(str(error), asked_at)) from None
-    if not found.success:
-        message = clock.told(found.message, asked_at)
+    if found.failure:
+        message = clock.told(found.failure, asked_at)
         raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {message}")
-    times = np.array([clock.time(float(u)) for u in found.t])
-    x, nfe = found.y_last, found.nfev
+    times = np.array([clock.time(u) for u in found.u])
+    x, nfe = found.x, found.nfe
     if final == "denoise":
         p, q = denoise_coefficients(schedule, prediction, last)
         x, nfe = p * x + q * asked(model, x, last, "model"), nfe + 1
         if not np.isfinite(on_host(x)).all():
             raise NonFiniteError(f"the last evaluation (t = {last:.9g}) returned NaN or infinity")
-    return AdaptiveSample(x, times, nfe, found.stats["rejected"])
+    return AdaptiveSample(
+        x, times, nfe, found.rejected, np.array(found.orders), np.array(found.estimates)
+    )
 
 
 class _Budget:

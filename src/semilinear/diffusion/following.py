@@ -68,7 +68,8 @@ def follow(
     Raises
     ------
     InvalidArgument
-        If `made` is no plan of `diffusion.plan`, another argument cannot be used, or the model was
+        If `made` is no plan of `diffusion.plan`, or one with ``estimate=True`` that neither
+        `trajectory` nor a `callback` looks at; another argument cannot be used, or the model was
         made for another schedule or prediction.
     ModelOutputError
         If the model, or a `seed` that is a function, returns another shape or dtype than x's.
@@ -81,6 +82,11 @@ def follow(
     check_made_for(checked_model(model, "model"), made.schedule, made.prediction)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={shown(callback)} must be a function callback(state)")
+    if made.estimates and not trajectory and callback is None:
+        raise InvalidArgument(
+            f"made is a plan of {made.name} with estimate=True, but nothing would show them: give "
+            "trajectory=True, or a callback that reads state.estimate"
+        )
     if not made.stochastic and not callable(seed):
         check_seed(seed)
     states = [copied(x)] if trajectory else []
@@ -93,9 +99,9 @@ def follow(
         if trajectory:
             if state.step > len(states):  # two at once
                 states.append(state.slot(BEFORE))
-                estimates.append(_size(state.estimate_before, x))
+                estimates.append(sizes_of(state.estimate_before, x))
             states.append(state.y)
-            estimates.append(_size(state.estimate, x))
+            estimates.append(sizes_of(state.estimate, x))
 
     with Progress(made.nfe, label=made.name, show=progress) as bar:
 
@@ -119,7 +125,7 @@ def follow(
     return Trajectory(made.t_formed, tuple(states), sizes)
 
 
-def _size(estimate: Any, like: Any) -> np.ndarray:
+def sizes_of(estimate: Any, like: Any) -> np.ndarray:
     """Return the root mean square of each sample; NaN without an estimate."""
     count = like.shape[0] if like.ndim else 1
     if estimate is None or 0 in like.shape:

@@ -47,6 +47,7 @@ def sample(
     noise: Any = None,
     exact: bool = False,
     lower_end: bool | str = False,
+    estimate: bool = False,
     seed: Seed | Noise = None,
     callback: Callable[[State], None] | None = None,
     progress: bool = False,
@@ -71,8 +72,8 @@ def sample(
         chose and why (logger "semilinear", level INFO; `progress` prints it). To choose once for
         many calls, use `choose`; a model that is bound to the labels or the mask of x_T needs
         ``choose(..., fixed_batch=True).plan()``.
-    noise, exact, lower_end
-        As in `diffusion.plan`.
+    noise, exact, lower_end, estimate
+        As in `diffusion.plan`; `trajectory`, or a callback, shows the estimates.
     seed
         Of the noise of stochastic samplers: an integer, a NumPy or torch generator, one of these
         for each sample, or a `SeededNoise`; see there. By default one that nobody knows. The first
@@ -82,8 +83,8 @@ def sample(
     progress
         Whether to draw a progress bar on standard error.
     trajectory
-        Whether to return all grid points instead of the last; with estimates of the error of each
-        step by ``follow(plan(..., estimate=True), ..., trajectory=True)``.
+        Whether to return all grid points instead of the last; with `estimate` also the size of the
+        error estimate of each step and sample.
     check_finite
         As in `Plan.start`.
 
@@ -123,7 +124,7 @@ def sample(
             grid=None if isinstance(grid, str) and grid == "quadratic" else grid,
             final=None if final == "t_end" else final,
             start=None if start == "ramp" else start,
-            exact=exact or None, lower_end=lower_end or None,
+            exact=exact or None, lower_end=lower_end or None, estimate=estimate or None,
         )  # fmt: skip
         begin: Any = t_start  # one for all: arrays are refused
         try:
@@ -154,6 +155,7 @@ def sample(
             noise=noise,
             exact=exact,
             lower_end=lower_end,
+            estimate=estimate,
         )
     return follow(
         made,

@@ -163,11 +163,25 @@ class NumPyBackend(Backend):
         return in_slices(kernel, outputs, sources, *rest, threads=self.threads)
 
     def error_norm(
-        self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native
+        self,
+        error: Native,
+        y: Native,
+        other: Native,
+        rtol: float,
+        atol: float | Native,
+        *,
+        by_sample: bool = False,
     ) -> float:
-        tolerance = atol if isinstance(atol, np.ndarray) else np.array([atol])
-        total = scaled_square_sum(error, y, other, rtol, tolerance)
-        return float(np.sqrt(total / self.size))
+        if not self.size:
+            return 0.0
+        count = self._samples(by_sample)
+        own = isinstance(atol, np.ndarray)
+        tolerances = np.reshape(atol, (count, -1)) if own else np.full((count, 1), atol)
+        e, first, second = (np.reshape(each, (count, -1)) for each in (error, y, other))
+        sums = [
+            scaled_square_sum(e[i], first[i], second[i], rtol, tolerances[i]) for i in range(count)
+        ]
+        return float(np.sqrt(np.max(sums) * count / self.size))
 
     def tolerance(self, atol: Any) -> float | Native:
         if np.ndim(atol) == 0:

@@ -107,10 +107,18 @@ class Backend:
         return float(self.xp.max(self.xp.abs(native))) if prod(self.shape) else 0.0
 
     def error_norm(
-        self, error: Native, y: Native, other: Native, rtol: float, atol: float | Native
+        self,
+        error: Native,
+        y: Native,
+        other: Native,
+        rtol: float,
+        atol: float | Native,
+        *,
+        by_sample: bool = False,
     ) -> float:
         """Return the root mean square of ``|error| / (atol + rtol max(|y|, |other|))``.
 
+        With `by_sample` the largest of those of the samples, which the first axis counts.
         An entry of error 0 counts as 0 where the tolerance is 0, any other as infinite.
         """
         xp = self.xp
@@ -125,7 +133,12 @@ class Backend:
             if not 0.0 < largest < np.inf:
                 return largest
             # Squares of single precision overflow.
-            return largest * float(xp.sqrt(xp.mean((ratio / largest) ** 2)))
+            squares = xp.reshape((ratio / largest) ** 2, (self._samples(by_sample), -1))
+            return largest * float(xp.sqrt(xp.max(xp.mean(squares, axis=1))))
+
+    def _samples(self, by_sample: bool) -> int:
+        """Return how many norms an error has: one, or one for each sample."""
+        return self.shape[0] if by_sample and self.shape else 1
 
     def tolerance(self, atol: Any) -> float | Native:
         """Return an absolute tolerance, a number or an array that broadcasts, in native form."""
