@@ -162,7 +162,8 @@ def test_the_options_of_its_controller_reach_it() -> None:
     assert steps(icoeff=1.0) == default
     assert steps(icoeff=0.3, pcoeff=0.4) != default
     assert steps(h_init=1e-4) != default
-    assert steps(h_init=50.0)["n_reject"] > default["n_reject"]  # cut to the whole span
+    longest = steps(h_init=50.0)
+    assert longest == steps(h_init=log(HIGH / LOW)) != default  # cut to the whole span
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
