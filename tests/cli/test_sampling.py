@@ -83,6 +83,7 @@ def test_a_model_of_ones_own() -> None:
         (("--t-end", "2"), "t_end=2.0 lies outside the domain"),
         (("--t-start", "-1"), "t_start=-1.0 lies outside the domain"),
         (("--seed", "-1"), "--seed=-1 must be at least 0"),
+        (("--shape", "\u00b2,8,8"), "must be whole numbers with commas"),
         (("--shape", "0,8,8"), "--shape 0,8,8 must be whole numbers with commas"),
         (("--shape", "2,28,28"), "are no pictures (c, h, w)"),
         (("--shape", "1,8,8"), "x has shape (3, 1, 8, 8)"),
@@ -107,7 +108,7 @@ def test_a_model_that_fails_is_told_in_one_line(
     kind: str, complaint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Model:
-        sample_shape, dtype = (1, 28, 28), np.dtype(np.float32)
+        batch, sample_shape, dtype = None, (1, 28, 28), np.dtype(np.float32)
 
         def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
             return x * np.float32("nan") if kind == "nan" else np.zeros((3, 5), np.float32)
@@ -118,3 +119,52 @@ def test_a_model_that_fails_is_told_in_one_line(
     said = capsys.readouterr().err
     assert said.startswith("semilinear sample: evaluation 1 of 3 (t = 1) returned")
     assert complaint in said
+
+
+class Fixed:
+    """A model file for batches of four, which writes down what it is asked."""
+
+    batch, sample_shape, dtype = 4, (1, 4, 4), np.dtype(np.float32)
+    asked: list[tuple[int, float]] = []  # noqa: RUF012
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        assert path.is_file()
+
+    def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
+        self.asked.append((len(x), float(t)))
+        return 0.5 * x
+
+
+@pytest.fixture
+def fixed(monkeypatch: pytest.MonkeyPatch) -> type[Fixed]:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("semilinear.adapters.onnx.OnnxModel", Fixed)
+    Path("own.onnx").touch()
+    Fixed.asked = []
+    return Fixed
+
+
+def test_a_model_for_batches_of_one_size_has_no_others(
+    fixed: type[Fixed], capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["sample", "--model", "own.onnx", "--nfe", "3", "-n", "10", "--out", "x.npz"]
+    assert main(own) == 0
+    assert {size for size, _ in fixed.asked} == {4}
+    with np.load("x.npz") as file:
+        assert file["images"].shape == (10, 1, 4, 4)
+    fixed.asked = []
+    assert main([*own, "--batch-size", "3"]) == 2
+    assert "--batch-size 3: the model was made for batches of 4" in capsys.readouterr().err
+    assert not fixed.asked
+
+
+@pytest.mark.parametrize(
+    ("schedule", "grid"), [("edm", "karras"), ("ve", "uniform"), ("vp_cosine", "uniform")]
+)
+def test_the_grid_suits_the_schedule(schedule: str, grid: str, fixed: type[Fixed]) -> None:
+    own = ["sample", "--model", "own.onnx", "--nfe", "6", "-n", "4", "--out", "x.npz"]
+    own += ["--prediction", "v", "--schedule", schedule]
+    assert main(own) == 0
+    made, fixed.asked = fixed.asked, []
+    assert main([*own, "--grid", grid]) == 0
+    assert made == fixed.asked

@@ -35,7 +35,7 @@ def onnx() -> None:
 class Model:
     """A model without a network."""
 
-    sample_shape, dtype = (1, 4, 4), np.dtype(np.float32)
+    batch, sample_shape, dtype = None, (1, 4, 4), np.dtype(np.float32)
 
     def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
         return x / (np.float32(1) + x * x)

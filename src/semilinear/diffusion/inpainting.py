@@ -75,8 +75,8 @@ def add_noise(
             "samples"
         )
     # By sample in any case: half precision then rounds once, whatever t is.
-    times = np.broadcast_to(times, tuple(x_0.shape[:1]))
-    return combined([schedule.alpha(times), schedule.sigma(times)], [x_0, noise])
+    scales = (scale(times) for scale in (schedule.alpha, schedule.sigma))
+    return combined([np.broadcast_to(s, tuple(x_0.shape[:1])) for s in scales], [x_0, noise])
 
 
 def inpainted(

@@ -11,9 +11,9 @@ from semilinear import diffusion
 from semilinear.adapters.diffusers.churn import later_churn
 from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
-from semilinear.diffusion.layout import REGULAR
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
+from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Multistep
 
@@ -186,7 +186,8 @@ class PipelineCourse:
                 "sigmas="
             )
         cell = s.sampler.parameterisation
-        regular = cell.variable == "t" and cell.quantity in REGULAR
+        quantity = QUANTITIES.get(str(cell.quantity))
+        regular = cell.variable == "t" and quantity is not None and quantity.regular_at_noise
         if at_noise and s.is_flow and s.start == "rk" and s.sampler.method.history and not regular:
             raise InvalidArgument(
                 f"start='rk': method={s.sampler.name!r} cannot keep its order from pure noise, "
