@@ -204,6 +204,11 @@ def test_noise_of_a_seed_does_not_depend_on_the_batch(name: str) -> None:
     assert not run(x).equal(sample(model, x, karras(), disable=True, method=name))
 
 
+def test_what_chooses_is_elsewhere() -> None:
+    with pytest.raises(InvalidArgument, match=r"method='auto' needs a model: .*diffusion\.choose"):
+        sample(model, noise(), karras(), disable=True, method="auto")
+
+
 def test_orders_of_lms_are_whole_numbers_of_any_type() -> None:
     found = k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4.0)
     assert found.equal(k_diffusion.sample_lms(model, noise(), karras(), disable=True, order=4))

@@ -55,7 +55,8 @@ def sampler(name: str | Sampler) -> Sampler:
     """Return the sampler that ``sample_NAME`` runs."""
     if isinstance(name, Sampler):
         return name
-    UnknownName.check("method", name, NAMES)
+    if name not in catalogue.ELSEWHERE:  # of which the catalogue says where it is
+        UnknownName.check("method", name, NAMES)
     found = catalogue.get(SPELLINGS.get(name, name))
     if name == "dpmpp_3m_sde":
         found = found._replace(method=_DPM3M)
