@@ -476,7 +476,7 @@ def test_churn_that_leaves_the_noise_of_the_training_is_refused_with_the_remedy(
             "predictor_order=0 must be a whole number from 1",
         ),
         ({"corrector_order": 5}, InvalidArgument, "corrector_order=5 must be .* to 4"),
-        ({"corrector_order": 2.0}, InvalidArgument, "corrector_order=2.0"),
+        ({"corrector_order": 2.5}, InvalidArgument, "corrector_order=2.5"),
         (
             {"predictor_order": 3, "method": "tab3"},
             InvalidArgument,

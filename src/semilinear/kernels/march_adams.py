@@ -234,10 +234,8 @@ def adams_loop(
     atol, keep, saved, slopes, grid, counts, numbers
         As for `march.adaptive_loop`; N at the base state is row 0 of the current table.
     """
-    longest, rtol = settings[0], settings[1]
-    unit = numbers[UNIT]
-    loaded = np.zeros(past.size + 2)
-    counts[SAVED] = 0
+    longest, rtol, unit = settings[0], settings[1], numbers[UNIT]
+    loaded, counts[SAVED] = np.zeros(past.size + 2), 0
     patience = counts[STEP] + max(100, PATIENCE // states.shape[1])
     while numbers[T] != end:
         if counts[SAVED] == grid.size or counts[STEP] == patience:
@@ -258,9 +256,8 @@ def adams_loop(
         function(after, new, other[0])
         weighted(other[0], weight)
         counts[EVALUATIONS] += 1
-        # Only then: of values that are not finite the predicted state is still there to be shown.
-        finite, error, lower = is_finite(other[0]), np.inf, np.inf
-        if finite:
+        error = lower = np.inf
+        if is_finite(other[0]):  # else the predicted state stays, to be shown
             update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
             spread_add(new, coefficients[order + 1], other[order])
             error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)
@@ -270,8 +267,7 @@ def adams_loop(
         if not error <= 1.0:
             if order > 1 and lower < error:
                 counts[ORDER], error = order - 1, lower
-            factor = retry_factor(error, 1.0 / (counts[ORDER] + 1))
-            if refused(counts, numbers, h * factor, end):
+            if refused(counts, numbers, h * retry_factor(error, 1.0 / (counts[ORDER] + 1)), end):
                 return SHORT
             continue
         higher = -1.0

@@ -16,7 +16,7 @@ from typing import Any
 
 from semilinear.errors import InvalidArgument, shown
 from semilinear.given import whole_number
-from semilinear.methods.multistep import Multistep, slot
+from semilinear.methods.multistep import Multistep, at_uniform_points, slot
 from semilinear.methods.rows import Combine, Lagrange, Spaced, Weight
 from semilinear.methods.tableau import Tableau
 from semilinear.phi import ZERO, Phi, phi
@@ -42,7 +42,7 @@ def has_row_sums(tableau: Tableau) -> bool:
 def phi_moments(tableau: Tableau) -> int:
     """Return up to which q the weights satisfy ``sum_j b_j c_j^(q-1) / (q-1)! = phi_q(z)``."""
     q = 0
-    while q < 12:
+    while q < MOST_MOMENTS:
         moment = _total(
             tuple(b * (c**q / factorial(q)) for b, c in zip(tableau.b, tableau.c, strict=True))
         )
@@ -132,8 +132,7 @@ def _on_uniform_grid(weight: Weight) -> Phi:
         case Lagrange(j, nodes, moments):
             return uniform_weights(list(nodes), dict(moments))[j]
         case Spaced(ratio, factor):
-            uniform = {q: Fraction(q) for q in range(-MOST_MOMENTS, 2)}
-            return factor * Fraction(ratio.value(uniform))
+            return factor * at_uniform_points(ratio)
     assert isinstance(weight, Phi)
     return weight
 

@@ -79,7 +79,7 @@ class Multistep:
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
             )
         for row in self.fixed:
-            if sum(_at_uniform_points(self.name, w) for w in row) != 1:
+            if sum(_fixed(self.name, w) for w in row) != 1:
                 raise InvalidArgument(
                     f"{self.name}: the fixed weights of {len(row)} values must add up to 1 "
                     "exactly; write them as Fractions"
@@ -135,11 +135,16 @@ class Multistep:
         return _step(self, min(known, self.history), evaluated, mode if corrected else "P")
 
 
-def _at_uniform_points(name: str, weight: Any) -> Fraction:
+def at_uniform_points(weight: Ratio) -> Fraction:
+    """Return what a weight that depends on step ratios is for steps of equal length."""
+    offsets = {q for powers, _ in weight for pair, _ in powers for q in pair}
+    return Fraction(weight.value({q: Fraction(q) for q in {0, 1, *offsets}}))
+
+
+def _fixed(name: str, weight: Any) -> Fraction:
     """Return a fixed weight, checked, for steps of equal length."""
     if isinstance(weight, Ratio):
-        offsets = {q for powers, _ in weight for pair, _ in powers for q in pair}
-        return Fraction(weight.value({q: Fraction(q) for q in {0, 1, *offsets}}))
+        return at_uniform_points(weight)
     return rational(weight, f"{name}: fixed")
 
 

@@ -94,7 +94,7 @@ def _wrong(method: Method) -> str:
     if method.name in known and methods.get(method.name) == method:
         return ""  # proved already
     if isinstance(method, Tableau):
-        order = classical_order(method, up_to=min(method.order, MOST_PROVED))
+        order = classical_order(method, up_to=max(1, min(method.order, MOST_PROVED)))
     elif isinstance(method, Multistep) and not (method.fixed or method.simplified):
         order = adams_moments(method)
         if method.mode != "P":
