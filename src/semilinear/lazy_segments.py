@@ -159,8 +159,8 @@ class LazySegments(Sequence[Segment]):
         self._lengths, self._classes = length_classes(program.grid)
         self._signatures = [self._signature(n) for n in range(len(program.steps))]
         # At least what a step of a uniform grid needs, again and again.
-        longest = max(step.evaluations for step in program.steps)
-        self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=2 * longest + 1)
+        least = 2 * program.most_evaluations + 1
+        self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=least)
         # The segments of one step are made one after the other.
         self._coefficients: Recent[list[Any]] = Recent(2)
         opening = program.opening

@@ -69,6 +69,11 @@ class Program:
     given: dict[int, Sequence[float]] = field(default_factory=dict)
 
     @cached_property
+    def most_evaluations(self) -> int:
+        """Evaluations of the step that has the most: starting steps may have more than others."""
+        return max(step.evaluations for step in self.steps)
+
+    @cached_property
     def groups(self) -> dict[Step, np.ndarray]:
         """Numbers of the steps that share a step object."""
         groups: dict[Step, list[int]] = {}

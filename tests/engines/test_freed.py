@@ -53,30 +53,25 @@ RUNS: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
-def test_nothing_is_left_to_the_cyclic_collector(run: Callable[[], object]) -> None:
+def left_by(run: Callable[[], object]) -> list[type]:
+    """Return the kinds of what a run leaves to the cyclic collector."""
     run()  # what is kept for the next run, by kind
     gc.collect()
     gc.disable()
     try:
         before = {id(found) for found in gc.get_objects()}
         run()
-        left = [type(found) for found in gc.get_objects() if id(found) not in before]
+        return [type(found) for found in gc.get_objects() if id(found) not in before]
     finally:
         gc.enable()
-    assert not [kind for kind in left if kind.__module__.startswith("semilinear")]
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_nothing_is_left_to_the_cyclic_collector(run: Callable[[], object]) -> None:
+    assert not [kind for kind in left_by(run) if kind.__module__.startswith("semilinear")]
 
 
 def test_events_leave_no_solution_behind() -> None:
     options = {"events": lambda t, y: y[0] - 0.6, "dense_output": True}
-    run = solved(LARGE, **options)
-    run()
-    gc.collect()
-    gc.disable()
-    try:
-        before = {id(found) for found in gc.get_objects()}
-        run()
-        left = [type(found).__name__ for found in gc.get_objects() if id(found) not in before]
-    finally:
-        gc.enable()
-    assert not {"Interpolant", "Node", "ContinuousSolution"} & set(left)
+    left = {kind.__name__ for kind in left_by(solved(LARGE, **options))}
+    assert not {"Interpolant", "Node", "ContinuousSolution"} & left

@@ -94,9 +94,8 @@ class Ring:
         keeps = method.evaluations > 1 or method.carries
         if not keeps or plan.sampler.parameterisation.quantity != plan.prediction:
             return None
-        # Starting steps may take more evaluations than those of the method.
-        most = max(step.evaluations for step in plan.program.steps)
-        return cls((method.history + 2) * max(most, method.evaluations))
+        most = max(plan.program.most_evaluations, method.evaluations)
+        return cls((method.history + 2) * most)
 
     def place(self, answer: torch.Tensor, state: State) -> torch.Tensor:
         """Return memory for an answer at a state: the same as for one before that was refused."""

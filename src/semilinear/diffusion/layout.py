@@ -129,9 +129,7 @@ class Layout:
 
         In rho and lambda it begins at infinity; with eps or the score as N its flow is infinite.
         """
-        quantity = self.quantity
-        regular = quantity is not None and quantity.regular_at_noise
-        return self.begins_in_noise and not (self.variable.is_time and regular)
+        return self.begins_in_noise and not self.sampler.parameterisation.is_regular_at_noise
 
     def sequence(self, count: int) -> list[Step]:
         """Return the steps of a run, the ones at the two ends included."""

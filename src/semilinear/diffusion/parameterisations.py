@@ -55,6 +55,13 @@ class Parameterisation:
         """How the quantity is read out of an answer; not of the velocity."""
         return self.table or QUANTITIES[str(self.quantity)]
 
+    @property
+    def is_regular_at_noise(self) -> bool:
+        """Whether nothing is singular at alpha = 0: not in rho and lambda, which are infinite."""
+        quantity = QUANTITIES.get(str(self.quantity))
+        regular = quantity is not None and quantity.regular_at_noise
+        return regular and VARIABLES[self.variable].is_time
+
     def propagator(
         self,
         schedule: NoiseSchedule,

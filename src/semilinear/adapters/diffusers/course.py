@@ -13,7 +13,6 @@ from semilinear.adapters.diffusers.ladder import Ladder
 from semilinear.adapters.diffusers.settings import Settings
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
-from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.errors import InvalidArgument
 from semilinear.methods import Multistep
 
@@ -185,9 +184,7 @@ class PipelineCourse:
                 "method='ddim', whose steps on a flow are Euler's, or begin later by timesteps= or "
                 "sigmas="
             )
-        cell = s.sampler.parameterisation
-        quantity = QUANTITIES.get(str(cell.quantity))
-        regular = cell.variable == "t" and quantity is not None and quantity.regular_at_noise
+        regular = s.sampler.parameterisation.is_regular_at_noise
         if at_noise and s.is_flow and s.start == "rk" and s.sampler.method.history and not regular:
             raise InvalidArgument(
                 f"start='rk': method={s.sampler.name!r} cannot keep its order from pure noise, "

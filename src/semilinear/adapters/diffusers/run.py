@@ -43,8 +43,7 @@ class PipelineRun:
         self.course, self.begin = course, evaluation
         self.plan = course.plan_from(evaluation)
         # The base of a step with inner evaluations is needed again after the pipeline had it.
-        most = max(step.evaluations for step in self.plan.program.steps)
-        self.has_stages = most > 1 or course.settings.corrects
+        self.has_stages = self.plan.program.most_evaluations > 1 or course.settings.corrects
         self.ring = Ring.of(self.plan)
         self.dtype = sample.dtype if sample.dtype in STATES else torch.float32
         x = sample.to(self.dtype)
