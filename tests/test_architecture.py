@@ -20,7 +20,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 METHODS = {"errors", "given", "phi", "methods"}
 OPERATORS = {"errors", "given", "immutable", "kernels", "propagators"}
 RUN = METHODS | OPERATORS | {"answers", "lowering", "segments", "course"}
-PLAN = RUN | {"phi_tables", "coefficients", "program", "lazy_segments", "plan"}
+PLAN = RUN | {"phi_tables", "coefficients", "program", "lazy_segments", "plan", "plan_table"}
 SOLVE = PLAN | {
     "_version",
     "adaptive",
@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "course": RUN - {"course"},
     "program": PLAN - {"program", "lazy_segments", "plan", "course"},
     "lazy_segments": PLAN - {"lazy_segments", "plan", "course"},
+    "plan_table": METHODS | {"lowering", "segments"},
     "plan": PLAN - {"plan"},
     "progress": set(),
     "executors": {"errors"},

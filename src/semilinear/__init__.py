@@ -20,6 +20,7 @@ from semilinear.errors import (
 from semilinear.kernels import phi_functions
 from semilinear.output import DenseOutput, Solution
 from semilinear.plan import Plan
+from semilinear.plan_table import Table
 from semilinear.propagators import Dense, Diagonal, Propagator, Scalar
 from semilinear.solve import make_plan, solve
 
@@ -42,6 +43,7 @@ __all__ = [
     "Scalar",
     "Solution",
     "State",
+    "Table",
     "UnknownName",
     "WorkPrecision",
     "__version__",

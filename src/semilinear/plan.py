@@ -10,10 +10,12 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from semilinear.course import Course, Next, Run
+from semilinear.errors import InvalidArgument
 from semilinear.immutable import Immutable
 from semilinear.kernels import Backend
 from semilinear.lazy_segments import LazySegments
 from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate, Step
+from semilinear.plan_table import Table, table_of
 from semilinear.program import Program, table_segments
 from semilinear.propagators.base import refuse_real_state
 from semilinear.segments import Code, Segment
@@ -150,6 +152,39 @@ class Plan(Immutable, Course):
     def rows(self) -> tuple[Row, ...]:
         """The whole program as rows, for reading and for checks; coefficients on the host."""
         return tuple(_rows(self.program, self.times))
+
+    def table(self) -> Table:
+        """Return the plan as an array program: matrices of one size, padded with zeros.
+
+        Returns
+        -------
+        Table
+            Of NumPy arrays, for any compiler of arrays; its documentation says how it is run.
+
+        Raises
+        ------
+        InvalidArgument
+            If the coefficients are no numbers: those of a `Diagonal` or `Dense` linear part, or of
+            times for each sample.
+
+        Examples
+        --------
+        >>> from semilinear import diffusion
+        >>> diffusion.plan(diffusion.VPLinear(), method="tab3", steps=6).table().matrices.shape
+        (6, 4, 5)
+        """
+        if self.form == "samples":
+            raise InvalidArgument(
+                f"{self!r} has times for each sample, which a table does not hold; run it by "
+                "diffusion.follow, or make a plan of one grid for all"
+            )
+        if self.form != "scalar":
+            raise InvalidArgument(
+                f"{self!r} has {self.form} coefficients; a table holds numbers, as those of "
+                "Scalar linear parts and of diffusion samplers are"
+            )
+        segments = [self.segment(k) for k in range(self.nfe)]
+        return table_of(self._start, segments, self.times)
 
 
 def _rows(program: Program, times: Sequence[float]) -> list[Row]:

@@ -630,8 +630,6 @@ def test_where_there_is_one_time_for_all():
 
 def test_jax():
     jax = pytest.importorskip("jax")
-    from semilinear.adapters.jax import table
-
     made = diffusion.plan(VP, method="unipc2", steps=5, t_start=STARTS)
     x = jax.numpy.asarray(states((4, 3)), dtype="float32")
 
@@ -645,6 +643,6 @@ def test_jax():
     assert_close(np.asarray(found), reference.astype("float32"), operations=100)
     assert_close(np.asarray(jitted), reference.astype("float32"), operations=100)
     with refused("has times for each sample"):
-        table(made)
+        made.table()
     with refused("no pytree"):
         jax.tree_util.tree_flatten(made.start(x))

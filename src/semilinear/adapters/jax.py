@@ -1,24 +1,22 @@
 """Plans inside JAX: a whole run as one `jax.lax.scan`, and run states as pytrees.
 
-`sample` is a pure function: it can be jitted, differentiated and mapped. It reads a plan as an
-array program (`table`), which is plain NumPy and serves any other array compiler as well. Importing
-this module registers `semilinear.course.State` with JAX.
+`sample` is a pure function: it can be jitted, differentiated and mapped. It runs
+the table of a plan (`Plan.table`). Importing this module registers `semilinear.course.State` with
+JAX.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from semilinear.answers import checked_array
 from semilinear.course import State
 from semilinear.errors import InvalidArgument, MissingDependency, ModelOutputError, shown
 from semilinear.plan import Plan
+from semilinear.plan_table import Table
 from semilinear.propagators.base import refuse_real_state
-from semilinear.segments import Segment
 
 try:
     import jax
@@ -26,104 +24,7 @@ try:
 except ImportError:
     raise MissingDependency.of("jax", "jax") from None
 
-__all__ = ["KeyNoise", "Table", "register", "sample", "table"]
-
-
-class Table(NamedTuple):
-    """A plan with scalar coefficients as an array program, zero-padded to a fixed size.
-
-    A run keeps S slots like x, of which number 0 is what the model sees next, and at the end the
-    result::
-
-        slots = opening @ (x, z_0 ... z_{D-1})
-        for k in range(nfe):
-            slots = matrices[k] @ (slots, model(slots[0], times[k]), z_0 ... z_{D-1})
-
-    with D standard normal arrays z drawn anew before each product.
-
-    Parameters
-    ----------
-    opening
-        Shape (S, 1 + D).
-    matrices
-        Shape (nfe, S, S + 1 + D), float64 or complex128.
-    times
-        The time of each evaluation, shape (nfe,).
-    """
-
-    opening: np.ndarray
-    matrices: np.ndarray
-    times: np.ndarray
-
-    @property
-    def slots(self) -> int:
-        """S."""
-        return int(self.opening.shape[0])
-
-    @property
-    def draws(self) -> int:
-        """D: 0 without noise."""
-        return int(self.opening.shape[1]) - 1
-
-
-def table(plan: Plan) -> Table:
-    """Return a plan as an array program.
-
-    Parameters
-    ----------
-    plan
-        Of scalar form: any of `semilinear.diffusion.plan` with one time for all samples, or of a
-        `semilinear.Scalar`.
-    """
-    if not isinstance(plan, Plan):
-        raise InvalidArgument(f"plan={plan!r} must be a plan of a fixed grid")
-    if plan.form == "samples":
-        raise InvalidArgument(
-            f"plan={plan!r} has times for each sample, which a table does not hold; run it by "
-            "diffusion.follow, or make a plan of one grid for all"
-        )
-    if plan.form != "scalar":
-        raise InvalidArgument(
-            f"plan={plan!r} has {plan.form} coefficients; a table holds numbers, as those of "
-            "Scalar linear parts and of diffusion samplers are"
-        )
-    opening, _ = plan.first()
-    segments = [opening, *(plan.segment(k) for k in range(plan.nfe))]
-    slots = max(len(segment.code.slots) for segment in segments)
-    draws = max(segment.code.draws for segment in segments)
-    kind = np.result_type(float, *(segment.coefficients for segment in segments))
-    places = [0]
-    first, places = _padded(opening, places, 1, slots, draws, kind)
-    matrices = np.empty((plan.nfe, slots, slots + 1 + draws), kind)
-    for k, segment in enumerate(segments[1:]):
-        matrices[k], places = _padded(segment, [*places, slots], slots + 1, slots, draws, kind)
-    return Table(first, matrices, np.array(plan.times))
-
-
-def _padded(
-    segment: Segment, places: list[int], known: int, slots: int, draws: int, kind: Any
-) -> tuple[np.ndarray, list[int]]:
-    """Return the matrix of a segment, and the places of the slots that it leaves.
-
-    Parameters
-    ----------
-    places
-        Columns of what the segment finds, draws apart.
-    known
-        Number of columns before those of the draws.
-    """
-    code, coefficients = segment
-    unit = np.eye(known + draws, dtype=kind)
-    found = [unit[place] for place in (*places, *range(known, known + code.draws))]
-    made = (
-        coefficients @ np.array([found[source] for source in code.sources]) if code.recipe else ()
-    )
-    left = code.keep((*found, *made))
-    # What the model sees next goes to place 0.
-    order = [code.asked, *(i for i in range(len(left)) if i != code.asked)]
-    matrix = np.zeros((slots, known + draws), kind)
-    matrix[: len(left)] = [left[i] for i in order]
-    return matrix, [order.index(i) for i in range(len(left))]
+__all__ = ["KeyNoise", "register", "sample"]
 
 
 class KeyNoise:
@@ -183,7 +84,7 @@ def sample(model: Callable[[Any, Any], Any], x: Any, plan: Plan | Table, *, key:
     x
         State at the start of the plan, any shape. Its sums are made in single precision at least.
     plan
-        Of `semilinear.diffusion.plan`, or any other that `table` takes; or its table. A table may
+        Of `semilinear.diffusion.plan`, or any other that has a `Plan.table`; or its table. That may
         be traced: a function that has it as an argument is compiled once for all plans of the same
         size, and can be differentiated by the weights and times of a sampler.
     key
@@ -212,7 +113,9 @@ def sample(model: Callable[[Any, Any], Any], x: Any, plan: Plan | Table, *, key:
     (4, 2)
     """
     x = checked_array(jnp.asarray(x), "x")
-    program = plan if isinstance(plan, Table) else table(plan)
+    if not isinstance(plan, Plan | Table):
+        raise InvalidArgument(f"plan={plan!r} must be a plan of a fixed grid, or its table")
+    program = plan.table() if isinstance(plan, Plan) else plan
     is_complex = jnp.iscomplexobj(program.matrices)
     if is_complex and not jnp.iscomplexobj(x):
         raise refuse_real_state("x")
