@@ -433,6 +433,12 @@ def test_jax_models_need_no_adapter():
     np.testing.assert_allclose(pushed.log_p, expected.log_p, rtol=2e-5)
 
 
+def test_a_prior_may_be_zero_somewhere():
+    found = log_likelihood(good, np.ones((2, 3)), VP, prior=lambda y: np.array([0.0, -np.inf]))
+    assert np.isfinite(found.log_p[0])
+    assert found.log_p[1] == -np.inf
+
+
 def good(x, t):
     return x / 2, lambda v: v / 2
 
@@ -453,6 +459,13 @@ def good(x, t):
         ({"prior": "normal"}, InvalidArgument, "prior='normal'"),
         ({"prior": lambda y: y}, ModelOutputError, r"prior returned shape \(2, 3\)"),
         ({"prior": lambda y: 0.0}, ModelOutputError, "prior returned float"),
+        ({"prior": lambda y: np.full(2, np.nan)}, NonFiniteError, "prior returned NaN"),
+        (
+            {"model": lambda x, t: (x, lambda v: v.astype("float32"))},
+            ModelOutputError,
+            r"Jacobian at evaluation 1 of 72 .*dtype float32.* shape \(2, 3\) and dtype float64",
+        ),
+        ({"model": lambda x, t: (x, lambda v: v + 0j)}, ModelOutputError, "dtype complex128"),
         ({"steps": 1, "estimate_error": True}, InvalidArgument, "estimate_error"),
         ({"steps": 4, "nfe": 4}, InvalidArgument, "steps or nfe"),
         ({"seed": -1}, InvalidArgument, "seed=-1"),

@@ -8,11 +8,12 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from semilinear.answers import copied
+from semilinear.answers import copied, described
 from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.noise import Seed, SeededNoise
 from semilinear.errors import InvalidArgument, ModelOutputError, UnknownName
 from semilinear.given import whole_number
+from semilinear.kernels import Backend
 
 Product = Callable[[Any], Any]
 """From v to J^T v, or to J v: an array like v, or a tuple that holds it alone."""
@@ -107,11 +108,11 @@ class Trace:
     def _checked(self, output: Any, where: str) -> Any:
         if isinstance(output, tuple) and len(output) == 1:
             (output,) = output
-        shape = getattr(output, "shape", None)
-        if shape is None or tuple(shape) != self.shape:
-            found = type(output).__name__ if shape is None else f"shape {tuple(shape)}"
+        kind = str(getattr(output, "dtype", ""))
+        if tuple(getattr(output, "shape", ())) != self.shape or kind != str(self.like.dtype):
             raise ModelOutputError(
-                f"the product with the Jacobian at {where} returned {found}; it must return an "
-                f"array like the probe, shape {self.shape}"
+                f"the product with the Jacobian at {where} returned "
+                f"{described(output, Backend(self.like))}; it must return an array like the probe, "
+                f"shape {self.shape} and dtype {self.like.dtype}"
             )
         return output

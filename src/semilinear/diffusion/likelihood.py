@@ -292,7 +292,10 @@ def _of_samples(values: Any, latent: Any) -> Any:
             f"prior returned {found}; it must return one number for each sample, an array of "
             f"shape {tuple(latent.shape[:1])}"
         )
-    return array_namespace(latent).astype(values, accumulator(latent))
+    xp = array_namespace(latent)
+    if bool(xp.any(xp.isnan(values))):  # a density of 0 is one
+        raise NonFiniteError("prior returned NaN at finite states; check it there")
+    return xp.astype(values, accumulator(latent))
 
 
 def _both(output: Any, where: str) -> tuple[Any, Product]:
