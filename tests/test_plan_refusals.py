@@ -127,7 +127,10 @@ def test_an_answer_that_is_not_finite_is_named(bad: float, size: int) -> None:
     plan, state = third_evaluation(size)
     wrong = logistic(state.x, state.t)
     wrong[1] = bad
-    expected = rf"evaluation 3 of 12 \(t = 0\.15\) returned NaN or infinity in 1 of {size} entries"
+    expected = (
+        rf"evaluation 3 of 12 \(t = 0\.15\) returned NaN or infinity in 1 of {size} entries, first "
+        r"in \[1\], at a finite state"
+    )
     with pytest.raises(NonFiniteError, match=expected):
         plan.advance(state, wrong)
     assert np.isfinite(plan.advance(state, logistic(state.x, state.t)).x).all()

@@ -38,7 +38,7 @@ def bad_output(where: str, bad: str, largest: float, dtype: Any, asks: str) -> N
     where
         The evaluation and its time.
     bad
-        How many entries are not finite, as text.
+        Which entries are not finite, as text.
     largest
         Largest modulus of an entry of the state.
     dtype
@@ -54,7 +54,7 @@ def bad_output(where: str, bad: str, largest: float, dtype: Any, asks: str) -> N
             "the solution blows up; take smaller steps or another method"
         )
     return NonFiniteError(
-        f"{where} returned NaN or infinity in {bad} entries, at a finite state whose largest entry "
+        f"{where} returned NaN or infinity in {bad}, at a finite state whose largest entry "
         f"is {largest:.3g} in modulus; {cause}"
     )
 

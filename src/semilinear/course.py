@@ -315,7 +315,7 @@ class Course(ABC):
         if backend.is_finite(answer):
             raise overflowed(where)
         largest = backend.largest(backend.take(state.x))
-        bad = backend.count_bad(answer)
+        bad = backend.bad_entries(answer)
         raise bad_output(where, bad, largest, backend.dtype, self.asks)
 
 

@@ -180,6 +180,18 @@ def test_answers_that_are_not_finite():
     assert np.isnan(follow(made, model, X, check_finite=False)).all()
 
 
+def test_the_sample_is_named_whose_answer_is_not_finite(xp):
+    """By the index of the first entry, for images whose network is bad for one of them."""
+
+    def model(x, t):
+        scale = np.ones((4, 3))
+        scale[2, 1:] = np.inf
+        return x * xp.asarray(scale)
+
+    with refused("NaN or infinity in 2 of 12 entries, first in [2, 1], at", error=NonFiniteError):
+        follow(diffusion.plan(VP, steps=4), model, xp.asarray(np.ones((4, 3))))
+
+
 def test_answers_of_another_shape():
     with refused("evaluation 1 of 3", "shape (1, 3)", error=ModelOutputError):
         follow(diffusion.plan(VP, steps=3), lambda x, t: x[:1], X)

@@ -19,7 +19,7 @@ from semilinear.course import State
 from semilinear.engines.base import Engine, check_sees_time
 from semilinear.engines.calls import PythonCalls
 from semilinear.errors import NonFiniteError
-from semilinear.kernels import layout
+from semilinear.kernels import Backend, layout
 from semilinear.kernels.phi_reference import SERIES_REACH
 from semilinear.output import Interpolant, Recorder
 from semilinear.propagators import Diagonal, Propagator, Scalar
@@ -170,7 +170,7 @@ class LoopEngine(Engine):
 
     def not_finite(self, where: str, output: np.ndarray, x: np.ndarray) -> ArithmeticError:
         """Return the error for values of N that are not finite at a state x."""
-        bad = f"{np.count_nonzero(~np.isfinite(output))} of {output.size}"
+        bad = Backend(x.reshape(self.shape)).bad_entries(output)
         error = bad_output(where, bad, float(np.abs(x).max()), x.dtype, "N")
         return error if self.python is not None else unwritten(error)
 

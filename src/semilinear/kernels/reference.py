@@ -97,10 +97,15 @@ class Backend:
                 "that is to diffusion.sample, diffusion.follow or plan.start"
             ) from None
 
-    def count_bad(self, native: Native) -> str:
-        """Return how many entries are not finite, as text."""
-        bad = int(self.xp.sum(self.xp.astype(~self.xp.isfinite(native), self.xp.int64)))
-        return f"{bad} of {prod(self.shape)}"
+    def bad_entries(self, native: Native) -> str:
+        """Return how many entries are not finite, and where the first of some is, as text."""
+        bad = self.xp.reshape(self.xp.astype(~self.xp.isfinite(native), self.xp.int64), (-1,))
+        count, size = int(self.xp.sum(bad)), prod(self.shape)
+        found = f"{count} of {size} entries"
+        if count == size:
+            return found
+        first = np.unravel_index(int(self.xp.argmax(bad)), self.shape)
+        return f"{found}, first in [{', '.join(str(int(i)) for i in first)}]"
 
     def largest(self, native: Native) -> float:
         """Return the largest modulus of an entry, 0 of none."""
