@@ -109,6 +109,7 @@ def test_a_model_that_fails_is_told_in_one_line(
 ) -> None:
     class Model:
         batch, sample_shape, dtype = None, (1, 28, 28), np.dtype(np.float32)
+        whole_times = False
 
         def __call__(self, x: np.ndarray, t: float) -> np.ndarray:
             return x * np.float32("nan") if kind == "nan" else np.zeros((3, 5), np.float32)
@@ -125,6 +126,7 @@ class Fixed:
     """A model file for batches of four, which writes down what it is asked."""
 
     batch, sample_shape, dtype = 4, (1, 4, 4), np.dtype(np.float32)
+    whole_times = False
     asked: list[tuple[int, float]] = []  # noqa: RUF012
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
@@ -168,3 +170,15 @@ def test_the_grid_suits_the_schedule(schedule: str, grid: str, fixed: type[Fixed
     made, fixed.asked = fixed.asked, []
     assert main([*own, "--grid", grid]) == 0
     assert made == fixed.asked
+
+
+@pytest.mark.parametrize("method", ["dpmpp_2m --grid karras", "auto"])
+def test_a_model_of_whole_times_is_asked_at_such(
+    method: str, fixed: type[Fixed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed, "whole_times", True)
+    own = ["sample", "--model", "own.onnx", "--schedule", "ddpm_linear", "--nfe", "6", "-n", "4"]
+    assert main([*own, "--method", *method.split(), "--out", "x.npz"]) == 0
+    times = [t for _, t in fixed.asked]
+    assert len(set(times)) >= 6
+    assert all(t == round(t) for t in times)

@@ -9,7 +9,7 @@ import pytest
 
 from semilinear import diffusion
 from semilinear.diffusion import EDM, Flow, PowerRho, PowerT, PowerVPTime, VPLinear
-from semilinear.diffusion.grids import Whole
+from semilinear.diffusion.grids import WholeTimes
 from semilinear.errors import InvalidArgument
 
 VP = VPLinear()
@@ -187,10 +187,10 @@ def test_a_rule_with_ends_of_its_own(first, last, name):
 
 @pytest.mark.parametrize("schedule", [VP, diffusion.VE(), EDM(1e-4, 500.0)], ids=repr)
 @pytest.mark.parametrize(
-    "rule", [PowerRho(), PowerT(2.0), PowerVPTime(), Whole(PowerT())], ids=repr
+    "rule", [PowerRho(), PowerT(2.0), PowerVPTime(), WholeTimes(PowerT())], ids=repr
 )
 def test_rules_reach_their_ends(rule, schedule):
-    if isinstance(rule, Whole):
+    if isinstance(rule, WholeTimes):
         schedule = EDM(0.25, 80.5)  # neither of which is whole
     plan = diffusion.plan(schedule, grid=rule, steps=5)
     assert (plan.t[0], plan.t[-1]) == (schedule.t_start, schedule.t_end)

@@ -54,6 +54,15 @@ def test_what_is_no_noise_level(value):
         diffusion.plan(VP, method="ddpm", noise=value)
 
 
+@pytest.mark.parametrize("value", [101.0, 1e8, 1e200])
+def test_noise_that_only_waits_at_an_equilibrium(value):
+    """Its integrals would take the memory of many machines."""
+    with refused(
+        f"noise=Tau(tau={value!r}", "must lie between 0 and 1e+04, as tau between 0 and 100"
+    ):
+        diffusion.plan(VP, method="dpmpp_2m", steps=3, noise=value)
+
+
 @pytest.mark.parametrize("value", [-1.0, np.nan, "1", None, True, np.ones(1)])
 def test_functions_that_give_no_noise_level(value):
     for noise in (lambda t: value, Tau(lambda t: value)):

@@ -224,6 +224,10 @@ def test_tolerances_need_an_estimate() -> None:
         work_precision("coupled", ["etdpec", "zoto_bowman43"], steps=(4, 8))
     with pytest.raises(InvalidArgument, match="methods is empty"):
         work_precision("coupled", [])
+    with pytest.raises(InvalidArgument, match="tolerances: none of these methods estimates"):
+        work_precision("coupled", ["etdab4", "etd1"], steps=(4, 8), tolerances=(1e-3,))
+    with pytest.raises(InvalidArgument, match="steps: all of these methods choose steps"):
+        work_precision("coupled", "etdpec", steps=(4, 8), tolerances=(1e-3,))
 
 
 @pytest.mark.parametrize("problem", [3, object(), dict])

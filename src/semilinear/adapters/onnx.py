@@ -57,6 +57,8 @@ class OnnxModel:
         Shape of one sample, that is of ``x`` without its batch axis; None for a size that is free.
     dtype : numpy.dtype
         What ``x`` must be, and what comes out.
+    whole_times : bool
+        Whether it takes whole times only.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class OnnxModel:
     batch: int | None
     sample_shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
+    whole_times: bool
 
     def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None) -> None:
         self.path = Path(path)
@@ -86,6 +89,7 @@ class OnnxModel:
         self.sample_shape = tuple(sample)
         self._image, self._time, self._output = image.name, time.name, outputs[0].name
         self._time_dtype = _TIME_TYPES[time.type]
+        self.whole_times = self._time_dtype.kind == "i"
         self._time_rank = len(time.shape)
         self._one_time = time.shape in ([], [1])
 
@@ -172,7 +176,7 @@ class OnnxModel:
                 "evaluate each time by itself, or export the model with a time per sample"
             )
         whole = (np.abs(times) < 2.0**63) & (times == np.floor(times))
-        if self._time_dtype.kind == "i" and not np.all(whole):
+        if self.whole_times and not np.all(whole):
             raise InvalidArgument(
                 f"t={t!r} is not a whole number that fits into int64, which the model takes; "
                 "map the times to the model's time steps first"

@@ -246,10 +246,13 @@ def _diffusion_plan(
         fit = choose(
             model, np.empty((fixed or 1, *shape), dtype), schedule, nfe=nfe,
             prediction=options.prediction, t_start=options.t_start, progress=True,
-            fixed_batch=fixed is not None,
+            fixed_batch=fixed is not None, whole_times=model.model.whole_times,
         )  # fmt: skip
         print(fit.reason)
         return fit.plan()
+    grid = options.grid or GRIDS.get(options.schedule, "uniform")
+    if model.model.whole_times:
+        grid = diffusion.WholeTimes(diffusion.grids.GRIDS[grid]())
     t_end = options.t_end
     if t_end is None and options.final == "denoise" and options.schedule == "vp_linear":
         t_end = 0.1
@@ -258,7 +261,7 @@ def _diffusion_plan(
         method=options.method,
         steps=options.steps,
         nfe=nfe,
-        grid=options.grid or GRIDS.get(options.schedule, "uniform"),
+        grid=grid,
         prediction=options.prediction,
         t_start=options.t_start,
         t_end=t_end,

@@ -172,7 +172,7 @@ class Judge:
             try:
                 t_end = float(schedule.t_of_rho(rho))
                 if pilot.whole_times:
-                    rule, t_end = grids.Whole(rule), round(t_end)
+                    rule, t_end = grids.WholeTimes(rule), round(t_end)
                 made = plan(
                     schedule, method=method, nfe=nfe, grid=rule, prediction=pilot.prediction,
                     t_start=pilot.t_start, t_end=t_end, final="denoise",

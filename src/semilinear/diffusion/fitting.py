@@ -262,7 +262,7 @@ def _candidates(
     """Yield all plans of a sampler on the grids of all families, where they exist."""
     for t_end, final in _endings(pilot, sampler, given_end, given_final):
         for name, family in FAMILIES.items():
-            rule = grids.Whole(family) if pilot.whole_times else family
+            rule = grids.WholeTimes(family) if pilot.whole_times else family
             try:
                 made = plan(
                     pilot.schedule, method=sampler, nfe=nfe, grid=rule, final=final,

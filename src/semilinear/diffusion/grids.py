@@ -88,10 +88,13 @@ class Mixed:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The times of another rule, rounded: for networks that know whole times only."""
+class WholeTimes:
+    """The times of another rule, rounded: for networks that know whole times only.
 
-    rule: Grid
+    Evaluations within a step, of methods with stages, lie between such times still.
+    """
+
+    rule: Grid = PowerT()
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         points: np.ndarray = np.rint(self.rule(schedule, t_start, t_end, n))

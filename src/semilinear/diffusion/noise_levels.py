@@ -23,6 +23,10 @@ from semilinear.given import nonnegative
 ROUNDING = 1e-9
 """Of parts of the time domain."""
 
+STRONGEST = 1e4
+"""tau^2 at most. Beyond, steps only wait at the equilibrium of where they end, and integrals over
+them take time without end; samplers have tau around 1."""
+
 FORWARD = -1.0
 """tau^2 of the forward process."""
 
@@ -57,7 +61,8 @@ class NoiseLevel(ABC):
     def legs(self, schedule: NoiseSchedule, t: float, t_next: float, steps: int) -> list[Leg]:
         """Return the parts of the step from t to t_next; sigma(t_next) is not 0.
 
-        One, or several if `splits` is set. The last ends at t_next.
+        One, or several if `splits` is set. The last ends at t_next. Squares of noise levels are at
+        most `STRONGEST`.
 
         Parameters
         ----------
@@ -77,8 +82,8 @@ class Tau(NoiseLevel):
     Parameters
     ----------
     tau
-        0 is the probability-flow ODE, 1 the reverse SDE. A function is asked at the start of each
-        step (Xue et al. 2023, SA-Solver).
+        0 is the probability-flow ODE, 1 the reverse SDE; at most 100. A function is asked at
+        the start of each step (Xue et al. 2023, SA-Solver).
     scale
         Factor of the noise; 1 keeps the marginals.
     """
@@ -266,10 +271,11 @@ def checked_legs(noise: NoiseLevel, legs: Any, lam_next: float, t_next: float) -
             "a list of diffusion.Leg"
         )
     for leg in legs:
-        if not (0 <= leg.tau_squared < inf or leg.tau_squared == FORWARD):
+        if not (0 <= leg.tau_squared <= STRONGEST or leg.tau_squared == FORWARD):
             raise InvalidArgument(
                 f"noise={noise!r} gave tau_squared={shown(leg.tau_squared)} on the step to "
-                f"t={t_next:.6g}; it must be at least 0 and finite, or -1 for the forward process"
+                f"t={t_next:.6g}; it must lie between 0 and {STRONGEST:.0e}, as tau between 0 and "
+                f"{STRONGEST**0.5:.0f} does, or be -1, the forward process"
             )
     last = legs[-1]
     # Equal where both are infinite.

@@ -95,8 +95,8 @@ def work_precision(
     Raises
     ------
     InvalidArgument
-        If an argument is unusable, a method can use neither of the ladders, or there is no
-        trustworthy reference, as in `order_study`.
+        If an argument is unusable, a method can use neither of the ladders, no method one of them,
+        or there is no trustworthy reference, as in `order_study`.
 
     Examples
     --------
@@ -171,6 +171,15 @@ def _levels(
     if without and not levels:
         raise InvalidArgument(
             f"{', '.join(without)}: the order is chosen along with the steps; give tolerances="
+        )
+    if levels and not any(map(_estimates, chosen)):
+        raise InvalidArgument(
+            "tolerances: none of these methods estimates its error; leave it out, or add one that "
+            "does, such as 'etd35'"
+        )
+    if grids and not any(map(_takes_grids, chosen)):
+        raise InvalidArgument(
+            "steps: all of these methods choose steps along with the order; leave it out"
         )
     if not (grids or levels):
         raise InvalidArgument("tolerances is empty, and no steps are given; give either")
