@@ -98,6 +98,17 @@ def test_the_variance_of_normal_data_is_met_at_an_order(method):
     assert errors[-1] <= (0.02 if method in FIRST else 5e-4)
 
 
+@pytest.mark.parametrize("method", ["er_sde3", "dpmpp_3m_sde", "seeds3"])
+def test_past_values_saw_other_noise_and_leave_order_two_of_the_variance(method):
+    exact = VP.alpha(T_END) ** 2 * 0.25 + VP.sigma(T_END) ** 2
+    errors = []
+    for n in (160, 320, 640):
+        plan = diffusion.plan(VP, method=method, grid=on_lambda(n), prediction="x0", noise=1.0)
+        errors.append(abs(run(plan, 0.25)[0] - exact))
+    for slope in slopes(errors):
+        assert 1.75 <= slope <= 2.3
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("method", ["seeds3", "dpmpp_2m_sde", "flow_ab2", "unipc2"])
 def test_every_noise_level_leads_to_the_same_variance(method, tau):

@@ -22,6 +22,7 @@ from semilinear.diffusion.noise_splits import Ancestral, Churn
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.precision import in_dtype
+from semilinear.diffusion.quantities import Quantity
 from semilinear.diffusion.round_trip import RoundTrip, round_trip
 from semilinear.diffusion.sampler import encode, sample
 from semilinear.diffusion.schedules import (
@@ -62,6 +63,7 @@ __all__ = [
     "PowerRho",
     "PowerT",
     "PowerVPTime",
+    "Quantity",
     "RhoPower",
     "RoundTrip",
     "Sampler",

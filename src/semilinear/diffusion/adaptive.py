@@ -19,7 +19,7 @@ from semilinear.diffusion.model_calls import asked
 from semilinear.diffusion.models import Model, check_made_for, checked_model
 from semilinear.diffusion.parameterisations import Parameterisation
 from semilinear.diffusion.plan import checked_time
-from semilinear.diffusion.quantities import QUANTITIES
+from semilinear.diffusion.quantities import QUANTITIES, Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES, Variable
 from semilinear.errors import (
@@ -72,7 +72,7 @@ def sample_adaptive(
     rtol: float = 1e-2,
     atol: Any = 1e-2,
     method: str | Method = "etdpec",
-    quantity: str = "eps",
+    quantity: str | Quantity = "eps",
     variable: str = "lambda",
     prediction: str = "eps",
     t_start: float | None = None,
@@ -258,14 +258,14 @@ class _Clock(NamedTuple):
 def _checked(
     schedule: NoiseSchedule,
     x_T: Any,
-    quantity: str,
+    quantity: str | Quantity,
     variable: str,
     t_start: float | None,
     t_end: float | None,
 ) -> tuple[Parameterisation, float, float]:
     """Return parameterisation and ends, or refuse them."""
     cell = Parameterisation(quantity, variable)
-    if quantity not in ADAPTIVE:
+    if cell.formulas is None or cell.formulas.peak == np.inf:
         raise InvalidArgument(
             f"quantity={quantity!r} must be one of {ADAPTIVE}: near sigma = 0 the estimate does "
             "not see an error of x0, and the velocity leaves nothing linear"

@@ -16,7 +16,6 @@ from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel, checked_
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
-from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
@@ -75,8 +74,7 @@ class Layout:
         if self.encoding and final != "t_end":
             raise InvalidArgument(f"final={final!r} belongs to sampling; encode with final='t_end'")
         self.variable = VARIABLES[sampler.parameterisation.variable]
-        # None of a table, and of the velocity.
-        self.quantity = QUANTITIES.get(str(sampler.parameterisation.quantity))
+        self.quantity = sampler.parameterisation.formulas
         self.table = sampler.parameterisation.table
         self.noise, self.estimate = noise, estimate
         self.lower_zero = lower_end == ZERO
@@ -284,9 +282,9 @@ class Layout:
         if sigma[0] > 0 and alpha[-1] > 0:
             return
         cell = self.sampler.parameterisation
-        if cell.is_straight(self.schedule):
+        if cell.is_straight(self.schedule) and self.quantity is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
-                read = cell.rule.read(readout(prediction, alpha, sigma), alpha, sigma)
+                read = self.quantity.read(readout(prediction, alpha, sigma), alpha, sigma)
             if np.isfinite(read).all():
                 return
         first, last = inner_ends(self.schedule, None, None)

@@ -28,16 +28,16 @@ class Parameterisation:
     ----------
     quantity
         ``"eps"``, ``"x0"``, ``"score"``, ``"v"``, ``"flow"``, or ``"velocity"`` (the whole right
-        side, with no exact linear part); or a `Tabulated`.
+        side, with no exact linear part); a `Quantity` of one's own; or a `Tabulated`.
     variable
         ``"t"``, ``"rho"`` or ``"lambda"``.
     """
 
-    quantity: str | Tabulated
+    quantity: str | Quantity | Tabulated
     variable: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.quantity, Tabulated):
+        if not isinstance(self.quantity, Quantity | Tabulated):
             UnknownName.check("quantity", self.quantity, (*QUANTITIES, VELOCITY))
         UnknownName.check("variable", self.variable, VARIABLES)
         if self.quantity == VELOCITY and self.variable != "t":
@@ -51,15 +51,17 @@ class Parameterisation:
         return self.quantity if isinstance(self.quantity, Tabulated) else None
 
     @property
-    def rule(self) -> Quantity | Tabulated:
-        """How the quantity is read out of an answer; not of the velocity."""
-        return self.table or QUANTITIES[str(self.quantity)]
+    def formulas(self) -> Quantity | None:
+        """The quantity, if it is given by formulas: no table, and not the velocity."""
+        if isinstance(self.quantity, Quantity):
+            return self.quantity
+        return QUANTITIES.get(self.quantity) if isinstance(self.quantity, str) else None
 
     @property
     def is_regular_at_noise(self) -> bool:
         """Whether nothing is singular at alpha = 0: not in rho and lambda, which are infinite."""
-        quantity = QUANTITIES.get(str(self.quantity))
-        regular = quantity is not None and quantity.regular_at_noise
+        formulas = self.formulas
+        regular = formulas is not None and formulas.regular_at_noise
         return regular and VARIABLES[self.variable].is_time
 
     def propagator(
@@ -75,10 +77,11 @@ class Parameterisation:
             return Scalar(0.0)
         if isinstance(self.quantity, Tabulated):
             return TabulatedFlow(schedule, VARIABLES[self.variable], self.quantity)
+        assert self.formulas is not None
         return ProbabilityFlow(
             schedule,
             VARIABLES[self.variable],
-            QUANTITIES[self.quantity],
+            self.formulas,
             tau_squared=tau_squared,
             noise_scale=noise_scale,
         )
@@ -106,7 +109,8 @@ class Reading:
         schedule, cell = self.schedule, self.parameterisation
         alpha, sigma = VARIABLES[cell.variable].alpha_sigma(schedule, u)
         read = readout(self.prediction, alpha, sigma)
-        if cell.quantity != VELOCITY:
-            return cell.rule.read(read, alpha, sigma)
+        rule = cell.table or cell.formulas
+        if rule is not None:
+            return rule.read(read, alpha, sigma)
         weight = schedule.diffusion_squared(u) / (2 * sigma)
         return schedule.drift(u) + weight * read.p_eps, weight * read.q_eps

@@ -12,7 +12,7 @@ SDE; all have the same marginals (Zhang and Chen 2022, appendix; Song et al. 202
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,15 @@ from semilinear.diffusion.predictions import Readout
 from semilinear.propagators.gauss import NODES, WEIGHTS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Quantity:
     """A quantity that is treated as N.
 
     Parameters
     ----------
     name
-        The name under which `Parameterisation` knows it; a prediction of the same name is N itself.
+        Of those below the one under which `Parameterisation` knows it, and a prediction of the same
+        name is N itself; of others for messages only.
     scale
         alpha G from (alpha, sigma), finite where either is 0.
     growth
@@ -59,8 +60,16 @@ class Quantity:
     follows_noise: bool = False
     regular_at_noise: bool = True
 
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"Quantity({self.name!r})"
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return quantity, (self.name,)  # functions without a name cannot be pickled
+        if QUANTITIES.get(self.name) is self:  # functions without a name cannot be pickled
+            return quantity, (self.name,)
+        return Quantity, tuple(getattr(self, field.name) for field in fields(self))
 
 
 def _rho_squared(tau_squared: Any, start: Any, end: Any) -> Any:

@@ -1,0 +1,139 @@
+"""Quantities of one's own as N."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from diffusion_problems import Gaussian, noise_at
+from semilinear import InvalidArgument, diffusion, methods
+from semilinear.diffusion import Parameterisation, Quantity, Tau
+from semilinear.diffusion.probability_flow import ProbabilityFlow
+from semilinear.diffusion.quantities import QUANTITIES
+from semilinear.diffusion.variables import VARIABLES
+from tolerances import assert_close
+
+VP = diffusion.VPLinear()
+S = 0.7
+
+
+def radius(alpha, sigma):
+    return np.hypot(sigma, S * alpha)
+
+
+def growth(lam):
+    return np.logaddexp(-2 * lam, 2 * np.log(S)) / 2
+
+
+def weight(rho, alpha, sigma):
+    return -S / np.hypot(rho, S)
+
+
+def read(known, alpha, sigma):
+    below = S * radius(alpha, sigma)
+    return (
+        (sigma * known.p_x0 - S**2 * alpha * known.p_eps) / below,
+        (sigma * known.q_x0 - S**2 * alpha * known.q_eps) / below,
+    )
+
+
+def noise(tau_squared, lam, end):
+    return -np.expm1(-2 * tau_squared * (growth(lam) - growth(end)))
+
+
+OUTPUT = Quantity(
+    "F", scale=radius, growth=growth, weight=weight, read=read, noise=noise, peak=-np.log(S)
+)
+"""The output of a network with the preconditioning of Karras et al. (2022)."""
+
+
+def sampler(method: str, variable: str, quantity=OUTPUT) -> diffusion.Sampler:
+    return diffusion.Sampler(
+        "own", Parameterisation(quantity, variable), methods.get(method), "here"
+    )
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("method", ["etdab3", "etdpec3", "krogstad4"])
+def test_it_keeps_the_order(method, variable):
+    data = Gaussian()
+    x = noise_at(VP, 0.8, (4, 3))
+    errors = []
+    for n in (40, 80):
+        plan = diffusion.plan(
+            VP, method=sampler(method, variable), steps=n, t_start=0.8, t_end=0.1, start="rk"
+        )
+        found = diffusion.follow(plan, data.model(VP), x)
+        errors.append(np.abs(found - data.flow(VP, x, 0.8, 0.1)).max())
+    assert np.log2(errors[0] / errors[1]) >= methods.get(method).order - 0.3
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.0])
+def test_data_of_its_deviation_leave_nothing_to_be_approximated(tau):
+    """F is 0: the mean and the variance of any step are exact."""
+    data = Gaussian((0.0,), (S**2,))
+    plan = diffusion.plan(
+        VP, method=sampler("etd1", "lambda"), grid=[0.9, 0.4, 0.1], noise=Tau(tau)
+    )
+    found = diffusion.follow(
+        plan, data.model(VP), np.ones((1, 1)), seed=lambda k, i: np.zeros((1, 1))
+    )
+    shrunk = radius(VP.alpha(0.1), VP.sigma(0.1)) / radius(VP.alpha(0.9), VP.sigma(0.9))
+    kept = np.exp(tau**2 * (growth(VP.lam(0.1)) - growth(VP.lam(0.9))))
+    assert_close(found[0, 0], shrunk * kept, operations=200)
+    unit = diffusion.follow(
+        plan, data.model(VP), np.zeros((1, 1)), seed=lambda k, i: np.full((1, 1), float(k == 2))
+    )
+    spread = ProbabilityFlow(VP, VARIABLES["lambda"], OUTPUT, tau_squared=np.array(tau**2)).spread(
+        VP.lam(0.4), VP.lam(0.1)
+    )
+    assert_close(unit[0, 0], spread if tau else 0.0, operations=200)
+
+
+def test_with_deviation_one_it_is_the_velocity_of_another_sign():
+    """F = -v: the same plan as that of the name."""
+    one = Quantity(
+        "F1",
+        scale=lambda alpha, sigma: np.hypot(sigma, alpha),
+        growth=lambda lam: np.logaddexp(-2 * lam, 0.0) / 2,
+        weight=lambda rho, alpha, sigma: -1 / np.hypot(rho, 1.0),
+        read=lambda known, alpha, sigma: (
+            (sigma * known.p_x0 - alpha * known.p_eps) / np.hypot(alpha, sigma),
+            (sigma * known.q_x0 - alpha * known.q_eps) / np.hypot(alpha, sigma),
+        ),
+        noise=QUANTITIES["v"].noise,
+        peak=0.0,
+    )
+    x, model = noise_at(VP, 1.0, (4, 3)), Gaussian().model(VP)
+    found, expected = (
+        diffusion.follow(
+            diffusion.plan(VP, method=sampler("etdab2", "lambda", q), steps=7, t_end=0.05), model, x
+        )
+        for q in (one, "v")
+    )
+    assert_close(found, expected, operations=500)
+
+
+def test_its_name_stands_in_messages_and_it_can_be_pickled():
+    plan = diffusion.plan(VP, method=sampler("etdab2", "t"), steps=5)
+    copied = pickle.loads(pickle.dumps(plan))
+    assert copied.sampler.parameterisation.quantity == OUTPUT
+    assert np.array_equal(copied.weights, plan.weights)
+    assert pickle.loads(pickle.dumps(QUANTITIES["v"])) is QUANTITIES["v"]
+    assert "Quantity('F')" in repr(plan.sampler)
+    with pytest.raises(InvalidArgument, match="own treats F so"):
+        diffusion.plan(VP, method=sampler("etdab2", "t"), steps=5, noise=diffusion.Eta(0.5))
+    with pytest.raises(InvalidArgument, match="has N = F"):
+        diffusion.log_likelihood(
+            lambda x, t: (x, lambda v: v), np.ones((2, 1)), VP, method=sampler("etdab2", "t")
+        )
+
+
+def test_adaptive_steps_take_it_too():
+    data, x = Gaussian(), noise_at(VP, 1.0, (4, 3))
+    found = diffusion.sample_adaptive(
+        data.model(VP), x, VP, quantity=OUTPUT, rtol=1e-5, atol=1e-5, t_end=0.1, final="t_end"
+    )
+    np.testing.assert_allclose(found.x, data.flow(VP, x, 1.0, 0.1), atol=1e-4)
