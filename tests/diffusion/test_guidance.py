@@ -151,6 +151,38 @@ def test_gradients_pass():
         assert weight.grad == -2 * 600
 
 
+def torch_run(scale, *, times=0.9, batch=False):
+    """Sum of samples of which the scale is a parameter."""
+    import torch
+
+    x = torch.linspace(-1, 2, 6, dtype=torch.float64).reshape(2, 3)
+    model = guided(lambda x, t: torch.sin(x), lambda x, t: 0.3 * x, scale)
+    if batch:
+        model = guided_batch(lambda x, t: torch.cat([0.3 * x[:2], torch.sin(x[2:])]), scale)
+    return diffusion.sample(model, x, VP, nfe=4, t_start=times).sum()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("times", [0.9, [0.9, 0.7]], ids=["one", "by sample"])
+@pytest.mark.parametrize("kind", ["number", "function"])
+def test_the_scale_has_a_derivative_in_torch(kind, times, batch):
+    torch = pytest.importorskip("torch")
+
+    def run(a):
+        return torch_run(a if kind == "number" else lambda t: a * t, times=times, batch=batch)
+
+    a = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    (found,) = torch.autograd.grad(run(a), a)
+    expected = (run(1.0 + 1e-6) - run(1.0 - 1e-6)) / 2e-6
+    assert found == pytest.approx(float(expected), rel=1e-6)
+    forward = torch.func.jvp(run, (a.detach(),), (torch.ones_like(a),))[1]
+    assert forward == pytest.approx(float(expected), rel=1e-6)
+    assert run(a).detach() == pytest.approx(float(run(1.0)), rel=1e-13)
+    with pytest.raises(InvalidArgument, match=r"scale has shape \(2,\); give a number"):
+        torch_run(torch.ones(2, requires_grad=True), batch=batch)
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [

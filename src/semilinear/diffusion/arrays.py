@@ -21,8 +21,26 @@ def on_host(x: Any) -> np.ndarray:
     """Return an array of any library as a NumPy array, of its own dtype if NumPy has it."""
     if hasattr(x, "detach"):
         x = x.detach().cpu()
-        return np.asarray(x.float() if str(x.dtype).endswith("bfloat16") else x)
+        x = x.float() if str(x.dtype).endswith("bfloat16") else x
+        try:
+            return np.asarray(x)
+        except RuntimeError:  # wrapped by a transform of torch.func
+            return np.array(x.tolist(), dtype=str(x.dtype).rpartition(".")[2])
     return np.asarray(x.get() if hasattr(x, "get") else x)
+
+
+def is_followed(value: Any) -> bool:
+    """Tell whether PyTorch or JAX follows what is computed from a value, such as for derivatives.
+
+    Then it must not become a number of the host.
+    """
+    if "Tracer" in type(value).__name__ or getattr(value, "requires_grad", False) is True:
+        return True
+    if not type(value).__module__.startswith("torch"):
+        return False
+    from semilinear.kernels.torch_ import carries_tangents
+
+    return carries_tangents()
 
 
 def rms_of_samples(x: Any) -> np.ndarray:

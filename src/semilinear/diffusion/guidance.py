@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
-from semilinear.answers import checked_samples, copied, refuse_traced
+from semilinear.answers import checked_samples, copied
+from semilinear.diffusion.arrays import is_followed
 from semilinear.diffusion.model_calls import asked, combined, on_schedule
 from semilinear.diffusion.models import Model, check_made_for, checked_model, made_for, mark_of
 from semilinear.errors import InvalidArgument
@@ -29,7 +30,8 @@ def guided(
     scale
         The weight w, or a function of t. Where it is 1 only c is evaluated and where it is 0 only
         u, so that guidance on an interval of times (Kynkäänniemi et al. 2024) costs no more than
-        that. Where samples have times of their own, it is asked for each.
+        that. Where samples have times of their own, it is asked for each. Derivatives by w are
+        recorded where PyTorch or JAX follows it; then both are evaluated.
     rescale
         phi in [0, 1]: the result is multiplied by ``phi std(c) / std(result) + 1 - phi``, with the
         standard deviation of each sample over all axes but the first (Lin et al. 2023, section
@@ -70,7 +72,7 @@ def guided(
         check_made_for(unconditional, *mark, argument="unconditional", user="conditional")
 
     def model(x: Any, t: float) -> Any:
-        w = _at(scale, on_schedule(t, x))
+        w = _at(scale, on_schedule(t, x), x)
         if isinstance(w, float) and w == 0.0 and not rescale:
             return asked(unconditional, x, t, "unconditional")
         c = asked(conditional, x, t, "conditional")
@@ -118,14 +120,14 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
         xp = array_namespace(x)
         doubled = xp.concat([t, t], axis=0) if getattr(t, "shape", ()) else t
         answer = asked(model, xp.concat([x, x], axis=0), doubled, "model")
-        w = _at(scale, on_schedule(t, x))
+        w = _at(scale, on_schedule(t, x), x)
         return _guided(answer[count:, ...], answer[:count, ...], w, rescale)
 
     return made_for(both, mark_of(model))
 
 
 def _guided(c: Any, u: Any, w: Any, rescale: float) -> Any:
-    mixed = combined([w, 1.0 - w], [c, u])
+    mixed = u + w * (c - u) if is_followed(w) else combined([w, 1.0 - w], [c, u])
     if not rescale:
         return mixed
     if len(c.shape) < 2:
@@ -151,18 +153,44 @@ def _deviation(xp: Any, x: Any) -> Any:
 
 def _check(scale: Any, rescale: Any) -> None:
     if not callable(scale):
-        finite_number("scale", scale)
+        _number("scale", scale)
     if not 0.0 <= finite_number("rescale", rescale) <= 1.0:
         raise InvalidArgument(f"rescale={rescale!r} must lie between 0 and 1")
 
 
-def _at(scale: Scale, t: Any) -> Any:
-    """Return the scale at a time; at an array of times an array, or a number if all are equal."""
+def _number(argument: str, value: Any) -> Any:
+    """Return a scale as a float; as an array without axes where derivatives are taken by it."""
+    if not is_followed(value):
+        return finite_number(argument, value)
+    if tuple(value.shape):
+        raise InvalidArgument(f"{argument} has shape {tuple(value.shape)}; give a number")
+    return value
+
+
+def _at(scale: Scale, t: Any, x: Any) -> Any:
+    """Return the scale at a time, a number; at times of samples also an array with one for each.
+
+    Where derivatives are taken by it, it is an array of the dtype of x that multiplies x.
+    """
     if not callable(scale):
-        return float(scale)
-    if not np.ndim(t):
-        value = scale(t)
-        refuse_traced(value, "scale(t)")
-        return finite_number(f"scale(t={t})", value)
-    each = np.array([_at(scale, float(time)) for time in t])
-    return float(each[0]) if (each == each[0]).all() else each
+        value = _number("scale", scale)
+    elif not np.ndim(t):
+        value = _number(f"scale(t={t})", scale(t))
+    else:
+        each = [_number(f"scale(t={time})", scale(float(time))) for time in t]
+        if not any(is_followed(one) for one in each):
+            return each[0] if all(one == each[0] for one in each) else np.array(each)
+        value = _stacked(each, x)
+    return array_namespace(x).astype(value, x.dtype) if is_followed(value) else value
+
+
+def _stacked(each: Sequence[Any], x: Any) -> Any:
+    """Return numbers of samples, some of them followed, as an array that multiplies x."""
+    xp = array_namespace(x)
+    same = [
+        xp.astype(one, x.dtype)
+        if is_followed(one)
+        else xp.asarray(one, dtype=x.dtype, device=device(x))
+        for one in each
+    ]
+    return xp.reshape(xp.stack(same), (-1, *[1] * (len(x.shape) - 1)))
