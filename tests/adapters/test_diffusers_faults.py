@@ -556,6 +556,51 @@ def test_configurations_go_back_and_forth_unharmed(scheduler, saved, tmp_path, c
         stock.DPMSolverMultistepScheduler.from_config(ours.config)
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_saved_scheduler_may_become_one_of_another_class(loaded, tmp_path) -> None:
+    """None of the keys that only some classes have is written as a value."""
+    SemilinearScheduler(**LATENT).save_pretrained(tmp_path)
+    for other in (stock.SASolverScheduler, stock.FlowMatchEulerDiscreteScheduler):
+        if loaded:
+            made = other.from_config(SemilinearScheduler.from_pretrained(tmp_path).config)
+        else:
+            made = other.from_pretrained(tmp_path)
+        made.set_timesteps(5)
+    orders = SemilinearScheduler(predictor_order=3, corrector_order=1)
+    orders.save_pretrained(tmp_path)
+    made = stock.SASolverScheduler.from_pretrained(tmp_path)
+    assert (made.config.predictor_order, made.config.corrector_order) == (3, 1)
+
+
+def test_noise_is_added_at_one_timestep_or_at_one_for_each() -> None:
+    scheduler, x, noise = SemilinearScheduler(), normal(), normal()
+    x, noise = torch.cat([x, x, x])[:3], torch.cat([noise, noise, noise])[:3]
+    each = scheduler.add_noise(x, noise, torch.tensor([5, 5, 5]))
+    for t in (5, torch.tensor(5), torch.tensor([5])):
+        assert torch.equal(scheduler.add_noise(x, noise, t), each)
+        assert torch.equal(scheduler.scale_noise(x, t, noise), each)
+    with pytest.raises(InvalidArgument, match=r"timesteps has shape \(2,\).* one for each of 3"):
+        scheduler.add_noise(x, noise, torch.tensor([1, 2]))
+    with pytest.raises(InvalidArgument, match=r"noise has shape \(1, .*like the samples, \(3, "):
+        scheduler.get_velocity(x, noise[:1], torch.tensor([1, 2, 3]))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2.5])
+def test_how_many_timesteps_the_training_had(count) -> None:
+    with pytest.raises(
+        InvalidArgument, match=f"num_train_timesteps={count} must be a whole number"
+    ):
+        SemilinearScheduler(num_train_timesteps=count)
+
+
+@pytest.mark.parametrize("ladder", ["use_karras_sigmas", "use_exponential_sigmas"])
+def test_ladders_end_at_the_least_timestep_itself(ladder: str) -> None:
+    for count in range(2, 30):
+        scheduler = SemilinearScheduler(**LATENT, **{ladder: True})
+        scheduler.set_timesteps(count)
+        assert scheduler.timesteps[-1] == 0
+
+
 def test_flow_matching_configurations_make_a_flow() -> None:
     theirs = stock.FlowMatchEulerDiscreteScheduler(
         shift=3.0, use_dynamic_shifting=True, base_image_seq_len=300

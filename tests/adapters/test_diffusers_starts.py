@@ -54,17 +54,67 @@ def test_a_flow_from_pure_noise():
 
 
 @pytest.mark.parametrize("lower", [False, True])
-@pytest.mark.parametrize("method", ["logrhoab2", "tab3", "unipc3", "sa_solver_pece"])
+@pytest.mark.parametrize("method", ["flow_heun2", "flow_ab4", "ddim"])
 @pytest.mark.parametrize("steps", [1, 3, 6])
 def test_a_run_may_begin_anywhere(method, steps, lower):
-    """Inside of the starting steps, and after them, where none of its own are needed."""
-    config = {"method": method, "lower_order_final": lower, "prediction_type": "sample"}
-    config["tau"] = 0.0 if method == "sa_solver_pece" else None
-    scheduler = prepared(steps, **config)
+    """A first step from pure noise has one evaluation alone; so places may be inside of steps."""
+    scheduler = SemilinearScheduler(method=method, lower_order_final=lower, **FLOW)
+    scheduler.set_timesteps(steps)
     for first in range(len(scheduler.timesteps)):
         again = copy.deepcopy(scheduler)
         assert run(again, torch.from_numpy(X), first=first).isfinite().all()
         assert again._run.done
+
+
+@pytest.mark.parametrize("method", ["logrhoab2", "tab3", "unipc3", "sa_solver_pece"])
+def test_starting_steps_are_not_counted_for_a_strength(method):
+    """A pipeline leaves out `order` timesteps for each step, of which there are more in front."""
+    scheduler = prepared(6, method=method)
+    x = torch.from_numpy(X)
+    with pytest.raises(InvalidArgument, match=r"begin_index=3: with start='rk'.*start='ramp'"):
+        scheduler.set_begin_index(3)
+    t = scheduler.timesteps[4]
+    with pytest.raises(InvalidArgument, match=r"timestep=\d.*: with start='rk'"):
+        scheduler.step(network(x, t), t, x)
+    scheduler.set_begin_index(0)
+    assert run(scheduler, x).isfinite().all()
+
+
+@pytest.mark.parametrize("how", ["sigmas", "timesteps"])
+def test_lists_of_ones_own_are_counted_by_evaluations(how):
+    """Pipelines take the number of timesteps for that of steps then, and multiply by `order`."""
+    scheduler = SemilinearScheduler(method="rho_heun2")
+    scheduler.set_timesteps(6)
+    assert (scheduler.order, scheduler.num_inference_steps) == (2, 6)
+    given = {
+        "sigmas": scheduler.sigmas[:-1:2].numpy(),
+        "timesteps": scheduler.timesteps[::2].tolist(),
+    }
+    whole = scheduler.timesteps.tolist()
+    scheduler.set_timesteps(**{how: given[how]})
+    assert scheduler.order == 1
+    np.testing.assert_allclose(scheduler.timesteps, whole, atol=1e-3)
+    x = torch.from_numpy(X)
+    for first in range(len(whole)):
+        again = copy.deepcopy(scheduler)
+        assert run(again, x, first=first).isfinite().all()
+    scheduler.set_timesteps(6)
+    assert scheduler.order == 2
+
+
+def test_a_copy_in_the_middle_of_a_run_has_its_own():
+    scheduler = SemilinearScheduler(method="tab3")
+    scheduler.set_timesteps(6)
+    x = torch.from_numpy(X)
+    for t in scheduler.timesteps[:2]:
+        x = scheduler.step(network(x, t), t, x).prev_sample
+    copied, ends = copy.copy(scheduler), []
+    for one in (copied, scheduler):
+        y = x
+        for t in one.timesteps[2:]:
+            y = one.step(network(y, t), t, y).prev_sample
+        ends.append(y)
+    assert torch.equal(*ends)
 
 
 def test_the_key_is_kept():

@@ -107,13 +107,24 @@ class PipelineCourse:
 
     @cached_property
     def starts(self) -> list[int]:
-        """Numbers of the evaluations that a run can begin with.
+        """Numbers of the evaluations that a run can begin with."""
+        return self._beginnings[:1] if self._has_starting_steps else self._beginnings
 
-        It cannot begin with a starting step that is not the first: it would need starting steps of
-        its own, whose evaluations are not there.
+    def refuse_later_start(self, begin: str) -> None:
+        """Refuse to begin with another evaluation than the first where starting steps come first.
+
+        Their evaluations stand in front of the others, so that those who count timesteps, as
+        pipelines do for a strength, would begin with another noise than they mean.
         """
-        history = self.plan.sampler.method.history if self.settings.start == "rk" else 0
-        return [i for n, i in enumerate(self._beginnings) if n == 0 or n >= history]
+        if self._has_starting_steps:
+            raise InvalidArgument(
+                f"{begin}: with start='rk' a run begins with the first timestep, since further "
+                "ones stand in front, which a strength would count as steps; take start='ramp'"
+            )
+
+    @property
+    def _has_starting_steps(self) -> bool:
+        return self.settings.start == "rk" and self.plan.sampler.method.history > 0
 
     @cached_property
     def _beginnings(self) -> list[int]:
@@ -157,7 +168,7 @@ class PipelineCourse:
             sampler = sampler._replace(noise=noise)
         return diffusion.plan(
             s.path, method=sampler, grid=grid, final=final, prediction=prediction,
-            exact=s.exact, lower_end=lower_end, start=s.start if first == 0 else "ramp",
+            exact=s.exact, lower_end=lower_end, start=s.start,
         )  # fmt: skip
 
     @property

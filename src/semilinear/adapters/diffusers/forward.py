@@ -30,11 +30,12 @@ class ForwardProcess:
         noise
             Standard normal numbers, like x_0.
         timesteps
-            One for each sample. Once a pipeline has set the begin index, the place of the run
-            counts in their stead: before its first step where it begins, then where it stands.
+            One for all samples, or one for each. Once a pipeline has set the begin index, the place
+            of the run counts in their stead: before its first step where it begins, then where it
+            stands.
         """
         check_real(original_samples=original_samples, noise=noise)
-        return self._mixed(original_samples, noise, self._scales(timesteps))
+        return self._mixed(original_samples, noise, self._scales_of(original_samples, timesteps))
 
     def scale_noise(
         self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor
@@ -48,14 +49,31 @@ class ForwardProcess:
     ) -> torch.Tensor:
         """Return ``v = alpha noise - sigma x_0``, what a v-prediction is trained on."""
         check_real(sample=sample, noise=noise)
-        alpha, sigma = self._scales(timesteps)
+        alpha, sigma = self._scales_of(sample, timesteps)
         return self._mixed(sample, noise, (-sigma, alpha))
+
+    def _scales_of(
+        self, x: torch.Tensor, timesteps: torch.Tensor | float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (alpha, sigma) for samples, at one timestep for all or one for each."""
+        told = torch.as_tensor(timesteps)
+        if told.shape not in ((), (1,), x.shape[:1]):
+            raise InvalidArgument(
+                f"timesteps has shape {tuple(told.shape)}; give one for all samples, or one for "
+                f"each of {x.shape[0]}"
+            )
+        return self._scales(told)
 
     @staticmethod
     def _mixed(
         x_0: torch.Tensor, noise: torch.Tensor, factors: tuple[np.ndarray, np.ndarray]
     ) -> torch.Tensor:
         """Return a linear combination in at least float32, in the dtype of x_0."""
+        if noise.shape != x_0.shape:
+            raise InvalidArgument(
+                f"noise has shape {tuple(noise.shape)}; it must be like the samples, "
+                f"{tuple(x_0.shape)}"
+            )
         dtype = torch.promote_types(x_0.dtype, torch.float32)
         shape = (-1, *[1] * (x_0.ndim - 1))
         a, b = (

@@ -14,6 +14,9 @@ from semilinear.given import whole_number
 PRINTED = 1e-4
 """Relative; noise levels that are printed with five digits may lie so far outside the path."""
 
+ROUNDING = 1e-9
+"""Of times."""
+
 KARRAS_POWER = 7.0
 BETA = 0.6
 """Both parameters of the beta distribution (Lee et al. 2024, "Beta sampling is all you need")."""
@@ -162,7 +165,9 @@ def _times(settings: Settings, levels: np.ndarray) -> np.ndarray:
             f"sigmas[{int(np.argmax(outside))}]={levels[outside][0]:.9g} lies outside the noise "
             f"that the network was trained on, {low:.6g} to {high:.6g}"
         )
-    return np.asarray(path.t_of_rho(np.clip(levels, low, high)))
+    times = np.asarray(path.t_of_rho(np.clip(levels, low, high)))
+    # The way to sigma and back leaves 1e-16 in the place of 0.
+    return np.where(np.abs(times - path.t_min) < ROUNDING, path.t_min, times)
 
 
 def _spaced(settings: Settings, count: int) -> np.ndarray:

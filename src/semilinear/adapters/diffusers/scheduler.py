@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from copy import deepcopy
 from math import inf
-from threading import get_ident
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,9 +22,13 @@ from semilinear.adapters.diffusers.lead_in import LeadIn
 from semilinear.adapters.diffusers.run import Generator, PipelineRun
 from semilinear.adapters.diffusers.settings import discrete, read
 from semilinear.adapters.diffusers.timesteps import IssuedTimesteps, number
+from semilinear.adapters.diffusers.turns import Turns
 from semilinear.errors import InvalidArgument
 
 AnyRun: TypeAlias = PipelineRun | LeadIn
+
+NONE_ELSEWHERE = ("predictor_order", "corrector_order", "shift")
+"""Keys that are None here where they say nothing, and that their own schedulers read as numbers."""
 
 
 class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
@@ -91,7 +96,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
     ----------
     timesteps
         What the network is told at each evaluation; methods of several evaluations per step have
-        `order` of them.
+        `order` of them for each step of `num_inference_steps`.
     sigmas
         Noise level at each, and at the end: sigma / alpha, or sigma of a flow; on the CPU.
 
@@ -157,8 +162,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         self._begin_index: int | None = None
         self._course: PipelineCourse | None = None
         self._run: AnyRun | None = None
-        self._owner: tuple[int, int] | None = None
-        self._cut_off: frozenset[tuple[int, int]] = frozenset()
+        self._turns = Turns()
         told, levels = training(settings)
         self._put(told, levels, device=None, whole=not settings.is_flow)
 
@@ -197,6 +201,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Let the next run begin with an evaluation that is not the first."""
+        if begin_index and self._course is not None:
+            self._course.refuse_later_start(f"begin_index={begin_index}")
         self._begin_index = begin_index
 
     def set_timesteps(
@@ -214,7 +220,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         ----------
         num_inference_steps
             Number of steps; the evaluations are `order` times as many, without those of stages that
-            the last step does not need, and with those of starting steps (``start="rk"``).
+            the last step does not need, and with those of starting steps (``start="rk"``). With
+            lists of one's own `order` is 1, as pipelines then count evaluations.
         device
             Where `timesteps` go.
         timesteps
@@ -229,9 +236,12 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         settings = read(self.config)
         made = ladder(settings, num_inference_steps, timesteps=timesteps, sigmas=sigmas, mu=mu)
         course = PipelineCourse(settings, made)
-        self._take_over()
+        self._turns.take_over(unfinished=self._run is not None and not self._run.done)
         self._course, self._run, self._begin_index = course, None, None
-        self.num_inference_steps, self.order = course.steps, settings.evaluations
+        self.num_inference_steps = course.steps
+        # Pipelines that give a list count its evaluations as steps, and would multiply them again.
+        given = timesteps is not None or sigmas is not None
+        self.order = 1 if given else settings.evaluations
         self._put(course.told, course.levels, device=device, whole=not settings.is_flow)
 
     def _put(self, told: np.ndarray, levels: np.ndarray, *, device: Any, whole: bool) -> None:
@@ -265,7 +275,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             Whether to return a `SchedulerOutput`, or a tuple.
         """
         run = self._run
-        self._check_thread()
+        self._turns.check()
         if run is None:
             run = self._begun(timestep, sample)
         elif run.done:
@@ -280,34 +290,13 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         self._run = run
         return SchedulerOutput(prev_sample=previous) if return_dict else (previous,)
 
-    def _take_over(self) -> None:
-        """Note whose ladder it is now, and whose run ends by it before its time.
-
-        By the object too, so that copies have runs of their own.
-        """
-        here, owner = (id(self), get_ident()), self._owner
-        unfinished = self._run is not None and not self._run.done
-        if unfinished and owner is not None and owner[0] == here[0]:
-            self._cut_off |= {owner}
-        self._cut_off -= {here}
-        self._owner = here
-
-    def _check_thread(self) -> None:
-        """Refuse a step of a run that another thread has ended by one of its own."""
-        here = id(self), get_ident()
-        if here in self._cut_off:
-            raise InvalidArgument(
-                "another thread has begun a run of its own with this scheduler: give each its own, "
-                "from one configuration or by copy.deepcopy, and call set_timesteps there"
-            )
-        if self._owner != here:  # a loop that goes from thread to thread knows what it does
-            self._owner = None
-
     def _begun(self, timestep: float | torch.Tensor, sample: torch.Tensor) -> AnyRun:
         if self._course is None:
             raise InvalidArgument("there is no run yet: call set_timesteps before step")
         index = self._begin_index
         if index is None:
+            if not self._issued.is_at(timestep, 0):
+                self._course.refuse_later_start(f"timestep={number(timestep):.9g}")
             index = self._issued.index(timestep, among=self._course.starts)
         elif not self._issued.is_at(timestep, index):
             raise InvalidArgument(self._issued.out_of_turn(timestep, index))
@@ -341,6 +330,18 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             settings = read(self.config)
             path, times = settings.path, time_of(settings, told)
         return path.alpha(times), path.sigma(times)
+
+    def to_json_string(self) -> str:
+        """Return the configuration as it is written to a file."""
+        written = json.loads(super().to_json_string())
+        for key in NONE_ELSEWHERE:
+            if written[key] is None:
+                del written[key]
+        return json.dumps(written, indent=2, sort_keys=True) + "\n"
+
+    def __copy__(self) -> SemilinearScheduler:
+        # A run belongs to one scheduler.
+        return deepcopy(self)
 
     def __len__(self) -> int:
         return int(self.config.num_train_timesteps)

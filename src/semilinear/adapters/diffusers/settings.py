@@ -14,7 +14,7 @@ import numpy as np
 from semilinear import diffusion
 from semilinear.adapters.diffusers.sampler import chosen
 from semilinear.errors import InvalidArgument, UnknownName, shown
-from semilinear.given import number
+from semilinear.given import number, whole_number
 from semilinear.methods import STARTS, Multistep
 
 PREDICTIONS = {
@@ -122,6 +122,7 @@ class Settings:
 
 def read(config: Mapping[str, Any]) -> Settings:
     """Read a configuration, or say what in it cannot be followed."""
+    whole_number("num_train_timesteps", config["num_train_timesteps"], least=2)
     matching = config["shift"] is not None
     is_flow = matching or bool(config["use_flow_sigmas"])
     known = (
