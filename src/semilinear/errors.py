@@ -20,6 +20,8 @@ class InvalidArgument(ValueError):
 
 def shown(value: object) -> str:
     """Return `value` as messages show it: in one short line, long arrays by their shape."""
+    if "Tracer" in type(value).__name__:
+        return "<traced by JAX>"
     shape, item = getattr(value, "shape", None), getattr(value, "item", None)
     if shape == () and callable(item):
         value = item()

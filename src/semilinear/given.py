@@ -23,7 +23,12 @@ def number(value: Any) -> float:
 
 
 def bare(value: Any) -> Any:
-    """Return what an array without axes, of any library, holds; all else as it is."""
+    """Return what an array without axes, of any library, holds; all else as it is.
+
+    So is an array that JAX traces, which holds nothing yet.
+    """
+    if "Tracer" in type(value).__name__:
+        return value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value

@@ -375,6 +375,35 @@ def test_states_of_other_libraries_are_no_pytrees(size: int) -> None:
         jax.tree.leaves(state)
 
 
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("t_start", "t_start=<traced by JAX> must be a finite number"),
+        ("seed", "seed=<traced by JAX> must be an integer"),
+        ("noise", "<traced by JAX>"),
+    ],
+)
+def test_what_makes_a_plan_is_not_traced(argument: str, message: str) -> None:
+    def run(value):
+        own = {argument: value, "method": "dpmpp_2m_sde" if argument == "seed" else "dpmpp_2m"}
+        x = jnp.ones((2, 3))
+        return diffusion.sample(model, x, SCHEDULE, steps=2, check_finite=False, **own)
+
+    with pytest.raises(InvalidArgument, match=message):
+        jax.jit(run)(1)
+
+
+def test_linear_parts_are_not_traced() -> None:
+    of_number = {
+        sl.Scalar: lambda a: a,
+        sl.Diagonal: lambda a: jnp.stack([a, a]),
+        sl.Dense: lambda a: a[None, None],
+    }
+    for linear, given in of_number.items():
+        with pytest.raises(InvalidArgument, match=r"followed by PyTorch or JAX.*into N"):
+            jax.jit(lambda a, linear=linear, given=given: linear(given(a)).flow(0.0, 1.0))(-1.0)
+
+
 def test_runs_inside_of_jit_are_told_how_they_can_be_made() -> None:
     x = jnp.ones((2, 3))
     for traced in (

@@ -226,10 +226,15 @@ def test_without_onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- arguments that are refused
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (4, 2, 4), (4, 3, 2), (4, 2, 3, 1), (0, 2, 3), ()])
+@pytest.mark.parametrize("shape", [(2, 3), (4, 2, 4), (4, 3, 2), (4, 2, 3, 1), ()])
 def test_x_of_another_shape(scaling: OnnxModel, shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidArgument, match=rf"{re.escape(str(shape))}.*takes \(any, 2, 3\)"):
         scaling(np.zeros(shape, np.float32), 0.5)
+
+
+def test_x_without_samples(scaling: OnnxModel) -> None:
+    with pytest.raises(InvalidArgument, match=r"x has shape \(0, 2, 3\), without samples"):
+        scaling(np.empty((0, 2, 3), np.float32), 0.5)
 
 
 def test_a_batch_of_another_size_than_the_models(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semilinear import InvalidArgument, ModelOutputError, Scalar, diffusion, solve
+from semilinear import Dense, Diagonal, InvalidArgument, ModelOutputError, Scalar, diffusion, solve
 from semilinear.adapters.torch import eps_model
 
 torch = pytest.importorskip("torch")
@@ -168,3 +168,14 @@ def test_what_is_not_callable_is_refused() -> None:
 def test_another_dtype_is_named() -> None:
     with pytest.raises(ModelOutputError, match=r"evaluation 1 of 5 .*float64.*float32"):
         diffusion.sample(lambda x, t: x.double(), noise(), SCHEDULE, steps=5)
+
+
+@pytest.mark.parametrize(
+    "linear",
+    [lambda a: Scalar(a[0]), Diagonal, lambda a: Dense(a[:, None])],
+    ids=["scalar", "diagonal", "dense"],
+)
+def test_linear_parts_that_record_gradients_are_refused(linear):
+    """They would be lost: coefficients are computed on the host."""
+    with pytest.raises(InvalidArgument, match=r"followed by PyTorch or JAX.*detach\(\)"):
+        linear(torch.tensor([-1.0], requires_grad=True))

@@ -152,10 +152,10 @@ class OnnxModel:
                 f"pass x.astype({self.dtype.name!r})"
             )
         shape = (self.batch, *self.sample_shape)
-        if (
-            x.ndim != len(shape)
-            or len(x) == 0
-            or any(m not in (None, n) for m, n in zip(shape, x.shape, strict=True))
+        if x.ndim and len(x) == 0:
+            raise InvalidArgument(f"x has shape {x.shape}, without samples; give one at least")
+        if x.ndim != len(shape) or any(
+            m not in (None, n) for m, n in zip(shape, x.shape, strict=True)
         ):
             sizes = ", ".join("any" if m is None else str(m) for m in shape)
             raise InvalidArgument(

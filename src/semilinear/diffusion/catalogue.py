@@ -210,6 +210,8 @@ ELSEWHERE = {
     "diffusion.choose(model, x, schedule).plan()",
     "dpm_solver_v3": "needs a table: use method=diffusion.dpm_solver_v3(diffusion.Tabulated(lam, "
     "l, s, b))",
+    "dpmpp_sde": "is 'dpmpp_2s_sde' here, where the noise of the stage is part of that of the step "
+    "and not drawn anew",
 }
 """What is no sampler by its name alone, and where it is."""
 

@@ -142,6 +142,8 @@ def times(
             f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
             f"{n + 1} times"
         )
+    if not np.isfinite(points).all():
+        raise InvalidArgument(f"grid={grid!r} gave times that are not finite, {points}")
     given = float(points[0]), float(points[-1])
     points[0], points[-1] = t_start, t_end
     if not (points[1:] < points[:-1]).all():

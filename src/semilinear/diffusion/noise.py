@@ -122,7 +122,9 @@ def refuse_complex_like(like: Any) -> None:
     """Refuse an array that noise is to be like, if it is complex."""
     name = str(like.dtype).rpartition(".")[2]
     if "complex" in name:
-        raise InvalidArgument(f"like has dtype {name}; noise is for real states")
+        raise InvalidArgument(
+            f"like has dtype {name}; noise is for real states: take a method without it"
+        )
 
 
 def _streams(seed: Seed, count: int, first: int) -> list[tuple[int, int]]:

@@ -94,7 +94,8 @@ class Backend:
                 raise
             raise InvalidArgument(
                 "inside of jax.jit no value can be looked at: give check_finite=False to the run, "
-                "that is to diffusion.sample, diffusion.follow or plan.start"
+                "that is to diffusion.sample, diffusion.follow or plan.start, of a plan by "
+                "make_plan in the place of solve"
             ) from None
 
     def bad_entries(self, native: Native) -> str:

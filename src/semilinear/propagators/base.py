@@ -195,10 +195,20 @@ def by_entry(argument: str) -> str:
     )
 
 
+def refuse_followed(value: Any, argument: str) -> None:
+    """Refuse a linear part by which derivatives are taken, which would be lost."""
+    if getattr(value, "requires_grad", False) is True or "Tracer" in type(value).__name__:
+        raise InvalidArgument(
+            f"{argument} is followed by PyTorch or JAX, but coefficients are computed on the host: "
+            "take a plain array (of a tensor, detach()), and put what is differentiated into N"
+        )
+
+
 def finite_array(value: Any, argument: str) -> np.ndarray:
     """Return `value` as a read-only float64 or complex128 array, or refuse it."""
     if callable(value):
         raise InvalidArgument(f"{argument} must be an array of numbers; {by_entry(argument)}")
+    refuse_followed(value, argument)
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biufc":

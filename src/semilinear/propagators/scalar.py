@@ -10,7 +10,13 @@ import numpy as np
 from semilinear.errors import InvalidArgument, shown
 from semilinear.immutable import Immutable
 from semilinear.kernels.phi_reference import phi_functions
-from semilinear.propagators.base import Coefficient, Propagator, by_entry, newton_integrals
+from semilinear.propagators.base import (
+    Coefficient,
+    Propagator,
+    by_entry,
+    newton_integrals,
+    refuse_followed,
+)
 from semilinear.propagators.gauss import COMPARED, GAUSS, NODES, Rule
 
 Number = float | complex
@@ -329,6 +335,7 @@ def _value(f: Callable[[Any], Any], t: float, argument: str) -> Number:
 
 
 def _number(value: Any, argument: str, *, finite: bool = True) -> Number:
+    refuse_followed(value, argument)
     try:
         if isinstance(value, str):
             raise TypeError
