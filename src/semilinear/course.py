@@ -278,17 +278,9 @@ class Course(ABC):
             return code.keep(env), True
         backend, check = run.backend, run.check
         sources = code.pick(env)
-        if self.form == "scalar":
-            outputs, finite = backend.combine_scalar(coefficients, sources, check)
-        elif self.form == "elementwise":
-            prepared = coefficients.prepared_for(backend)
-            outputs, finite = backend.combine_elementwise(prepared, sources, check)
-        elif self.form == "matrix":
-            prepared = coefficients.prepared_for(backend)
-            outputs, finite = backend.combine_matrix(prepared, sources, check)
-        else:  # a number for each sample
-            prepared = coefficients.prepared_for(backend)
-            outputs, finite = backend.combine_samples(prepared, sources, check)
+        if self.form != "scalar":
+            coefficients = coefficients.prepared_for(backend)
+        outputs, finite = backend.combine(self.form, coefficients, sources, check)
         return code.keep(env + outputs), finite
 
     def _received(self, state: State, output: Any) -> tuple[Run, tuple[Any, ...], Any]:

@@ -165,6 +165,18 @@ class Backend:
         """Return the backend that takes over where this one cannot take an output, if any."""
         return None
 
+    def combine(
+        self, form: str, coefficients: Any, sources: Sequence[Native], check: bool
+    ) -> tuple[tuple[Native, ...], bool]:
+        """Return linear combinations with coefficients of a form, as `prepare` makes them.
+
+        A form is how coefficients act: ``"scalar"``, ``"elementwise"``, ``"matrix"``, or
+        ``"samples"``, a number for each entry of the first axis.
+        """
+        of_form = getattr(self, f"combine_{form}")
+        combined: tuple[tuple[Native, ...], bool] = of_form(coefficients, sources, check)
+        return combined
+
     def combine_scalar(
         self, coefficients: np.ndarray, sources: Sequence[Native], check: bool
     ) -> tuple[tuple[Native, ...], bool]:

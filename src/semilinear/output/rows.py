@@ -54,10 +54,5 @@ def prepared_row(backend: Backend, form: str, row: Sequence[Any]) -> PreparedRow
 
 def combined(backend: Backend, form: str, coefficients: Any, sources: Sequence[Any]) -> Any:
     """Return one linear combination, natively."""
-    if form == "scalar":
-        (out,), _ = backend.combine_scalar(coefficients, sources, False)
-    elif form == "elementwise":
-        (out,), _ = backend.combine_elementwise(coefficients, sources, False)
-    else:
-        (out,), _ = backend.combine_matrix(coefficients, sources, False)
+    (out,), _ = backend.combine(form, coefficients, sources, False)
     return out
