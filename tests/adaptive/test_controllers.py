@@ -137,6 +137,64 @@ def test_the_end_is_hit(span: float, proposed: float) -> None:
     assert min(taken) >= 0.5 * min(proposed, span) * (1 - 1e-9)
 
 
+def test_a_step_lands_on_the_end_and_is_as_long_as_its_times_are_apart() -> None:
+    assert control.landing(0.25, 0.5, 1.0) == (0.75, 0.5)
+    # One rounding before the end, or behind it, is the end; the step keeps its length.
+    for h in (0.75 - 2 * EPS, 0.75 + 2 * EPS):
+        assert control.landing(0.25, h, 1.0) == (1.0, h)
+    assert control.landing(0.25, 0.75 - 40 * EPS, 1.0)[0] < 1.0
+    # Far from 0 times are rounded by more than a step bears.
+    after, h = control.landing(1e6, 1e-3, 2e6)
+    assert h == after - 1e6 != 1e-3
+    assert control.landing(0.0, 0.1, 1.0)[1] == 0.1
+
+
+def test_a_step_is_too_short_where_the_time_stays() -> None:
+    assert control.is_too_short(1.0, 2 * EPS)
+    assert control.is_too_short(-1.0, -2 * EPS)
+    assert not control.is_too_short(1.0, 8 * EPS)
+    assert control.is_too_short(0.0, 0.0)
+    assert not control.is_too_short(0.0, 1e-300)
+    # At 4e15 a step of a half comes back as one of a whole.
+    assert control.cannot_shrink(2.0**51 + 1, 16.4, 16.5, 2.0**52)
+    assert not control.cannot_shrink(0.0, 16.4, 16.5, 2.0**52)
+
+
+# --- the next order -----------------------------------------------------------------------------
+
+
+def test_a_promise_aims_at_the_tolerance() -> None:
+    assert control.promise(2.0**-4, 3) == pytest.approx(2 * control.SAFETY)
+    assert control.promise(0.0, 1) == pytest.approx(1e5 * control.SAFETY)
+
+
+def test_another_order_must_promise_more() -> None:
+    even = [2.0 ** -(q + 1) for q in range(6)]  # promises of 2 x 0.9
+    assert control.next_order(even[3], even[2], even[4], 3) == (3, pytest.approx(1.8))
+    # As if the error were 1.1^k times smaller: lower orders win a tie, higher ones do not.
+    gain = [e / 1.1 ** (q + 1) for q, e in enumerate(even)]
+    assert control.next_order(even[3], 0.999 * gain[2], even[4], 3)[0] == 2
+    assert control.next_order(even[3], 1.001 * gain[2], even[4], 3)[0] == 3
+    assert control.next_order(even[3], even[2], 0.999 * gain[4], 3)[0] == 4
+    assert control.next_order(even[3], even[2], 1.001 * gain[4], 3)[0] == 3
+    assert control.next_order(even[3], gain[2] / 2, gain[4] / 64, 3)[0] == 4
+    assert control.next_order(even[3], gain[2] / 64, gain[4] / 2, 3)[0] == 2
+    assert control.next_order(even[3], -1.0, -1.0, 3)[0] == 3
+    assert control.next_order(even[3], 0.0, -1.0, 3)[0] == 2
+    assert control.next_order(even[3], -1.0, 0.0, 3)[0] == 4
+
+
+def test_steps_of_adams_methods_at_most_double_beyond_order_one() -> None:
+    assert control.next_order(1e-9, -1.0, -1.0, 2) == (2, 2.0)
+    assert control.next_order(1e-9, -1.0, -1.0, 1) == (1, 8.0)
+    assert control.next_order(1e-3, -1.0, 0.0, 1) == (2, 8.0)
+    assert control.next_order(1.0, -1.0, -1.0, 2) == (2, pytest.approx(0.9))
+    # A step that would grow a little is kept.
+    for wanted, kept in ((1.14, 1.0), (1.16, 1.16), (0.99, 0.99), (0.1, 0.2)):
+        error = (control.SAFETY / wanted) ** 3
+        assert control.next_order(error, -1.0, -1.0, 2)[1] == pytest.approx(kept)
+
+
 # --- the first step -----------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from semilinear.diffusion import (
     TauWithin,
     VPLinear,
 )
+from semilinear.diffusion.noise_levels import checked_legs
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 
 VP = VPLinear()
@@ -301,6 +303,46 @@ def test_the_middle_of_the_path_begins_where_it_says_but_for_rounding():
     plan = diffusion.plan(VP, method="sa_solver", grid=grid)
     inside = [0.0, 0.0, *[1.0] * 7]
     assert plan.program.propagator.tau_squared.tolist() == inside
+
+
+@pytest.mark.parametrize("edge", [0.2, 0.8])
+def test_the_ends_of_the_middle_are_inside_but_for_rounding(edge):
+    def inside(t):
+        return TauWithin().legs(VP, t, 0.05, 5)[0].tau_squared == 1.0
+
+    outwards = np.sign(edge - 0.5)
+    assert inside(edge)
+    assert inside(np.nextafter(edge, outwards))
+    assert not inside(edge + 1e-6 * outwards)
+
+
+def test_a_noise_scale_function_that_is_rho_adds_no_noise():
+    """Where it shrinks the state like the ODE it does so but for rounding."""
+    times = np.linspace(1.0, 0.1, 60)
+    for factor in (1.0, 3.0, 0.1):
+        noise = RhoPower(lambda rho, factor=factor: factor * rho)
+        legs = [noise.legs(VP, t, t_next, 59)[0] for t, t_next in pairwise(times)]
+        assert not any(leg.tau_squared for leg in legs)
+
+
+def test_churn_counts_the_ends_of_its_range():
+    rho = VP.rho(0.5)
+    for low, high, parts in ((rho, 9.0, 2), (0.0, rho, 2), (1.001 * rho, 9.0, 1), (0.0, 1.0, 1)):
+        assert len(Churn(1.0, low=low, high=high).legs(VP, 0.5, 0.3, 5)) == parts
+
+
+def test_an_ancestral_step_that_ends_beyond_its_least_noise_goes_no_further():
+    whole = Ancestral(1.0, low=VP.rho(0.5)).legs(VP, 0.6, 0.3, 5)
+    assert whole == [diffusion.Leg(VP.lam(0.3), 0.0, 0.3)]
+
+
+def test_parts_end_where_the_step_does_but_for_rounding():
+    noise = Given(lambda lam, t: [])
+    for off, lam in ((5e-10, 0.0), (5e-10, 0.5), (5e-9, -10.0)):
+        legs = [diffusion.Leg(lam + off, 0.25, 0.3)]
+        assert checked_legs(noise, legs, lam, 0.3) is legs
+        with refused("the last leg must be"):
+            checked_legs(noise, [diffusion.Leg(lam + 4 * off, 0.25, 0.3)], lam, 0.3)
 
 
 @dataclass(frozen=True)

@@ -196,10 +196,11 @@ def test_ancestral_steps_go_down_as_their_formula_says(t, eta):
     assert (up.lam, up.t) == (VP.lam(0.3), 0.3)
 
 
-def test_the_ancestral_step_from_pure_noise_draws_nothing():
+@pytest.mark.parametrize("noise", [Ancestral(1.0), Eta(1.0), Eta(0.5), RhoPower()])
+def test_a_step_from_pure_noise_draws_nothing(noise):
     cell = diffusion.Parameterisation("x0", "t")
     own = diffusion.Sampler("own", cell, etdab(1), "a test")
-    plan = diffusion.plan(Flow(), method=own, steps=5, prediction="x0", noise=Ancestral(1.0))
+    plan = diffusion.plan(Flow(), method=own, steps=5, prediction="x0", noise=noise)
     variance, mean, draws = run(plan, 0.0, mean=1.7)
     assert draws == 3  # nor does that to the data
     assert variance <= 1e-24
