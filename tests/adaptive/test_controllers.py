@@ -107,6 +107,15 @@ def test_a_larger_error_never_makes_a_longer_attempt(e: float, f: float, k: int)
 
 def test_an_attempt_aims_at_the_tolerance() -> None:
     assert control.retry_factor(2.0**4, 1 / 4) == pytest.approx(control.SAFETY / 2)
+    # Of an order below the estimate may be small: still the attempt is shorter.
+    assert control.retry_factor(1e-4, 1 / 4) == control.SAFETY
+
+
+def test_what_is_left_of_less_than_two_steps_is_halved() -> None:
+    assert control.next_length(1.9, 1.0, 9.0) == 0.95
+    assert control.next_length(2.1, 1.0, 9.0) == 1.0
+    assert control.next_length(2.1, 9.0, 1.5) == 1.05
+    assert control.next_length(1.0 + 1e-11, 1.0, 9.0) == 1.0 + 1e-11
 
 
 # --- the length of a step -----------------------------------------------------------------------

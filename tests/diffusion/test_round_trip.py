@@ -16,13 +16,20 @@ VP, GAUSSIAN, MIXTURE = VPLinear(), Gaussian(), Mixture()
 def test_it_is_an_encoding_and_a_sampling():
     x = np.array([[0.2, -0.7, 2.0], [0.5, 0.1, 0.4]])
     options = {"method": "tab2", "grid": "karras", "nfe": 12, "t_start": 0.9, "t_end": 0.01}
+    options["start"] = "rk"
     found = round_trip(GAUSSIAN.model(VP, "v"), x, VP, prediction="v", **options)
     latent = diffusion.encode(GAUSSIAN.model(VP, "v"), x, VP, prediction="v", **options)
     back = diffusion.sample(GAUSSIAN.model(VP, "v"), latent, VP, prediction="v", **options)
     np.testing.assert_array_equal(found.latent, latent)
     np.testing.assert_array_equal(found.x, back)
     np.testing.assert_allclose(found.rms, np.sqrt(((back - x) ** 2).mean(1)))
-    assert found.nfe == 24
+    assert found.nfe == 2 * diffusion.plan(VP, prediction="v", **options).nfe == 24
+
+
+def test_samples_without_further_axes():
+    x = np.array([0.3, -0.8])
+    found = round_trip(lambda x, t: x / 2, x, VP, steps=5)
+    np.testing.assert_allclose(found.rms, np.abs(found.x - x))
 
 
 def test_the_distance_falls_with_the_steps():

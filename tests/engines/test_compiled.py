@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 
 from runs import LINEAR, METHODS, initial
 from semilinear import Diagonal, NonFiniteError, Propagator, Scalar, Solution, methods, solve
+from semilinear.engines import compiled as host
+from semilinear.engines.tables import Marching, Tables, make_tables
 from semilinear.kernels import nonlinear
+from semilinear.kernels.layout import ERROR
 from semilinear.methods import Multistep, Tableau
 
 TIMES = np.linspace(0.0, 1.0, 9) ** 1.5
@@ -289,3 +293,66 @@ def test_an_elementwise_operator_of_ones_own(
     symbol, y0 = -np.linspace(0.0, 5.0, np.prod(shape)).reshape(shape), np.ones((8, 300))
     mine, known = (solve(kind(symbol), plain, (0, 1), y0, **options) for kind in (Own, Diagonal))
     np.testing.assert_allclose(mine.y, known.y, rtol=1e-9)  # lengths differ by rounding
+
+
+# --- tables with a wrong number -------------------------------------------------------------------
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "stages": {"method": "krogstad4", "steps": 3},
+    "past values": {"method": "etdab3", "steps": 5},
+    "pair": {"method": "zoto_bowman32", "rtol": 1e-3},
+}
+
+
+def end(way: str) -> np.ndarray:
+    linear, y0 = Diagonal([-1.0, -4.0, -0.5]), np.array([1.0, 0.5, 2.0])
+    return solve(linear, compiled, (0.0, 1.0), y0, **WAYS[way]).y[:, -1]
+
+
+def slips(marching: Marching) -> Iterator[tuple[str, Tables]]:
+    """Yield the tables with one number changed, and which it was."""
+    tables, slots = marching.tables, len(marching.slots)
+    for name in ("factors", "fractions"):
+        for i in np.flatnonzero(getattr(tables, name)):
+            wrong = getattr(tables, name).copy()
+            wrong[i] *= 0.99
+            yield f"{name}[{i}]", tables._replace(**{name: wrong})
+    if tables.rows[-1, 1] == ERROR:
+        return  # with a wrong estimate there is no end of short steps
+    counts = {
+        "sources": (slots, max(map(len, marching.chosen))),
+        "carries": (None, slots),
+        "terms": (None, int(sum(tables.highest + 1)), None),
+    }
+    for name, valid in counts.items():
+        for i, column in np.ndindex(getattr(tables, name).shape):
+            if (count := valid[column]) is not None:
+                wrong = getattr(tables, name).copy()
+                wrong[i, column] = (wrong[i, column] + 1) % count
+                yield f"{name}[{i}, {column}]", tables._replace(**{name: wrong})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_number_of_a_table_is_noticed(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test of these tests: compiled and interpreted runs agree to 1e-9."""
+    right, seen = end(way), []
+
+    def kept(steps: Any) -> Marching:
+        seen.append(make_tables(steps))
+        return seen[-1]
+
+    monkeypatch.setattr(host, "make_tables", kept)
+    assert (end(way) == right).all()
+    (marching,) = seen
+    missed = []
+    for name, tables in slips(marching):
+        wrong = marching._replace(tables=tables)
+        monkeypatch.setattr(host, "make_tables", lambda steps, wrong=wrong: wrong)
+        try:
+            found = end(way)
+        except NonFiniteError:
+            continue
+        if not np.abs(found - right).max() > 1e-8:
+            missed.append(name)
+    assert not missed
