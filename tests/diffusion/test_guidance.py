@@ -67,7 +67,7 @@ def test_what_does_not_count_is_not_evaluated():
     asked = []
 
     def recorded(name):
-        return lambda x, t: asked.append((name, t)) or x + t
+        return lambda x, t: asked.append((name, t)) or x + np.mean(t)
 
     model = guided(recorded("c"), recorded("u"), lambda t: 3.0 if 0.3 < t < 0.6 else 1.0)
     for t in (0.9, 0.5, 0.1):
@@ -77,6 +77,9 @@ def test_what_does_not_count_is_not_evaluated():
     guided(recorded("c"), recorded("u"), 0.0)(states(), 0.5)
     guided(recorded("c"), recorded("u"), 0.0, rescale=0.5)(states(), 0.5)
     assert [name for name, _ in asked] == ["u", "c", "u"]
+    asked.clear()
+    model(states(), np.full(3, 0.9))  # times by sample that are equal
+    assert [name for name, _ in asked] == ["c"]
 
 
 @pytest.mark.parametrize("rescale", [0.3, 1.0])

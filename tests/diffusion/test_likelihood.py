@@ -9,7 +9,7 @@ import pytest
 
 from diffusion_problems import PREDICTIONS, SCHEDULES, Gaussian, Mixture, ends, slopes
 from semilinear import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName
-from semilinear.diffusion import EDM, Flow, SeededNoise, VPLinear
+from semilinear.diffusion import EDM, Flow, SeededNoise, VPLinear, likelihood
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
 from tolerances import assert_close, to_numpy
 
@@ -285,6 +285,12 @@ def test_estimates_are_unbiased_and_know_their_scatter(distribution):
     # 50 independent samples: their scores have mean 0 and variance 1 within five deviations.
     assert abs(scores.mean()) < 5 / np.sqrt(50)
     assert 0.5 < (scores**2).mean() < 2.0
+
+
+def test_the_standard_error_is_that_of_a_mean():
+    found = likelihood._result([np.array([[1.0, 3.0], [2.0, 2.0]])], latent=None, nfe=0)
+    np.testing.assert_allclose(found.log_p, [2.0, 2.0])
+    np.testing.assert_allclose(found.standard_error, [1.0, 0.0])
 
 
 def test_a_product_with_the_jacobian_from_the_other_side_will_do():

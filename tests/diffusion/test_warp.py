@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_problems import SCHEDULES
-from semilinear.diffusion import Flow
+from semilinear.diffusion import EDM, Flow
 from semilinear.diffusion.warp import Warp
 
 
@@ -41,3 +41,19 @@ def test_warp_where_lambda_is_infinite():
     assert warp.of_t([1.0, 0.5, 0.0]).tolist() == pytest.approx([0.0, 0.5, 1.0])
     # Half of it is t, so that no more than half of it lies within a thousandth of the ends.
     assert 0.999 - 1e-3 > warp.to_t(0.25) > 0.5
+
+
+def test_half_of_it_is_time_and_half_is_lambda():
+    schedule, times = EDM(), np.array([50.0, 3.0, 0.4])
+    lam = -np.log(times / 80.0) / np.log(80.0 / 0.002)
+    expected = ((80.0 - times) / (80.0 - 0.002) + lam) / 2
+    np.testing.assert_allclose(Warp(schedule, 80.0, 0.002).of_t(times), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("t_start", "t_end"), [(1e-2, 1e-8), (1e8, 1e2), (1e-2, 1e-3)])
+def test_lambda_counts_as_far_as_seven_from_the_range_of_the_path(t_start, t_end):
+    low, high = -np.log(t_start), -np.log(t_end)
+    ends = max(low, min(high, 0.0) - 7.0), min(high, max(low, 0.0) + 7.0)
+    t = np.exp(-np.mean(ends))
+    in_t = (t_start - t) / (t_start - t_end)
+    assert Warp(EDM(), t_start, t_end).of_t(t) == pytest.approx((in_t + 0.5) / 2)
