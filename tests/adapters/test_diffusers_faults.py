@@ -156,6 +156,7 @@ def test_published_timesteps_and_noise_levels_are_taken() -> None:
         ({"timesteps": ["a"]}, "sequence of numbers"),
         ({"timesteps": [500, 3], "num_inference_steps": 3}, "timesteps has 2 entries"),
         ({"timesteps": [500, 3], "sigmas": [2.0]}, "timesteps has 2 entries and sigmas 1"),
+        ({"timesteps": [500, 500], "sigmas": [2.0, 1.0]}, "timesteps must be strictly decreasing"),
         ({"sigmas": [2.0, float("nan")]}, "finite"),
         ({"num_inference_steps": 5, "mu": 1.0}, "mu shifts the noise levels of flows"),
     ],
@@ -164,6 +165,24 @@ def test_timesteps_that_make_no_run_are_refused(arguments: dict, message: str) -
     scheduler = SemilinearScheduler(**LATENT)
     with pytest.raises(InvalidArgument, match=message):
         scheduler.set_timesteps(**arguments)
+
+
+def test_noise_levels_of_five_digits_may_lie_a_little_outside() -> None:
+    low, high = diffusion.Discrete.scaled_linear().rho(np.array([0.0, 999.0]))
+    scheduler = SemilinearScheduler(**LATENT)
+    scheduler.set_timesteps(sigmas=[high * (1 + 9e-5), 1.0, low * (1 - 9e-5)])
+    assert scheduler.timesteps[[0, -1]].tolist() == pytest.approx([999.0, 0.0], abs=1e-9)
+    for sigmas in ([high * (1 + 1.1e-4), 1.0], [1.0, low * (1 - 1.1e-4)]):
+        with pytest.raises(InvalidArgument, match="lies outside the noise"):
+            scheduler.set_timesteps(sigmas=sigmas)
+
+
+def test_one_step_of_a_flow_with_a_terminal_level_is_from_pure_noise() -> None:
+    scheduler = SemilinearScheduler(
+        shift=2.0, shift_terminal=0.02, prediction_type="flow_prediction"
+    )
+    scheduler.set_timesteps(1)
+    assert scheduler.sigmas.tolist() == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(
