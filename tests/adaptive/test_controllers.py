@@ -10,9 +10,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from semilinear import Diagonal, InvalidArgument, UnknownName, solve
+from semilinear import Diagonal, InvalidArgument, UnknownName, methods, solve
 from semilinear.adaptive.controllers import GAINS, Controller, make_controller
+from semilinear.adaptive.pairs import ONLY, PairCourse
+from semilinear.adaptive.place import Place, Verdict
 from semilinear.kernels import Backend, backend_for, control
+from semilinear.methods import Tableau
 from semilinear.time_grid import step_limits
 from strategies import magnitudes
 from tolerances import assert_close
@@ -389,3 +392,20 @@ def test_steps_have_limits() -> None:
     assert step_limits(None, np.inf, span) == (None, 2.0)
     assert step_limits(Fraction(1, 4), Fraction(1, 2), span) == (0.25, 0.5)
     assert step_limits(np.float32(0.5), 7, span) == (0.5, 2.0)
+
+
+# --- what a pair makes of an attempt -------------------------------------------------------------
+
+
+def test_the_verdict_on_an_attempt_of_a_pair_looks_at_the_last_three_errors() -> None:
+    pair = methods.get("zoto_bowman43")
+    assert isinstance(pair, Tableau)
+    made = Controller(1e-3, 1e-6, GAINS["PID"], None, 1.0)
+    course = PairCourse(pair, Diagonal([-1.0]), (0.0, 1.0), made)
+    place = Place("stage", 0, 0.0, 0.1, 0.1, ONLY, ONLY, errors=(0.3, 0.2, 0.9))
+    taken = course.judge(place, lambda name: 0.5)
+    assert taken == Verdict(True, factor("PID", 4, 0.5, 0.3, 0.2), 0.5, ONLY)
+    assert factor("PID", 4, 0.5, 0.3, 0.2) != factor("PID", 4, 0.5, 0.3, 1.0)
+    refused = course.judge(place, lambda name: 8.0)
+    assert refused == Verdict(False, control.retry_factor(8.0, 1 / 4), 8.0, ONLY)
+    assert course.judge(place, lambda name: 1.0).taken

@@ -292,3 +292,14 @@ def test_the_values_of_n_are_those_of_the_grid_points() -> None:
             assert (piece.start.t, piece.end.t) == (a, b)
             if name != "etdpece3" or piece is not pieces[-1]:
                 assert_close(piece.end.n, exchange(b, s.sol(b)), operations=4)
+
+
+def test_where_l_depends_on_time_an_end_is_checked_with_the_l_of_its_step() -> None:
+    gaps: list[Any] = []
+    check = dense_output.EndCheck(lambda backend, gap, y, other: gaps.append(gap) or 0.0)
+    linear = Scalar(lambda t: -t)
+    for a in (0.0, 1.0, 1.0):
+        start, end = (dense_output.Node(t, Y0, 0.5 * Y0) for t in (a, a + 0.25))
+        made = dense_output.Interpolant(linear, start, end, (end, start))
+        assert not check(made)
+        assert_close(gaps[-1], made.gap, operations=20, scale=1.0)

@@ -9,6 +9,7 @@ import pytest
 
 from runs import exchange
 from semilinear import Dense, Diagonal, Propagator, Scalar, Solution, solve
+from semilinear.kernels import backend_for
 from semilinear.output import recording, rows
 
 RATES = -np.linspace(1.0, 9.0, 5)
@@ -81,3 +82,10 @@ def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     s.sol(np.linspace(0.0, 1.0, 99))
     kept = s.sol._pieces[-1].rows._cache._kept
     assert rows.LEAST <= len(kept) <= 10
+
+
+def test_a_row_takes_the_bytes_of_its_coefficients() -> None:
+    backend = backend_for(np.ones(1000))
+    row = [np.ones(1000), np.full(1000, 2.0), 0.5]
+    assert rows.prepared_row(backend, "elementwise", row).nbytes == rows.ENTRY + 16000
+    assert rows.prepared_row(backend, "scalar", [np.ones(1), 0.5]).nbytes == rows.ENTRY
