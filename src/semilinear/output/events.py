@@ -162,8 +162,6 @@ def _crosses(g: float, f: float, direction: float) -> bool:
 def _root(event: Event, solution: Solution, a: float, b: float) -> float:
     from scipy.optimize import brentq
 
-    if event.function(b, solution(b)) == 0.0:
-        return b
     # To the rounding of times, or of a piece near 0, whatever their unit; brentq asks for xtol > 0.
     eps, tiny = float(np.finfo(float).eps), float(np.finfo(float).tiny)
     xtol = max(4 * eps * abs(b - a), tiny)
