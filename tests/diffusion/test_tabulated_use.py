@@ -240,3 +240,12 @@ def test_a_table_stays_what_its_digest_says():
             with pytest.raises(AttributeError, match=rf"^{name}: Tabulated is immutable"):
                 delattr(own, name)
         assert not own.l.flags.writeable
+
+
+def test_a_table_is_continued_by_the_rounding_of_its_ends_alone():
+    table = Tabulated([-6.0, 6.0], 1.0, 0.0, 0.0)
+    for off in (1.1e-5, -1.1e-5):
+        table.check_covers(-6.0 - off, 6.0 + off, argument="method")
+    for one, other in ((-6.0 - 1.3e-5, 6.0), (-6.0, 6.0 + 1.3e-5), (6.0, -6.0 - 1.3e-5)):
+        with pytest.raises(InvalidArgument, match="its table covers lambda from -6 to 6"):
+            table.check_covers(one, other, argument="method")
