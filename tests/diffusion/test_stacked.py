@@ -630,6 +630,7 @@ def test_where_there_is_one_time_for_all():
 
 def test_jax():
     jax = pytest.importorskip("jax")
+    pytest.importorskip("semilinear.adapters.jax")  # which makes pytrees of states
     made = diffusion.plan(VP, method="unipc2", steps=5, t_start=STARTS)
     x = jax.numpy.asarray(states((4, 3)), dtype="float32")
 
