@@ -67,7 +67,10 @@ def table_of(opening: Segment, segments: Sequence[Segment], times: Sequence[floa
     matrices = np.empty((len(segments), slots, slots + 1 + draws), kind)
     for k, segment in enumerate(segments):
         matrices[k], places = _padded(segment, [*places, slots], slots + 1, slots, draws, kind)
-    return Table(first, matrices, np.array(times))
+    made = Table(first, matrices, np.array(times))
+    for array in made:
+        array.flags.writeable = False
+    return made
 
 
 def _padded(

@@ -598,6 +598,9 @@ def test_noise_is_added_at_one_timestep_or_at_one_for_each() -> None:
     for t in (5, torch.tensor(5), torch.tensor([5])):
         assert torch.equal(scheduler.add_noise(x, noise, t), each)
         assert torch.equal(scheduler.scale_noise(x, t, noise), each)
+    # As the pipeline of Kandinsky 2.2 for inpainting does.
+    several = scheduler.add_noise(x[:1], noise, torch.tensor([5]))
+    assert torch.equal(several, scheduler.add_noise(torch.cat(3 * [x[:1]]), noise, 5))
     with pytest.raises(InvalidArgument, match=r"timesteps has shape \(2,\).* one for each of 3"):
         scheduler.add_noise(x, noise, torch.tensor([1, 2]))
     with pytest.raises(InvalidArgument, match=r"noise has shape \(1, .*like the samples, \(3, "):

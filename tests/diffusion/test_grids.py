@@ -194,3 +194,18 @@ def test_rules_reach_their_ends(rule, schedule):
         schedule = EDM(0.25, 80.5)  # neither of which is whole
     plan = diffusion.plan(schedule, grid=rule, steps=5)
     assert (plan.t[0], plan.t[-1]) == (schedule.t_start, schedule.t_end)
+
+
+def test_whole_times_of_a_rule_by_name():
+    schedule = diffusion.Discrete.linear()
+    named, made = (
+        diffusion.plan(schedule, grid=WholeTimes(rule), steps=7) for rule in ("karras", PowerRho())
+    )
+    assert named.t.tolist() == made.t.tolist() == named.t.round().tolist()
+    with pytest.raises(InvalidArgument, match=r"rule='karas' is not known; did you mean karras"):
+        WholeTimes("karas")
+    with pytest.raises(InvalidArgument, match="rule=None must be a name of a grid or a rule"):
+        WholeTimes(None)
+    for other, steps in ((schedule, 900), (VP, 5)):
+        with pytest.raises(InvalidArgument, match=r"rounded to whole numbers, \d+ steps .*Disc"):
+            diffusion.plan(other, grid=WholeTimes("karras"), steps=steps)

@@ -184,6 +184,11 @@ def test_the_scale_has_a_derivative_in_torch(kind, times, batch):
     assert run(a).detach() == pytest.approx(float(run(1.0)), rel=1e-13)
     with pytest.raises(InvalidArgument, match=r"scale has shape \(2,\); give a number"):
         torch_run(torch.ones(2, requires_grad=True), batch=batch)
+    for wrong in (float("nan"), 1 + 1j):
+        with pytest.raises(InvalidArgument, match=r"scale=.* must be a finite number"):
+            torch_run(torch.tensor(wrong, requires_grad=True), batch=batch)
+    with pytest.raises(InvalidArgument, match=r"scale is followed by .*torch.* float\(scale\)"):
+        guided(c, u, a)(states(), 0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,3 +138,33 @@ def test_adaptive_steps_take_it_too():
         data.model(VP), x, VP, quantity=OUTPUT, rtol=1e-5, atol=1e-5, t_end=0.1, final="t_end"
     )
     np.testing.assert_allclose(found.x, data.flow(VP, x, 1.0, 0.1), atol=1e-4)
+
+
+def test_those_that_have_a_name_are_known_by_it():
+    """So that what is made for a quantity by name takes the object as well."""
+    for name, quantity in QUANTITIES.items():
+        assert Parameterisation(quantity, "lambda") == Parameterisation(name, "lambda")
+    for name in ("x0", "velocity"):
+        with pytest.raises(InvalidArgument, match=f"'{name}' is the name of another"):
+            Parameterisation(replace(OUTPUT, name=name), "lambda")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"name": 3}, "name=3 must be text"),
+        ({"growth": 1.0}, r"growth=1\.0 must be a function"),
+        ({"read": None}, "read=None must be a function"),
+        ({"peak": np.nan}, "peak=nan must be a number"),
+    ],
+)
+def test_what_is_no_quantity(changed, message):
+    with pytest.raises(InvalidArgument, match=message):
+        replace(OUTPUT, **changed)
+
+
+def test_adaptive_steps_need_an_estimate_that_sees():
+    with pytest.raises(InvalidArgument, match="or a Quantity with a peak below"):
+        diffusion.sample_adaptive(
+            Gaussian().model(VP), np.ones((2, 3)), VP, quantity=replace(OUTPUT, peak=np.inf)
+        )

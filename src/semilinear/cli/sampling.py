@@ -250,9 +250,9 @@ def _diffusion_plan(
         )  # fmt: skip
         print(fit.reason)
         return fit.plan()
-    grid = options.grid or GRIDS.get(options.schedule, "uniform")
+    grid: Any = options.grid or GRIDS.get(options.schedule, "uniform")
     if model.model.whole_times:
-        grid = diffusion.WholeTimes(diffusion.grids.GRIDS[grid]())
+        grid = diffusion.WholeTimes(grid)
     t_end = options.t_end
     if t_end is None and options.final == "denoise" and options.schedule == "vp_linear":
         t_end = 0.1

@@ -267,8 +267,9 @@ def _checked(
     cell = Parameterisation(quantity, variable)
     if cell.formulas is None or cell.formulas.peak == np.inf:
         raise InvalidArgument(
-            f"quantity={quantity!r} must be one of {ADAPTIVE}: near sigma = 0 the estimate does "
-            "not see an error of x0, and the velocity leaves nothing linear"
+            f"quantity={quantity!r} must be one of {ADAPTIVE}, or a Quantity with a peak below "
+            "infinity: near sigma = 0 the estimate does not see an error of x0, the velocity "
+            "leaves nothing linear, and a table is made for a grid"
         )
     dtype = str(checked_array(x_T, "x_T").dtype)
     if dtype.endswith("float16"):

@@ -12,7 +12,7 @@ import numpy as np
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_vp import VPLinear
 from semilinear.diffusion.warp import Warp
-from semilinear.errors import InvalidArgument, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName, shown
 
 VP = VPLinear()
 
@@ -94,12 +94,31 @@ class WholeTimes:
     Evaluations within a step, of methods with stages, lie between such times still.
     """
 
-    rule: Grid = PowerT()
+    rule: str | Grid = "uniform"
+
+    def __post_init__(self) -> None:
+        _rule(self.rule)
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
-        points: np.ndarray = np.rint(self.rule(schedule, t_start, t_end, n))
+        points: np.ndarray = np.rint(_rule(self.rule)(schedule, t_start, t_end, n))
         points[0], points[-1] = t_start, t_end
+        if not (points[1:] < points[:-1]).all():
+            raise InvalidArgument(
+                f"grid={self!r}: rounded to whole numbers, {n} steps from t_start={t_start:.6g} to "
+                f"t_end={t_end:.6g} coincide; take fewer steps or another rule, or a schedule "
+                "whose times are timesteps, such as diffusion.Discrete (ddpm_linear)"
+            )
         return points
+
+
+def _rule(rule: Any) -> Grid:
+    """Return a rule that may be given by its name, or refuse what is none."""
+    if isinstance(rule, str):
+        UnknownName.check("rule", rule, GRIDS)
+        return GRIDS[rule]()
+    if not callable(rule):
+        raise InvalidArgument(f"rule={shown(rule)} must be a name of a grid or a rule")
+    return rule  # type: ignore[no-any-return]
 
 
 def vp_time(schedule: NoiseSchedule, t: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,9 @@ def _number(argument: str, value: Any) -> Any:
         return finite_number(argument, value)
     if tuple(value.shape):
         raise InvalidArgument(f"{argument} has shape {tuple(value.shape)}; give a number")
+    if hasattr(value, "detach"):
+        with suppress(RuntimeError):  # mapped by torch.func.vmap, it has many values
+            finite_number(argument, value.detach())
     return value
 
 
@@ -181,16 +185,25 @@ def _at(scale: Scale, t: Any, x: Any) -> Any:
         if not any(is_followed(one) for one in each):
             return each[0] if all(one == each[0] for one in each) else np.array(each)
         value = _stacked(each, x)
-    return array_namespace(x).astype(value, x.dtype) if is_followed(value) else value
+    return _like(value, x) if is_followed(value) else value
+
+
+def _like(value: Any, x: Any) -> Any:
+    """Return a scale that is followed in the dtype of x, whose library has to be the same."""
+    xp, own = array_namespace(x), array_namespace(value)
+    if xp is not own:
+        raise InvalidArgument(
+            f"scale is followed by {own.__name__}, but x is an array of {xp.__name__}; give "
+            "float(scale), or samples of that library"
+        )
+    return xp.astype(value, x.dtype)
 
 
 def _stacked(each: Sequence[Any], x: Any) -> Any:
     """Return numbers of samples, some of them followed, as an array that multiplies x."""
     xp = array_namespace(x)
     same = [
-        xp.astype(one, x.dtype)
-        if is_followed(one)
-        else xp.asarray(one, dtype=x.dtype, device=device(x))
+        _like(one, x) if is_followed(one) else xp.asarray(one, dtype=x.dtype, device=device(x))
         for one in each
     ]
     return xp.reshape(xp.stack(same), (-1, *[1] * (len(x.shape) - 1)))

@@ -37,7 +37,13 @@ class Parameterisation:
     variable: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.quantity, Quantity | Tabulated):
+        if isinstance(self.quantity, Quantity):
+            name = self.quantity.name
+            if QUANTITIES.get(name) == self.quantity:
+                object.__setattr__(self, "quantity", name)
+            elif name in (*QUANTITIES, VELOCITY):
+                raise InvalidArgument(f"quantity: {name!r} is the name of another; take a new one")
+        elif not isinstance(self.quantity, Tabulated):
             UnknownName.check("quantity", self.quantity, (*QUANTITIES, VELOCITY))
         UnknownName.check("variable", self.variable, VARIABLES)
         if self.quantity == VELOCITY and self.variable != "t":

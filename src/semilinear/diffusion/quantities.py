@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from semilinear.diffusion.predictions import Readout
+from semilinear.errors import InvalidArgument, shown
+from semilinear.given import number
 from semilinear.propagators.gauss import NODES, WEIGHTS
 
 
@@ -42,8 +45,8 @@ class Quantity:
         Variance of y that enters between two values of lambda, in units of G^2 at the second:
         ``2 tau^2 int rho^2 (G' / G)^(2 + 2 tau^2) dlambda / G'^2``, from (tau^2, the two).
     peak
-        The lambda around which ``rho w / G`` is largest; elsewhere it decays like e^-|lambda| or
-        faster.
+        The lambda around which ``rho w / G`` is largest, perhaps infinite; elsewhere it decays like
+        e^-|lambda| or faster. `sample_adaptive` takes no quantity whose peak is inf, at sigma = 0.
     follows_noise
         Whether N changes with the noise of a state, and so from step to step where noise enters.
     regular_at_noise
@@ -59,6 +62,18 @@ class Quantity:
     peak: float
     follows_noise: bool = False
     regular_at_noise: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise InvalidArgument(f"name={shown(self.name)} must be text")
+        for field in ("scale", "growth", "weight", "read", "noise"):
+            if not callable(getattr(self, field)):
+                raise InvalidArgument(f"{field}={shown(getattr(self, field))} must be a function")
+        if isnan(number(self.peak)):
+            raise InvalidArgument(
+                f"peak={shown(self.peak)} must be a number, or an infinity where rho w / G grows "
+                "up to that end"
+            )
 
     def __str__(self) -> str:
         return self.name

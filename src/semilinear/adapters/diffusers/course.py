@@ -108,18 +108,19 @@ class PipelineCourse:
     @cached_property
     def starts(self) -> list[int]:
         """Numbers of the evaluations that a run can begin with."""
-        return self._beginnings[:1] if self._has_starting_steps else self._beginnings
+        return self.beginnings[:1] if self._has_starting_steps else self.beginnings
 
-    def refuse_later_start(self, begin: str) -> None:
+    def check_start(self, evaluation: int) -> None:
         """Refuse to begin with another evaluation than the first where starting steps come first.
 
         Their evaluations stand in front of the others, so that those who count timesteps, as
         pipelines do for a strength, would begin with another noise than they mean.
         """
-        if self._has_starting_steps:
+        if evaluation and self._has_starting_steps:
             raise InvalidArgument(
-                f"{begin}: with start='rk' a run begins with the first timestep, since further "
-                "ones stand in front, which a strength would count as steps; take start='ramp'"
+                f"a run with start='rk' cannot begin with timestep number {evaluation}, counted "
+                "from 0: starting steps take timesteps of their own, so that a strength would be "
+                "counted wrongly; take start='ramp'"
             )
 
     @property
@@ -127,7 +128,7 @@ class PipelineCourse:
         return self.settings.start == "rk" and self.plan.sampler.method.history > 0
 
     @cached_property
-    def _beginnings(self) -> list[int]:
+    def beginnings(self) -> list[int]:
         """Number of the first evaluation of each step."""
         if isinstance(self.settings.sampler.noise, diffusion.Churn):
             # Steps begin with noise, and so at other times than those of the ladder.
@@ -142,7 +143,7 @@ class PipelineCourse:
         """Return the plan of a run that begins at an evaluation of the whole one, a start."""
         if evaluation == self.starts[0]:
             return self.plan
-        first = self._beginnings.index(evaluation)
+        first = self.beginnings.index(evaluation)
         return self._plan_from(first, begin=self.plan.times[evaluation])
 
     def _plan_from(self, first: int, *, begin: float | None = None) -> diffusion.DiffusionPlan:

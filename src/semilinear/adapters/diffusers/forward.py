@@ -26,7 +26,7 @@ class ForwardProcess:
         Parameters
         ----------
         original_samples
-            x_0.
+            x_0; one sample may get several noises.
         noise
             Standard normal numbers, like x_0.
         timesteps
@@ -35,7 +35,9 @@ class ForwardProcess:
             stands.
         """
         check_real(original_samples=original_samples, noise=noise)
-        return self._mixed(original_samples, noise, self._scales_of(original_samples, timesteps))
+        return self._mixed(
+            original_samples, noise, self._scales_of(original_samples, noise, timesteps)
+        )
 
     def scale_noise(
         self, sample: torch.Tensor, timestep: torch.Tensor, noise: torch.Tensor
@@ -49,18 +51,24 @@ class ForwardProcess:
     ) -> torch.Tensor:
         """Return ``v = alpha noise - sigma x_0``, what a v-prediction is trained on."""
         check_real(sample=sample, noise=noise)
-        alpha, sigma = self._scales_of(sample, timesteps)
+        alpha, sigma = self._scales_of(sample, noise, timesteps)
         return self._mixed(sample, noise, (-sigma, alpha))
 
     def _scales_of(
-        self, x: torch.Tensor, timesteps: torch.Tensor | float
+        self, x_0: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor | float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return (alpha, sigma) for samples, at one timestep for all or one for each."""
+        of_one = x_0.shape[:1] == (1,) and noise.shape[1:] == x_0.shape[1:]
+        if noise.shape != x_0.shape and not of_one:
+            raise InvalidArgument(
+                f"noise has shape {tuple(noise.shape)}; it must be like the samples, "
+                f"{tuple(x_0.shape)}, or give several noises to one sample"
+            )
         told = torch.as_tensor(timesteps)
-        if told.shape not in ((), (1,), x.shape[:1]):
+        if told.shape not in ((), (1,), noise.shape[:1]):
             raise InvalidArgument(
                 f"timesteps has shape {tuple(told.shape)}; give one for all samples, or one for "
-                f"each of {x.shape[0]}"
+                f"each of {noise.shape[0]}"
             )
         return self._scales(told)
 
@@ -69,11 +77,6 @@ class ForwardProcess:
         x_0: torch.Tensor, noise: torch.Tensor, factors: tuple[np.ndarray, np.ndarray]
     ) -> torch.Tensor:
         """Return a linear combination in at least float32, in the dtype of x_0."""
-        if noise.shape != x_0.shape:
-            raise InvalidArgument(
-                f"noise has shape {tuple(noise.shape)}; it must be like the samples, "
-                f"{tuple(x_0.shape)}"
-            )
         dtype = torch.promote_types(x_0.dtype, torch.float32)
         shape = (-1, *[1] * (x_0.ndim - 1))
         a, b = (

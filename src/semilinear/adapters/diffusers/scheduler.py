@@ -201,8 +201,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Let the next run begin with an evaluation that is not the first."""
-        if begin_index and self._course is not None:
-            self._course.refuse_later_start(f"begin_index={begin_index}")
+        if self._course is not None and self._issued.has(begin_index):
+            self._course.check_start(begin_index)
         self._begin_index = begin_index
 
     def set_timesteps(
@@ -295,9 +295,8 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             raise InvalidArgument("there is no run yet: call set_timesteps before step")
         index = self._begin_index
         if index is None:
-            if not self._issued.is_at(timestep, 0):
-                self._course.refuse_later_start(f"timestep={number(timestep):.9g}")
-            index = self._issued.index(timestep, among=self._course.starts)
+            index = self._issued.index(timestep, among=self._course.beginnings)
+            self._course.check_start(index)
         elif not self._issued.is_at(timestep, index):
             raise InvalidArgument(self._issued.out_of_turn(timestep, index))
         return self._run_from(index, sample)
@@ -340,8 +339,12 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
         return json.dumps(written, indent=2, sort_keys=True) + "\n"
 
     def __copy__(self) -> SemilinearScheduler:
-        # A run belongs to one scheduler.
-        return deepcopy(self)
+        try:  # a run belongs to one scheduler
+            return deepcopy(self)
+        except RuntimeError as error:
+            raise InvalidArgument(
+                "a run that records gradients cannot be copied; copy the scheduler before it"
+            ) from error
 
     def __len__(self) -> int:
         return int(self.config.num_train_timesteps)

@@ -10,25 +10,27 @@ from semilinear.errors import InvalidArgument
 class Turns:
     """Which thread made the ladder of a scheduler, and whose runs ended by that before their time.
 
-    Threads are known together with this object, so that copies of a scheduler have runs of their
-    own.
+    A copy begins anew: its runs are its own.
     """
 
     def __init__(self) -> None:
-        self._owner: tuple[int, int] | None = None
-        self._cut_off: frozenset[tuple[int, int]] = frozenset()
+        self._owner: int | None = None
+        self._cut_off: frozenset[int] = frozenset()
+
+    def __reduce__(self) -> tuple[type[Turns], tuple[()]]:
+        return Turns, ()
 
     def take_over(self, *, unfinished: bool) -> None:
         """Note that the ladder is of this thread now, and whether a run ends by that."""
-        here, owner = (id(self), get_ident()), self._owner
-        if unfinished and owner is not None and owner[0] == here[0]:
+        here, owner = get_ident(), self._owner
+        if unfinished and owner is not None:
             self._cut_off |= {owner}
         self._cut_off -= {here}
         self._owner = here
 
     def check(self) -> None:
         """Refuse a step of a run that another thread has ended by one of its own."""
-        here = id(self), get_ident()
+        here = get_ident()
         if here in self._cut_off:
             raise InvalidArgument(
                 "another thread has begun a run of its own with this scheduler: give each its own, "
