@@ -15,6 +15,10 @@ from semilinear.adapters.diffusers.decisions import FITTING, REFUSED
 
 OWN = "SemilinearScheduler"
 
+UNWRITTEN = ("predictor_order", "corrector_order", "shift")
+"""Keys that are None here where they say nothing, and that other classes read as numbers: they are
+written to files only where they say something."""
+
 TELLTALES = {
     "original_inference_steps": "LCMScheduler",
     "noise_sampler_seed": "DPMSolverSDEScheduler",
@@ -50,7 +54,8 @@ def owner(config: Mapping[str, Any]) -> str | None:
 def _own(config: Mapping[str, Any], name: str) -> str:
     """Return this scheduler's name for classes that were derived from it."""
     is_foreign = name in FITTING or name in REFUSED
-    return name if is_foreign or not defaults(OWN).keys() <= config.keys() else OWN
+    written = defaults(OWN).keys() - set(UNWRITTEN)
+    return name if is_foreign or not written <= config.keys() else OWN
 
 
 def _by_arguments(config: Mapping[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ from semilinear.adapters.diffusers.foreign import translated
 from semilinear.adapters.diffusers.forward import ForwardProcess
 from semilinear.adapters.diffusers.ladder import ladder, training
 from semilinear.adapters.diffusers.lead_in import LeadIn
+from semilinear.adapters.diffusers.owner import UNWRITTEN
 from semilinear.adapters.diffusers.run import Generator, PipelineRun
 from semilinear.adapters.diffusers.settings import discrete, read
 from semilinear.adapters.diffusers.timesteps import IssuedTimesteps, number
@@ -26,9 +27,6 @@ from semilinear.adapters.diffusers.turns import Turns
 from semilinear.errors import InvalidArgument
 
 AnyRun: TypeAlias = PipelineRun | LeadIn
-
-NONE_ELSEWHERE = ("predictor_order", "corrector_order", "shift")
-"""Keys that are None here where they say nothing, and that their own schedulers read as numbers."""
 
 
 class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type: ignore[misc]
@@ -333,7 +331,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
     def to_json_string(self) -> str:
         """Return the configuration as it is written to a file."""
         written = json.loads(super().to_json_string())
-        for key in NONE_ELSEWHERE:
+        for key in UNWRITTEN:
             if written[key] is None:
                 del written[key]
         return json.dumps(written, indent=2, sort_keys=True) + "\n"
