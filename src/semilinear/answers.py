@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
+from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, is_traced
 from semilinear.kernels import Backend
 
 GROWN, GROWN_SINGLE = 1e100, 1e18
@@ -14,10 +14,12 @@ GROWN, GROWN_SINGLE = 1e100, 1e18
 next steps overflow."""
 
 
-def wrong_output(where: str, output: Any, backend: Backend) -> ModelOutputError:
-    """Return the error for an output that is no array like the state."""
+def wrong_output(
+    where: str, output: Any, backend: Backend, *, like: str = "the state"
+) -> ModelOutputError:
+    """Return the error for an output that is no array like what the backend was made for."""
     return ModelOutputError(
-        f"{where} returned {described(output, backend)}; it must return an array like the state, "
+        f"{where} returned {described(output, backend)}; it must return an array like {like}, "
         f"shape {backend.shape} and dtype {backend.dtype}"
     )
 
@@ -117,7 +119,7 @@ def read_only(array: Any) -> Any:
 
 def refuse_traced(value: Any, argument: str) -> None:
     """Refuse a number that JAX traces, whose value nothing can be computed from here."""
-    if "Tracer" in type(value).__name__:
+    if is_traced(value):
         raise InvalidArgument(
             f"{argument} is traced by JAX and has no value yet; run the plan by diffusion.follow("
             "..., check_finite=False), which asks at plain numbers, inside of jax.jit as well"

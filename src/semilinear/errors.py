@@ -18,9 +18,14 @@ class InvalidArgument(ValueError):
     """An argument has a value that cannot be used."""
 
 
+def is_traced(value: object) -> bool:
+    """Tell whether a value is an array that JAX traces, which holds nothing yet."""
+    return "Tracer" in type(value).__name__
+
+
 def shown(value: object) -> str:
     """Return `value` as messages show it: in one short line, long arrays by their shape."""
-    if "Tracer" in type(value).__name__:
+    if is_traced(value):
         return "<traced by JAX>"
     shape, item = getattr(value, "shape", None), getattr(value, "item", None)
     if shape == () and callable(item):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semilinear.errors import InvalidArgument, shown
+from semilinear.errors import InvalidArgument, is_traced, shown
 
 
 def number(value: Any) -> float:
@@ -27,11 +27,16 @@ def bare(value: Any) -> Any:
 
     So is an array that JAX traces, which holds nothing yet.
     """
-    if "Tracer" in type(value).__name__:
+    if is_traced(value):
         return value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value
+
+
+def is_recorded(value: Any) -> bool:
+    """Tell whether PyTorch records gradients of a value, or JAX traces it."""
+    return is_traced(value) or getattr(value, "requires_grad", False) is True
 
 
 def finite_number(argument: str, value: Any) -> float:

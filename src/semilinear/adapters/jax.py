@@ -1,8 +1,7 @@
 """Plans inside JAX: a whole run as one `jax.lax.scan`, and run states as pytrees.
 
-`sample` is a pure function: it can be jitted, differentiated and mapped. It runs
-the table of a plan (`Plan.table`). Importing this module registers `semilinear.course.State` with
-JAX.
+`sample` is a pure function: it can be jitted, differentiated and mapped. It runs the table of a
+plan (`Plan.table`). Importing this module registers `semilinear.course.State` with JAX.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 from semilinear.adapters import k_diffusion_plan as made
 from semilinear.adapters.k_diffusion_dpm import sample_dpm_adaptive, sample_dpm_fast
 from semilinear.adapters.k_diffusion_run import Arguments, Callback, Model, NoiseSampler, sample
+from semilinear.diffusion.catalogue import STAGE_NOISE
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
 
@@ -51,8 +52,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 """Arguments with their defaults, by `family`, in the order that k-diffusion has for them."""
 
 _ELSEWHERE = {
-    "sample_dpmpp_sde": "; take sample_dpmpp_2s_sde, where the noise of the stage is part of that "
-    "of the step and not drawn anew",
+    "sample_dpmpp_sde": f"; take sample_dpmpp_2s_sde, {STAGE_NOISE}",
 }
 """Functions of k-diffusion that are not here, and what to take."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from semilinear.given import is_recorded
+
 
 def as_like(numbers: np.ndarray, like: Any) -> Any:
     """Return numbers as an array of the library, dtype and device of another."""
@@ -34,7 +36,7 @@ def is_followed(value: Any) -> bool:
 
     Then it must not become a number of the host.
     """
-    if "Tracer" in type(value).__name__ or getattr(value, "requires_grad", False) is True:
+    if is_recorded(value):
         return True
     if not type(value).__module__.startswith("torch"):
         return False

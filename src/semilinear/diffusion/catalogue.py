@@ -205,13 +205,15 @@ ALIASES = {
 }
 
 
+STAGE_NOISE = "where the noise of the stage is part of that of the step and not drawn anew"
+"""What is different here from single-step samplers of the SDE elsewhere."""
+
 ELSEWHERE = {
     "auto": "needs a model: use diffusion.sample(..., method='auto') or "
     "diffusion.choose(model, x, schedule).plan()",
     "dpm_solver_v3": "needs a table: use method=diffusion.dpm_solver_v3(diffusion.Tabulated(lam, "
     "l, s, b))",
-    "dpmpp_sde": "is 'dpmpp_2s_sde' here, where the noise of the stage is part of that of the step "
-    "and not drawn anew",
+    "dpmpp_sde": f"is 'dpmpp_2s_sde' here, {STAGE_NOISE}",
 }
 """What is no sampler by its name alone, and where it is."""
 

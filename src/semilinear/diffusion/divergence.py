@@ -8,10 +8,10 @@ from typing import Any
 
 from array_api_compat import array_namespace, device
 
-from semilinear.answers import copied, described
+from semilinear.answers import copied, wrong_output
 from semilinear.diffusion.arrays import accumulator
 from semilinear.diffusion.noise import Seed, SeededNoise
-from semilinear.errors import InvalidArgument, ModelOutputError, UnknownName
+from semilinear.errors import InvalidArgument, UnknownName
 from semilinear.given import whole_number
 from semilinear.kernels import Backend
 
@@ -110,9 +110,6 @@ class Trace:
             (output,) = output
         kind = str(getattr(output, "dtype", ""))
         if tuple(getattr(output, "shape", ())) != self.shape or kind != str(self.like.dtype):
-            raise ModelOutputError(
-                f"the product with the Jacobian at {where} returned "
-                f"{described(output, Backend(self.like))}; it must return an array like the probe, "
-                f"shape {self.shape} and dtype {self.like.dtype}"
-            )
+            where = f"the product with the Jacobian at {where}"
+            raise wrong_output(where, output, Backend(self.like), like="the probe")
         return output

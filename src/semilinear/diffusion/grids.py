@@ -111,11 +111,15 @@ class WholeTimes:
         return points
 
 
+def _named(argument: str, name: str) -> Grid:
+    UnknownName.check(argument, name, GRIDS)
+    return GRIDS[name]()
+
+
 def _rule(rule: Any) -> Grid:
     """Return a rule that may be given by its name, or refuse what is none."""
     if isinstance(rule, str):
-        UnknownName.check("rule", rule, GRIDS)
-        return GRIDS[rule]()
+        return _named("rule", rule)
     if not callable(rule):
         raise InvalidArgument(f"rule={shown(rule)} must be a name of a grid or a rule")
     return rule  # type: ignore[no-any-return]
@@ -151,8 +155,7 @@ def times(
         A name of `GRIDS`, a rule like ``PowerT(1.5)``, or decreasing times.
     """
     if isinstance(grid, str):
-        UnknownName.check("grid", grid, GRIDS)
-        grid = GRIDS[grid]()
+        grid = _named("grid", grid)
     if not callable(grid):
         return explicit(grid)
     points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)

@@ -184,7 +184,7 @@ def _at(scale: Scale, t: Any, x: Any) -> Any:
         each = [_number(f"scale(t={time})", scale(float(time))) for time in t]
         if not any(is_followed(one) for one in each):
             return each[0] if all(one == each[0] for one in each) else np.array(each)
-        value = _stacked(each, x)
+        return _stacked(each, x)
     return _like(value, x) if is_followed(value) else value
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from semilinear.errors import InvalidArgument
+from semilinear.given import is_recorded
 
 Form = Literal["scalar", "elementwise", "matrix"]
 """How coefficients of an operator act on a state: as numbers, entry by entry, or as matrices."""
@@ -197,7 +198,7 @@ def by_entry(argument: str) -> str:
 
 def refuse_followed(value: Any, argument: str) -> None:
     """Refuse a linear part by which derivatives are taken, which would be lost."""
-    if getattr(value, "requires_grad", False) is True or "Tracer" in type(value).__name__:
+    if is_recorded(value):
         raise InvalidArgument(
             f"{argument} is followed by PyTorch or JAX, but coefficients are computed on the host: "
             "take a plain array (of a tensor, detach()), and put what is differentiated into N"

@@ -105,31 +105,22 @@ class PipelineCourse:
         ones = np.ones_like(alpha)
         return list(zip((read.p_x0 * ones).tolist(), (read.q_x0 * ones).tolist(), strict=True))
 
-    @cached_property
-    def starts(self) -> list[int]:
-        """Numbers of the evaluations that a run can begin with."""
-        return self.beginnings[:1] if self._has_starting_steps else self.beginnings
-
     def check_start(self, evaluation: int) -> None:
         """Refuse to begin with another evaluation than the first where starting steps come first.
 
         Their evaluations stand in front of the others, so that those who count timesteps, as
         pipelines do for a strength, would begin with another noise than they mean.
         """
-        if evaluation and self._has_starting_steps:
+        if evaluation and self.settings.start == "rk" and self.plan.sampler.method.history:
             raise InvalidArgument(
                 f"a run with start='rk' cannot begin with timestep number {evaluation}, counted "
                 "from 0: starting steps take timesteps of their own, so that a strength would be "
                 "counted wrongly; take start='ramp'"
             )
 
-    @property
-    def _has_starting_steps(self) -> bool:
-        return self.settings.start == "rk" and self.plan.sampler.method.history > 0
-
     @cached_property
-    def beginnings(self) -> list[int]:
-        """Number of the first evaluation of each step."""
+    def starts(self) -> list[int]:
+        """Number of the first evaluation of each step, with which a run can begin."""
         if isinstance(self.settings.sampler.noise, diffusion.Churn):
             # Steps begin with noise, and so at other times than those of the ladder.
             steps = self.plan.program.steps
@@ -143,7 +134,7 @@ class PipelineCourse:
         """Return the plan of a run that begins at an evaluation of the whole one, a start."""
         if evaluation == self.starts[0]:
             return self.plan
-        first = self.beginnings.index(evaluation)
+        first = self.starts.index(evaluation)
         return self._plan_from(first, begin=self.plan.times[evaluation])
 
     def _plan_from(self, first: int, *, begin: float | None = None) -> diffusion.DiffusionPlan:

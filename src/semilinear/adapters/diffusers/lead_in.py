@@ -13,8 +13,7 @@ from semilinear.errors import ModelOutputError, NonFiniteError
 class LeadIn:
     """Steps of order one, for pipelines that begin in the middle of a step.
 
-    They leave out `order` timesteps for each step, but a first step from pure noise has one alone,
-    and starting steps have several.
+    They leave out `order` timesteps for each step, but a first step from pure noise has one alone.
     What they begin with has the noise of the evaluation that they begin at; each evaluation takes
     it on to the next, until a run by the plan can begin.
 

@@ -293,7 +293,7 @@ class SemilinearScheduler(ForwardProcess, SchedulerMixin, ConfigMixin):  # type:
             raise InvalidArgument("there is no run yet: call set_timesteps before step")
         index = self._begin_index
         if index is None:
-            index = self._issued.index(timestep, among=self._course.beginnings)
+            index = self._issued.index(timestep, among=self._course.starts)
             self._course.check_start(index)
         elif not self._issued.is_at(timestep, index):
             raise InvalidArgument(self._issued.out_of_turn(timestep, index))
