@@ -14,6 +14,7 @@ from semilinear.adapters.diffusers.course import PipelineCourse
 from semilinear.adapters.diffusers.forward import check_real
 from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
+from semilinear.diffusion import Churn
 from semilinear.errors import InvalidArgument
 from semilinear.kernels import keeping_backend_for
 
@@ -47,7 +48,8 @@ class PipelineRun:
         self.ring = Ring.of(self.plan)
         self.dtype = sample.dtype if sample.dtype in STATES else torch.float32
         x = sample.to(self.dtype)
-        self.noise = Draws(x) if self.plan.stochastic else None
+        churns = isinstance(self.plan.sampler.noise, Churn)
+        self.noise = Draws(x, in_every_step=not churns) if self.plan.stochastic else None
         # On other devices the check would wait for them.
         check = sample.device.type == "cpu"
         x = x.clone() if self.has_stages and x is sample else x
@@ -81,6 +83,8 @@ class PipelineRun:
         if self.noise is not None:
             self.noise.generator = generator
         self.state = state = self.plan.advance(state, answer)
+        if self.noise is not None and (state.done or self.index in self.course.starts):
+            self.noise.end_step()
         previous, self.version = handed_out(state, sample.dtype)
         self.returned = previous
         return previous
@@ -134,14 +138,26 @@ class Draws:
     ----------
     like
         The state.
+    in_every_step
+        Whether steps without noise, such as those outside of SA-Solver's interval, drop numbers.
+        The stock schedulers do so, but for churn, and equal seeds are to give the same samples.
     """
 
-    def __init__(self, like: torch.Tensor) -> None:
+    def __init__(self, like: torch.Tensor, *, in_every_step: bool) -> None:
+        self.in_every_step = in_every_step
         self.shape, self.dtype, self.device = like.shape, like.dtype, like.device
         self.generator: Generator = None
+        self.has_drawn = False
+
+    def end_step(self) -> None:
+        """Drop the numbers of a step that used none."""
+        if self.in_every_step and not self.has_drawn:
+            self(0, 0)
+        self.has_drawn = False
 
     def __call__(self, k: int, i: int) -> torch.Tensor:
         """Return the next numbers; with one generator for each sample, its own for each."""
+        self.has_drawn = True
         given: Any = self.generator
         if isinstance(given, Sequence):
             given = list(given)
