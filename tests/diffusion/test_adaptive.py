@@ -374,7 +374,7 @@ def test_methods_without_an_estimate(method):
 
 
 def test_estimates_that_are_blind_to_time():
-    with refused("krogstad4 does not see a change of N with time", "zoto_bowman43"):
+    with refused("krogstad4 does not see a change of the model with time", "zoto_bowman43"):
         sample_adaptive(DATA.model(VP), X, VP, method="krogstad4")
 
 

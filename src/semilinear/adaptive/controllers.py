@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from numbers import Real
@@ -72,12 +73,18 @@ class Controller:
             error, y, other, self.rtol, backend.tolerance(self.atol), by_sample=self.by_sample
         )
 
-    def underflow(self, t: float) -> str:
-        """Return why a run ends at t: the next step would make no difference to the time."""
+    def underflow(self, t: float, time_of: Callable[[float], float] = float) -> str:
+        """Return why a run ends at t: the next step would make no difference to the time.
+
+        Parameters
+        ----------
+        time_of
+            What the message calls t, see `AdaptiveCourse`.
+        """
         relative_alone = not np.all(np.asarray(self.atol) > 0)
         spacing = float(np.spacing(abs(t)))
         far = FAR.format(spacing=spacing) if spacing > 1e-10 * self.max_step else ""
-        return UNDERFLOW.format(t=t) + (NEAR_ZERO if relative_alone else "") + far
+        return UNDERFLOW.format(t=time_of(t)) + (NEAR_ZERO if relative_alone else "") + far
 
     def after(self, errors: tuple[float, float, float], exponent: float) -> float:
         """Return the factor of the next step after an accepted one."""

@@ -16,7 +16,7 @@ import numpy as np
 from semilinear.adaptive.controllers import Controller
 from semilinear.adaptive.place import CHANGE, OLD, Carry, Kind, Place, Verdict, asking, same, trial
 from semilinear.coefficients import step_coefficients
-from semilinear.course import Course, Next, Run
+from semilinear.course import Course, Next, Run, State
 from semilinear.kernels import control
 from semilinear.lazy_segments import ByteCache, Operators, Recent
 from semilinear.lowering import lower
@@ -49,6 +49,11 @@ class AdaptiveCourse(Course):
         (t0, t1); the last step ends at t1 exactly.
     controller
         Tolerances and gains.
+
+    Attributes
+    ----------
+    time_of
+        The time that messages name in the place of t, for runs in another variable.
     """
 
     nfe = None
@@ -73,6 +78,7 @@ class AdaptiveCourse(Course):
         self.form = linear.form
         self.may_turn_complex = linear.form == "scalar" and not linear.constant
         self.identity = object()
+        self.time_of: Callable[[float], float] = float
         self._cache: ByteCache[Operators] = ByteCache(BUDGET, least=64)
         # The segments of one attempt are made one after the other.
         self._coefficients: Recent[list[Any]] = Recent(2)
@@ -241,8 +247,7 @@ class AdaptiveCourse(Course):
 
     def _after_trial(self, cursor: Place, run: Run, slots: tuple[Any, ...]) -> Next:
         y, n, change = slots
-        trial = abs(cursor.h)
-        norm = self.controller.norm
+        trial, norm = abs(cursor.h), self.controller.norm
         slope = norm(run.backend, n, y, y)
         rise = norm(run.backend, change, y, y) / trial / trial
         longest = self.controller.max_step
@@ -277,9 +282,10 @@ class AdaptiveCourse(Course):
             taken = taken._replace(estimate=run.backend.give(estimate))
         if not self._is_over(taken):
             h = self._length(t, factor * abs(cursor.h))
-            short = self.controller.underflow(t) if control.is_too_short(t, h) else ""
+            if control.is_too_short(t, h):
+                taken = taken._replace(failure=self.controller.underflow(t, self.time_of))
             end, h = control.landing(t, h, self.t1)
-            taken = taken._replace(h=h, end=end, failure=short)
+            taken = taken._replace(h=h, end=end)
         if self._is_over(taken) and not self.renews:
             taken = taken._replace(at="end")
         return Next(taken, t, at_once=True)
@@ -293,8 +299,8 @@ class AdaptiveCourse(Course):
             refused=True, rejected=cursor.rejected + 1,
         )  # fmt: skip
         if control.cannot_shrink(cursor.t, proposed, cursor.h, self.t1):
-            failed = again._replace(failure=self.controller.underflow(cursor.t))
-            return Next(failed, cursor.t, done=True)
+            failure = self.controller.underflow(cursor.t, self.time_of)
+            return Next(again._replace(failure=failure), cursor.t, done=True)
         return Next(again, cursor.t, at_once=True)
 
     def retry(self, cursor: Place) -> tuple[Place, Segment] | None:
@@ -333,6 +339,9 @@ class AdaptiveCourse(Course):
 
     def _is_over(self, cursor: Place) -> bool:
         return cursor.t == self.t1 or bool(cursor.failure)
+
+    def when(self, state: State) -> str:
+        return f"t = {self.time_of(state.t):.9g}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, t={self.t0:g} .. {self.t1:g})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -146,12 +145,10 @@ def sample_adaptive(
         budget = _Budget(whole_number("max_nfe", max_nfe), first, last, final)
     clock = _Clock(schedule, VARIABLES[variable], first, last)
     tell = cell.tell(schedule, prediction)
-    asked_at: list[float] = []
 
     def nonlinear(u: float, x: Any) -> Any:
         if budget is not None:
             budget.spend()
-        asked_at.append(u)
         answer = asked(model, x, clock.time(u), "model")
         if tell is None:
             return copied(answer)
@@ -164,17 +161,13 @@ def sample_adaptive(
         if callback is not None:
             callback(clock.time(u), x)
 
-    try:
-        found = AdaptiveSteps(
-            cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol,
-            atol=atol, first_step=first_step, controller=controller,
-        )  # fmt: skip
-        found.run(after_step, progress=progress)
-    except NonFiniteError as error:
-        raise NonFiniteError(clock.told(str(error), asked_at)) from None
+    found = AdaptiveSteps(
+        cell.propagator(schedule), nonlinear, clock.span, x_T, method=method, rtol=rtol,
+        atol=atol, first_step=first_step, controller=controller, time_of=clock.time,
+    )  # fmt: skip
+    found.run(after_step, progress=progress)
     if found.failure:
-        message = clock.told(found.failure, asked_at)
-        raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {message}")
+        raise NonFiniteError(f"rtol={rtol}, atol={atol}, steps in {variable}: {found.failure}")
     times = np.array([clock.time(u) for u in found.u])
     x, nfe = found.x, found.nfe
     if final == "denoise":
@@ -233,26 +226,6 @@ class _Clock(NamedTuple):
         if u in (begin, end):
             return self.first if u == begin else self.last
         return float(self.variable.to_t(self.schedule, u))
-
-    def told(self, message: str, asked_at: list[float]) -> str:
-        """Return a message of `solve`, of N at values of the variable, as of the model at times.
-
-        Parameters
-        ----------
-        message
-            Names values of the variable, to nine digits.
-        asked_at
-            Values of the variable at which the model was asked, to all digits.
-        """
-        low, high = sorted(self.span)
-        exact = {f"{u:.9g}": u for u in (*self.span, *asked_at)}
-
-        def place(found: re.Match[str]) -> str:
-            u = exact.get(found[1], float(found[1]))
-            return f"t = {self.time(min(max(u, low), high)):.9g}"
-
-        message = re.sub(r"\bN\b", "the model", message)
-        return re.sub(r"\bt = (-?\d[\d.]*(?:e[-+]\d+)?)", place, message)
 
 
 def _checked(

@@ -12,6 +12,7 @@ from semilinear import methods
 from semilinear.adaptive import make_controller
 from semilinear.answers import read_only
 from semilinear.arguments import check_fit, initial_state
+from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import sizes_of
 from semilinear.engines.base import check_sees_time
 from semilinear.engines.factory import make_course
@@ -31,6 +32,8 @@ class AdaptiveSteps:
     ----------
     linear, nonlinear, span, x, method, rtol, atol, first_step, controller
         As in `semilinear.solve`.
+    time_of
+        The time of a value of the variable, for messages.
 
     Attributes
     ----------
@@ -58,6 +61,7 @@ class AdaptiveSteps:
         atol: Any,
         first_step: float | None,
         controller: str | tuple[float, float, float] | None,
+        time_of: Callable[[float], float],
     ) -> None:
         self.x = initial_state(x)
         first, longest = step_limits(first_step, None, span)
@@ -68,6 +72,7 @@ class AdaptiveSteps:
         check_takes_controller(self.method, controller)
         check_fit(linear, self.x, span)
         self.course = make_course(self.method, linear, span, replace(control, by_sample=True))
+        self.course.asks, self.course.time_of = DiffusionPlan.asks, time_of
         self.engine = CourseEngine(self.course, nonlinear, ())
         self.span, self.u = span, [span[0]]
         self.orders: list[int] = []

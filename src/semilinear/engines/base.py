@@ -102,6 +102,7 @@ def check_sees_time(engine: Engine, course: AdaptiveCourse, y: Any) -> None:
         return  # what is wrong with them is said where they are used
     if any(backend.largest(values[0] - value) > 0.0 for value in values[1:]):
         raise InvalidArgument(
-            f"method: the error estimate of {course.name} does not see a change of N with time, "
-            "and N(t, y) depends on t; take zoto_bowman43 or etdpec, or fix the steps"
+            f"method: the error estimate of {course.name} does not see a change of {course.asks} "
+            f"with time, and {course.asks} depends on t; take zoto_bowman43 or etdpec, or fix the "
+            "steps"
         )
