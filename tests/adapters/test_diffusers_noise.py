@@ -489,6 +489,8 @@ def test_noise_without_a_meaning_is_refused(config, error, message: str) -> None
     ("config", "message"),
     [
         ({"method": "tab3", "noise": "1"}, "tab3 extrapolates eps"),
+        ({"method": "tab3", "tau": 0.5}, "tab3 extrapolates eps"),
+        ({"tau": 0.5}, "logrhoab1 extrapolates eps"),
         ({"method": "dpmpp_2m", "noise": "ancestral=1"}, "splits steps"),
         ({"predictor_order": 3, "noise": "churn=1,high=3"}, "splits steps"),
         ({"method": "tab3", "noise": "er_sde"}, "is defined with x0 as N"),
@@ -496,9 +498,8 @@ def test_noise_without_a_meaning_is_refused(config, error, message: str) -> None
     ],
 )
 def test_noise_that_a_sampler_does_not_bear_is_refused_before_a_run(config, message: str) -> None:
-    scheduler = SemilinearScheduler(**config)
     with pytest.raises(InvalidArgument, match=message):
-        scheduler.set_timesteps(5)
+        SemilinearScheduler(**config)
 
 
 def test_keys_without_a_value_choose_nothing(tmp_path) -> None:

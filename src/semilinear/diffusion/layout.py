@@ -79,8 +79,8 @@ class Layout:
         self.noise, self.estimate = noise, estimate
         self.lower_zero = lower_end == ZERO
         self.lower_end = bool(lower_end) and not self.lower_zero
-        if noise is not None:
-            self._check_noise(noise)
+        if noise is not None and self.encoding:
+            raise InvalidArgument("noise: encoding follows the ODE, without noise")
 
     @cached_property
     def reaches_data(self) -> bool:
@@ -221,32 +221,6 @@ class Layout:
         rule = self.noise.last_legs if last else self.noise.legs
         lam_next = inf if last else self.schedule.lam(t_next)
         return checked_legs(self.noise, rule(self.schedule, t, t_next, count), lam_next, t_next)
-
-    def _check_noise(self, noise: NoiseLevel) -> None:
-        name = self.sampler.name
-        if self.encoding:
-            raise InvalidArgument("noise: encoding follows the ODE, without noise")
-        if self.table is not None:
-            raise InvalidArgument(
-                f"noise={noise!r}: {name} has a tabulated quantity, which is made for the ODE, and "
-                "takes none"
-            )
-        if self.sampler.parameterisation.quantity == VELOCITY:
-            raise InvalidArgument(f"noise: {name} integrates dx/dt of the ODE and takes none")
-        method = self.sampler.method
-        quantity = self.quantity
-        extrapolates = method.history > 0 and not noise.splits
-        if extrapolates and quantity is not None and quantity.follows_noise:
-            raise InvalidArgument(
-                f"noise={noise!r}: {name} extrapolates {quantity.name} from past steps, which "
-                "fresh noise spoils at once; choose a sampler in x0 such as 'dpmpp_2m' or "
-                "'res_3m', or one without past values such as 'ddim'"
-            )
-        if noise.splits and method.carries:
-            raise InvalidArgument(
-                f"noise={noise!r} splits steps, which {name} with past values does not bear; "
-                "choose a one-step method, or Tau with a sampler in x0"
-            )
 
     def check(self, times: np.ndarray, prediction: str) -> None:
         """Refuse what has no limit at the ends, or lies outside of a table."""

@@ -18,10 +18,10 @@ from semilinear.diffusion.endings import (
     pure_noise_coefficients,
 )
 from semilinear.diffusion.layout import ZERO, Layout
-from semilinear.diffusion.noise_levels import NoiseLevel, noise_level
+from semilinear.diffusion.noise_levels import noise_level
 from semilinear.diffusion.noise_splits import MOST_GAMMA, Churn
 from semilinear.diffusion.noise_text import written_noise
-from semilinear.diffusion.parameterisations import Parameterisation
+from semilinear.diffusion.noisy_samplers import with_noise
 from semilinear.diffusion.predictions import check_prediction
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
@@ -136,7 +136,7 @@ def plan(
     given = sampler.noise if noise is None else noise
     if isinstance(given, str):
         given = written_noise(given)
-    sampler, level = _with_noise(sampler, None if given is None else noise_level(given))
+    sampler, level = with_noise(sampler, None if given is None else noise_level(given))
     _check_words(schedule, prediction, final, start, direction)
     if direction == "encode":
         sampler = _encoder(sampler, schedule)
@@ -208,23 +208,6 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str, recipe: Recipe
         path_times=ends,
         recipe=recipe,
     )
-
-
-def _with_noise(sampler: Sampler, level: NoiseLevel | None) -> tuple[Sampler, NoiseLevel | None]:
-    """Return the sampler with the quantity that a noise level is made for."""
-    if level is None or level.is_silent:
-        return sampler, None
-    cell = sampler.parameterisation
-    wanted = level.quantity
-    if wanted is None or cell.quantity == wanted:
-        return sampler, level
-    if sampler.order > 1 or cell.quantity != "eps":
-        raise InvalidArgument(
-            f"noise={level!r} is defined with {wanted} as N, but {sampler.name} treats "
-            f"{cell.quantity} so; choose a sampler in {wanted}, such as 'dpmpp_2m'"
-        )
-    # Without noise a step of order one is the same in both.
-    return sampler._replace(parameterisation=Parameterisation(wanted, cell.variable)), level
 
 
 def _encoder(sampler: Sampler, schedule: NoiseSchedule) -> Sampler:

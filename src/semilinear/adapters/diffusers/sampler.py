@@ -8,6 +8,7 @@ from typing import Any, Literal
 from semilinear import diffusion
 from semilinear.diffusion import catalogue
 from semilinear.diffusion.noise_text import written_noise
+from semilinear.diffusion.noisy_samplers import with_noise
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
 from semilinear.methods.simplified import exact, sa_solver
@@ -30,8 +31,13 @@ NOISES = ("noise", "eta", "tau")
 
 
 def chosen(config: Mapping[str, Any]) -> diffusion.Sampler:
-    """Return the sampler of a configuration, with its noise."""
-    sampler = _method(config)
+    """Return the sampler of a configuration, with its noise; refuse a noise it does not bear."""
+    sampler = _noisy(config, _method(config))
+    with_noise(sampler, sampler.noise)
+    return sampler
+
+
+def _noisy(config: Mapping[str, Any], sampler: diffusion.Sampler) -> diffusion.Sampler:
     given = [key for key in NOISES if config[key] is not None]
     if not given:
         return sampler

@@ -14,7 +14,7 @@ import numpy as np
 from semilinear import diffusion
 from semilinear.adapters.diffusers.sampler import chosen
 from semilinear.errors import InvalidArgument, UnknownName, shown
-from semilinear.given import number, whole_number
+from semilinear.given import flag, number, whole_number
 from semilinear.methods import STARTS, Multistep
 
 PREDICTIONS = {
@@ -40,6 +40,18 @@ Where the timestep before has less already, as with linear betas, a quarter of t
 """
 
 LADDERS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
+
+FLAGS = (
+    *LADDERS,
+    "use_flow_sigmas",
+    "use_dynamic_shifting",
+    "rescale_betas_zero_snr",
+    "thresholding",
+    "lower_order_final",
+    "leading_from_zero",
+    "exact",
+)
+"""Keys that say yes or no."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +135,9 @@ class Settings:
 def read(config: Mapping[str, Any]) -> Settings:
     """Read a configuration, or say what in it cannot be followed."""
     whole_number("num_train_timesteps", config["num_train_timesteps"], least=2)
+    for key in FLAGS:
+        if config[key] is not None:  # as older configurations have it
+            flag(key, config[key])
     matching = config["shift"] is not None
     is_flow = matching or bool(config["use_flow_sigmas"])
     known = (
