@@ -237,6 +237,9 @@ def test_one_step_of_a_flow_with_a_terminal_level_is_from_pure_noise() -> None:
         ({"eta": 2.0, "method": "ddpm"}, InvalidArgument, "eta=2.0"),
         ({"eta": 0.5, "method": "tab3"}, InvalidArgument, "tab3 does not"),
         ({"tau": -1.0}, InvalidArgument, "tau=-1.0"),
+        ({"exact": "no"}, InvalidArgument, "exact='no' must be True or False"),
+        ({"thresholding": 1}, InvalidArgument, "thresholding=1 must be True or False"),
+        ({"use_karras_sigmas": "no"}, InvalidArgument, "use_karras_sigmas='no' must be"),
     ],
 )
 def test_configurations_without_a_meaning_are_refused(config, error, message: str) -> None:
