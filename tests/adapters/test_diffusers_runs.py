@@ -277,6 +277,9 @@ def test_noise_comes_from_the_generators(method: str) -> None:
     assert torch.allclose(together[1:2], alone, atol=1e-5)
     with pytest.raises(InvalidArgument, match="generator has 2 entries for 3 samples"):
         run(scheduler, noise(), generator=generators([1, 2]))
+    for wrong in (5, [5, 6, 7]):
+        with pytest.raises(InvalidArgument, match=r"generator=.*must be a torch.Generator, or a"):
+            run(scheduler, noise(), generator=wrong)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from semilinear.adapters.diffusers.forward import check_real
 from semilinear.adapters.torch_samples import Ring, handed_out, is_untouched, moved, precise
 from semilinear.course import State
 from semilinear.diffusion import Churn
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.kernels import keeping_backend_for
 
 Generator: TypeAlias = "torch.Generator | Sequence[torch.Generator] | None"
@@ -159,6 +159,12 @@ class Draws:
         """Return the next numbers; with one generator for each sample, its own for each."""
         self.has_drawn = True
         given: Any = self.generator
+        each = given if isinstance(given, Sequence) else [given] * (given is not None)
+        if not all(isinstance(one, torch.Generator) for one in each):
+            raise InvalidArgument(
+                f"generator={shown(given)} must be a torch.Generator, or a list with one for each "
+                "sample"
+            )
         if isinstance(given, Sequence):
             given = list(given)
             if len(given) != self.shape[0]:
