@@ -13,6 +13,7 @@ from semilinear import diffusion
 from semilinear.diffusion import Discrete, VPLinear, choose, grids
 from semilinear.diffusion.correction import (
     BORNE,
+    LATE,
     MIDDLE,
     PILOTS,
     SAMPLERS,
@@ -98,7 +99,7 @@ def test_the_loss_is_not_measured_by_the_noise_of_the_run(nfe):
 
     pilot = Pilot(normal, VP, np.zeros((1, 64)), samples=64, nfe=100)
     times, other = Judge(pilot).times, diffusion.SeededNoise(12345, pilot.x_T)
-    for _, made in Judge(pilot)._plans(nfe):
+    for _, _, made in Judge(pilot)._plans(nfe):
         end = diffusion.follow(made, normal, pilot.x_T, seed=pilot.noise)
         own, independent = (
             denoising_losses(normal, end, VP, "eps", times, noise).mean(axis=0)
@@ -195,7 +196,7 @@ def test_a_sampler_with_noise_is_chosen(fit):
 )
 def test_the_boldest_that_is_borne(monkeypatch, losses, best, count):
     judge = Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20))
-    made = [one for _, one in judge._plans(8)]
+    made = [one for *_, one in judge._plans(8)]
     left = iter(np.exp(losses))
     monkeypatch.setattr(judge, "_losses", lambda x, pilot: next(left) * judge.losses)
     found = judge.tried(8)
@@ -203,6 +204,33 @@ def test_the_boldest_that_is_borne(monkeypatch, losses, best, count):
     assert np.array_equal(found[0].plan.t, made[best].t)
     assert found[0].plan.name == made[best].name
     assert len(found) == count
+
+
+@pytest.mark.parametrize(
+    ("losses", "names"),
+    [
+        ((0.1, 0.5), [LATE, "sa_solver_pece"]),
+        ((0.1, 0.9), ["sa_solver_pece"]),  # the late one is not borne
+        ((0.3,), ["sa_solver_pece"]),  # the boldest is bold
+        ((0.8, 0.1), ["sa_solver", "sa_solver_pece"]),  # what is tame is not the boldest
+    ],
+)
+def test_where_the_boldest_is_tame_the_late_one_is_taken(monkeypatch, losses, names):
+    judge = Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20))
+    left = iter(np.exp(losses))
+    monkeypatch.setattr(judge, "_losses", lambda x, pilot: next(left) * judge.losses)
+    assert [one.plan.name for one in judge.tried(20)] == names
+    assert next(left, None) is None
+
+
+def test_the_late_one_makes_the_plan_that_was_judged():
+    found = choose(drifting, LIKE, VP, nfe=24, samples=64)
+    assert found.sampler.name == LATE
+    assert found.noise == found.sampler.noise
+    own = diffusion.plan(VP, method=LATE, nfe=24, grid="uniform", t_end=1 / 24, final="denoise")
+    assert np.allclose(found.plan().t, own.t, rtol=1e-9)
+    assert found.plan().nfe == own.nfe <= 24
+    assert "even the boldest of the samplers with noise has about the loss" in found.reason
 
 
 def test_the_loss_is_that_of_its_plan(fit):
@@ -285,7 +313,8 @@ def test_all_schedules(name):
     prediction = "flow" if name == "flow" else "eps"
     model = DATA.model(schedule, prediction)
     pilot = Pilot(model, schedule, LIKE, samples=3, nfe=20, prediction=prediction)
-    found = [made for _, made in Judge(pilot)._plans(8)]
+    judge = Judge(pilot)
+    found = [made for *_, made in judge._plans(8)]
     assert len(found) == len(SAMPLERS)
     for made in found:
         rho = [schedule.rho(t) for t in made.t]
@@ -293,6 +322,9 @@ def test_all_schedules(name):
         middle = Middle(schedule)
         assert [middle(t) for t in made.t[:-1]] == inside
         assert made.nfe <= 8
+    ((_, _, late),) = judge._late_plans(8)
+    assert late.nfe <= 8
+    assert schedule.rho(late.t[-1]) == pytest.approx(VP.rho(1 / 8))
 
 
 # --- times ----------------------------------------------------------------------------------------

@@ -7,19 +7,19 @@ denoising loss is larger on samples that it does not take for data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import log
 from typing import NamedTuple
 
 import numpy as np
 
-from semilinear.diffusion import grids
+from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.arrays import on_host
 from semilinear.diffusion.denoising_loss import denoising_losses
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.following import follow
-from semilinear.diffusion.noise_levels import Tau
+from semilinear.diffusion.noise_levels import NoiseLevel, Tau
 from semilinear.diffusion.pilot import Pilot
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -48,6 +48,12 @@ MIDDLE = 0.2, 0.8
 
 SAMPLERS = (("sa_solver_pece", 1.0, 0.17), ("sa_solver", 0.8, 0.17), ("sa_solver", 1.0, 0.3))
 """The boldest first: sampler, power of its grid in that time, rho where x_0 is read off."""
+
+TAME = log(1.2)
+"""Where the loss of the boldest is so small, all of them have steps that are short enough."""
+
+LATE = "dpm2_ancestral"
+"""What is taken then, on equal steps of that time, the last of which is left to the reading."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,13 @@ class Bold(NamedTuple):
 
     plan: DiffusionPlan
     family: str
+    noise: NoiseLevel
     excess: float
     """Mean logarithm of the loss, against that at the ends of the reverse SDE."""
+
+
+Run = tuple[str, NoiseLevel, DiffusionPlan]
+"""What the grid and the noise are, in words; the noise; the plan."""
 
 
 class Judge:
@@ -150,34 +161,57 @@ class Judge:
         """Return samplers with noise, the best first: the boldest that is borne.
 
         Or that of the least loss, where none is. The least loss is no aim in itself: with few
-        evaluations smooth samples have it.
+        evaluations smooth samples have it. Where the boldest of all is tame, the late one.
         """
         found: list[Bold] = []
-        for family, made in self._plans(nfe):
-            self.pilot.evaluations += made.nfe
-            try:
-                end = follow(made, self.pilot.model, self.pilot.x_T, seed=self.pilot.noise)
-            except NonFiniteError:
-                continue
-            ratio = self._losses(end, self.pilot).mean(axis=0) / self.losses.mean(axis=0)
-            found.append(Bold(made, family, float(np.log(ratio).mean())))
-            if found[-1].excess <= BORNE:
+        for one in self._judged(self._plans(nfe)):
+            found.append(one)
+            if one.excess <= BORNE:
                 break
+        if len(found) == 1 and found[0].excess <= TAME:
+            late = [one for one in self._judged(self._late_plans(nfe)) if one.excess <= BORNE]
+            return late + found
         return sorted(found, key=lambda one: one.excess)
 
-    def _plans(self, nfe: int) -> Iterator[tuple[str, DiffusionPlan]]:
-        pilot, schedule = self.pilot, self.pilot.schedule
-        for method, power, rho in SAMPLERS:
-            rule: grids.Grid = grids.PowerVPTime(power)
+    def _judged(self, plans: Iterable[Run]) -> Iterator[Bold]:
+        """Run plans on the pilot, and leave out those that overflow."""
+        pilot = self.pilot
+        for family, noise, made in plans:
+            pilot.evaluations += made.nfe
             try:
-                t_end = float(schedule.t_of_rho(rho))
-                if pilot.whole_times:
-                    rule, t_end = grids.WholeTimes(rule), round(t_end)
-                made = plan(
-                    schedule, method=method, nfe=nfe, grid=rule, prediction=pilot.prediction,
-                    t_start=pilot.t_start, t_end=t_end, final="denoise",
-                    noise=Tau(Middle(schedule)),
-                )  # fmt: skip
-            except InvalidArgument:
+                end = follow(made, pilot.model, pilot.x_T, seed=pilot.noise)
+            except NonFiniteError:
                 continue
-            yield f"VP time^{power:g} to rho={rho:g}, denoise, noise in the middle", made
+            ratio = self._losses(end, pilot).mean(axis=0) / self.losses.mean(axis=0)
+            yield Bold(made, family, noise, float(np.log(ratio).mean()))
+
+    def _plans(self, nfe: int) -> Iterator[Run]:
+        noise = Tau(Middle(self.pilot.schedule))
+        for method, power, rho in SAMPLERS:
+            made = self._plan(nfe, method, power, rho, noise)
+            if made is not None:
+                yield f"VP time^{power:g} to rho={rho:g}, denoise, noise in the middle", noise, made
+
+    def _late_plans(self, nfe: int) -> Iterator[Run]:
+        noise = catalogue.get(LATE).noise
+        assert noise is not None
+        made = self._plan(nfe, LATE, 1.0, float(grids.VP.rho(1.0 / nfe)), noise)
+        if made is not None:
+            yield f"VP time to 1/{nfe}, denoise, noise in every step", noise, made
+
+    def _plan(
+        self, nfe: int, method: str, power: float, rho: float, noise: NoiseLevel
+    ) -> DiffusionPlan | None:
+        """Return the plan of a sampler, None if there is none with so few evaluations."""
+        pilot, schedule = self.pilot, self.pilot.schedule
+        rule: grids.Grid = grids.PowerVPTime(power)
+        try:
+            t_end = float(schedule.t_of_rho(rho))
+            if pilot.whole_times:
+                rule, t_end = grids.WholeTimes(rule), round(t_end)
+            return plan(
+                schedule, method=method, nfe=nfe, grid=rule, prediction=pilot.prediction,
+                t_start=pilot.t_start, t_end=t_end, final="denoise", noise=noise,
+            )  # fmt: skip
+        except InvalidArgument:
+            return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from semilinear.diffusion.catalogue import Sampler
-from semilinear.diffusion.correction import BORNE, Correction
+from semilinear.diffusion.correction import BORNE, LATE, Correction
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.noise_levels import NoiseLevel
 from semilinear.diffusion.plan import plan
@@ -98,6 +98,11 @@ class Fit(Immutable):
     @property
     def _of_noise(self) -> str:
         text, loss = f"noise corrects the network: {self._said}; ", np.exp(self.error)
+        if self.sampler.name == LATE:
+            return text + (
+                "even the boldest of the samplers with noise has about the loss of the reverse "
+                f"SDE's; then this one is taken ({loss:.2f} times)"
+            )
         if self.error <= BORNE:
             return text + (
                 "this is the boldest of the samplers with noise that leaves samples with at most "
