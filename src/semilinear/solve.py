@@ -48,6 +48,11 @@ def make_plan(
     method, start
         As in `solve`.
 
+    Returns
+    -------
+    Plan
+        Immutable; `Plan.start` begins a run.
+
     Raises
     ------
     InvalidArgument

@@ -110,6 +110,11 @@ def choose(
     progress
         Whether to draw a progress bar.
 
+    Returns
+    -------
+    Fit
+        `Fit.plan` makes the plan, `Fit.reason` says what was chosen and why.
+
     Raises
     ------
     InvalidArgument
