@@ -34,6 +34,11 @@ def choose_method(linear: Propagator, *, rtol: float | None) -> Method:
     rtol
         Relative tolerance of adaptive steps; None for a fixed grid.
 
+    Returns
+    -------
+    Method
+        For `solve` or `make_plan`.
+
     Raises
     ------
     InvalidArgument

@@ -48,6 +48,11 @@ def make_plan(
     method, start
         As in `solve`.
 
+    Returns
+    -------
+    Plan
+        Immutable; `Plan.start` begins a run.
+
     Raises
     ------
     InvalidArgument
@@ -156,8 +161,9 @@ def solve(
     ModelOutputError
         N returned another shape or dtype; names the evaluation and t.
     NonFiniteError
-        On a fixed grid, or at t0: N returned NaN or infinity; names the evaluation, t and the
-        largest entry of the state. Its attribute ``solution`` holds what was reached.
+        On a fixed grid, or at t0: N returned NaN or infinity; names t, the largest entry of the
+        state and, outside of the compiled loop, the evaluation. Its attribute ``solution`` holds
+        what was reached.
 
     Examples
     --------

@@ -10,6 +10,7 @@ import pytest
 
 from semilinear import diffusion, methods, problems
 from semilinear.cli import main
+from semilinear.diffusion import catalogue
 
 
 def test_methods_lists_all_with_order_past_values_and_evaluations(
@@ -24,6 +25,13 @@ def test_methods_lists_all_with_order_past_values_and_evaluations(
     assert rows["etdab3"] == ["3", "3", "2", "1"]
     assert rows["tab3"] == ["4", "-", "3", "1"]
     assert rows["ipndm4"] == ["2", "-", "3", "1"]
+
+
+def test_methods_lists_other_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for other, name in (methods.ALIASES | catalogue.ALIASES).items():
+        assert f" {other} for {name}" in said
 
 
 def test_problems_lists_all_with_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semilinear import diffusion
 from semilinear.cli import main
 
 FEW = ("sample", "-n", "3", "--nfe", "3")
@@ -170,6 +171,26 @@ def test_the_grid_suits_the_schedule(schedule: str, grid: str, fixed: type[Fixed
     made, fixed.asked = fixed.asked, []
     assert main([*own, "--grid", grid]) == 0
     assert made == fixed.asked
+
+
+@pytest.mark.parametrize(
+    ("option", "lower_end"),
+    [((), False), (("--lower-end",), True), (("--lower-end", "zero"), "zero")],
+)
+@pytest.mark.usefixtures("onnx")
+def test_the_order_falls_towards_the_end_where_asked(
+    option: tuple[str, ...], lower_end: bool | str
+) -> None:
+    from semilinear.adapters.onnx import mnist_eps
+
+    end = ("--grid", "uniform", "--t-end", "0.1", "--final", "zero")
+    images = sampled(*end, "--method", "tab2", "--nfe", "5", "--seed", "0", *option)
+    plan = diffusion.plan(
+        diffusion.VPLinear(), method="tab2", nfe=5, grid="uniform", t_end=0.1, final="zero",
+        lower_end=lower_end,
+    )  # fmt: skip
+    own = diffusion.sample_many(mnist_eps, plan, (1, 28, 28), 3, seed=0, pad=False)
+    np.testing.assert_allclose(images, own, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["dpmpp_2m --grid karras", "auto"])

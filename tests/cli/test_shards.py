@@ -343,6 +343,7 @@ def test_the_method_that_suits_best_is_chosen(capsys: pytest.CaptureFixture[str]
         ("--start", "rk"),
         ("--noise", "1"),
         ("--exact",),
+        ("--lower-end",),
     ],
 )
 def test_what_is_chosen_is_not_given(

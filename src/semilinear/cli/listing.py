@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from typing import Any
 
 from semilinear import diffusion, methods
+from semilinear.diffusion import catalogue
+
+WIDTH = 100
+"""Columns of the other names, as wide as the table above them."""
 
 
 def add_methods(commands: Any) -> None:
     """Add the command ``methods``."""
-    command = commands.add_parser("methods", help="list all methods with order and cost")
+    command = commands.add_parser("methods", help="list all methods and their other names")
     command.set_defaults(run=_list_methods)
 
 
@@ -23,9 +28,17 @@ def add_problems(commands: Any) -> None:
 def _list_methods(options: argparse.Namespace) -> int:
     print("semilinear.solve (multistep methods: the order with start='rk'; the ramp lowers it)\n")
     print(methods.names())
+    print(f"\n{_other_names(methods.ALIASES)}")
     print("\nsemilinear.diffusion (likewise)\n")
     print(diffusion.names())
+    print(f"\n{_other_names(catalogue.ALIASES)}")
     return 0
+
+
+def _other_names(names: dict[str, str]) -> str:
+    """Return aliases as a paragraph."""
+    pairs = ", ".join(f"{other} for {name}" for other, name in sorted(names.items()))
+    return textwrap.fill(f"other names: {pairs}", WIDTH)
 
 
 def _list_problems(options: argparse.Namespace) -> int:

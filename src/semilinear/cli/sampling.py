@@ -33,6 +33,9 @@ BATCH = 64
 GRIDS = {"edm": "karras"}
 """Grids that are not uniform in t by default: here t is the noise."""
 
+LOWER_ENDS: dict[str, bool | str] = {"all": True, "zero": "zero"}
+"""Words of ``--lower-end``, as `diffusion.plan` has them."""
+
 
 def add_sample(commands: Any) -> None:
     """Add the command ``sample``."""
@@ -122,6 +125,14 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
         default="ramp",
         choices=methods.STARTS,
         help="the first steps of multistep methods: of rising order, or by a Runge-Kutta method",
+    )
+    add(
+        "--lower-end",
+        nargs="?",
+        const="all",
+        choices=tuple(LOWER_ENDS),
+        help="lower the order of multistep methods to one towards the end; with zero, of a last "
+        "step to sigma = 0 (--final zero) alone",
     )
     add("--noise", help=HELP)
     add("--exact", action="store_true", help="exact weights where published ones are simplified")
@@ -217,6 +228,7 @@ def _check_auto(options: argparse.Namespace) -> None:
         ("--t-end", options.t_end, None),
         ("--final", options.final, "denoise"),
         ("--start", options.start, "ramp"),
+        ("--lower-end", options.lower_end, None),
         ("--noise", options.noise, None),
         ("--exact", options.exact, False),
     )
@@ -269,6 +281,7 @@ def _diffusion_plan(
         start=options.start,
         noise=noise_option(options.noise),
         exact=options.exact,
+        lower_end=LOWER_ENDS.get(options.lower_end, False),
     )
 
 

@@ -114,6 +114,12 @@ def sample_adaptive(
     callback
         ``callback(t, x)`` after every step.
 
+    Returns
+    -------
+    AdaptiveSample
+        The sample, like x_T in library, shape and dtype, with its grid times, evaluations, orders
+        and error estimates.
+
     Raises
     ------
     InvalidArgument

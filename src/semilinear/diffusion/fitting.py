@@ -71,10 +71,11 @@ def choose(
     """Choose parameterisation, variable, order, grid, ending and noise for a model.
 
     First, whether noise corrects the network: then its denoising loss is greater on samples that
-    follow the flow than on those of the reverse SDE (`Correction`). If so, the boldest of three
-    samplers with noise is chosen that leaves samples with at most twice the loss of the reverse
-    SDE's; if none does, that with the least loss, unless it is more than four times. Where the
-    boldest has 1.2 times that loss or less, as with many evaluations, ``"dpm2_ancestral"``.
+    follow the flow, the probability-flow ODE, than on those of the reverse SDE (`Correction`). If
+    so, the boldest of three samplers with noise is chosen that leaves samples with at most twice
+    the loss of the reverse SDE's; if none does, that with the least loss, unless it is more than
+    four times. Where the boldest has 1.2 times that loss or less, as with many evaluations,
+    ``"dpm2_ancestral"``.
     Else all of `METHODS` run on all grids of `FAMILIES` with all `ENDS` for few samples, the best
     of them for more; the one that brings the samples nearest to where the flow takes them is
     chosen.
@@ -109,6 +110,11 @@ def choose(
         or a mask of this batch.
     progress
         Whether to draw a progress bar.
+
+    Returns
+    -------
+    Fit
+        `Fit.plan` makes the plan, `Fit.reason` says what was chosen and why.
 
     Raises
     ------

@@ -77,6 +77,11 @@ def fit_grid(
     sweeps
         How often every point moves. One sweep costs about six runs for each point.
 
+    Returns
+    -------
+    Fit
+        As of `choose`; its candidates are the first grid and the moved one on the second pilot.
+
     Raises
     ------
     InvalidArgument

@@ -32,7 +32,13 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class PowerT:
-    """Uniform in t^(1/power): 1 is uniform, 2 quadratic (Zhang and Chen 2022)."""
+    """Uniform in t^(1/power): 1 is uniform, 2 quadratic (Zhang and Chen 2022).
+
+    Parameters
+    ----------
+    power
+        Positive and finite; with another one making a grid raises `InvalidArgument`.
+    """
 
     power: float = 1.0
 
@@ -42,7 +48,11 @@ class PowerT:
 
 @dataclass(frozen=True)
 class UniformLambda:
-    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022)."""
+    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022).
+
+    It has no parameter. A grid with an end at alpha = 0 or sigma = 0, where lambda is infinite, is
+    refused by `InvalidArgument`.
+    """
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         lam = np.linspace(_finite_lam(schedule, t_start), _finite_lam(schedule, t_end), n + 1)
@@ -51,7 +61,15 @@ class UniformLambda:
 
 @dataclass(frozen=True)
 class PowerRho:
-    """Uniform in rho^(1/power), rho = sigma / alpha: 7 is the grid of Karras et al. (2022)."""
+    """Uniform in rho^(1/power), rho = sigma / alpha: 7 is the grid of Karras et al. (2022).
+
+    A grid that begins at alpha = 0, where rho is infinite, is refused by `InvalidArgument`.
+
+    Parameters
+    ----------
+    power
+        As in `PowerT`.
+    """
 
     power: float = 7.0
 
@@ -63,7 +81,15 @@ class PowerRho:
 
 @dataclass(frozen=True)
 class PowerVPTime:
-    """`PowerT` in the time of the linear VP schedule at the same rho, whatever the schedule."""
+    """`PowerT` in the time of the linear VP schedule at the same rho, whatever the schedule.
+
+    Where there is more noise than that schedule has, its time is 1.
+
+    Parameters
+    ----------
+    power
+        As in `PowerT`.
+    """
 
     power: float = 1.0
 

@@ -97,6 +97,11 @@ def guided_batch(model: Model, scale: Scale, *, rescale: float = 0.0) -> Model:
     scale, rescale
         As in `guided`. The batch is doubled at every time, whatever the scale.
 
+    Returns
+    -------
+    Model
+        ``model(x, t)`` for the batch itself.
+
     Raises
     ------
     InvalidArgument

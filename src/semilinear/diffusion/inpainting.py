@@ -43,6 +43,11 @@ def add_noise(
     noise
         z itself, like x_0, in place of a seed.
 
+    Returns
+    -------
+    array
+        x_t, like x_0 in library, shape and dtype.
+
     Raises
     ------
     InvalidArgument
@@ -106,6 +111,11 @@ def inpainted(
     seed
         Of z, as in `SeededNoise`. z is the same at all times, so that the model remains a function
         of x and t, which methods with several values of it rely on.
+
+    Returns
+    -------
+    Model
+        ``model(x, t)`` with answers like those of the one given.
 
     Raises
     ------

@@ -80,7 +80,8 @@ class LogLikelihood(NamedTuple):
             Images of 256 levels on [-1, 1] have log2(256 / 2) = 7. Discrete data need uniform noise
             of one level's width first (Theis, van den Oord and Bethge 2016); the answer then is an
             upper bound of the bits that a code needs, and near to it only if sigma(t_end) is small
-            beside that width: a tenth costs entries that never change 0.2 bits, as much 1.3.
+            beside that width: a sigma of a tenth of the width costs constant entries 0.2 bits, one
+            as large as the width 1.3.
         """
         return self.log_p / (-log(2.0) * prod(self.latent.shape[1:])) + offset
 
@@ -146,6 +147,11 @@ def log_likelihood(
         Whether to make a second run on every other grid time; half as many evaluations more.
     progress
         Whether to draw a progress bar on standard error.
+
+    Returns
+    -------
+    LogLikelihood
+        log p of each sample in nats, shape (n,), with the latents and the number of evaluations.
 
     Raises
     ------

@@ -25,6 +25,11 @@ def in_dtype(model: Model, dtype: Any) -> Model:
     dtype
         Of the array library of the state, or its name, such as ``"float16"`` or ``"bfloat16"``.
 
+    Returns
+    -------
+    Model
+        ``model(x, t)`` with answers in the dtype of x.
+
     Raises
     ------
     InvalidArgument

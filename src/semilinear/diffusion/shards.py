@@ -90,6 +90,12 @@ def write_shards(
     executor, window, progress
         As in `Batches.run`.
 
+    Returns
+    -------
+    Written
+        The files that were written, those that were there already, and how many samples were
+        computed.
+
     Raises
     ------
     InvalidArgument
@@ -139,6 +145,11 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
     count
         How many samples to return, the first. If None all that any run into this folder was asked
         for.
+
+    Returns
+    -------
+    ndarray, shape (count, *shape)
+        Samples 0 to ``count - 1``.
 
     Raises
     ------

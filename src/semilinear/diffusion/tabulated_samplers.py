@@ -28,6 +28,11 @@ def dpm_solver_v3(table: Tabulated, *, order: int = 3, corrector: bool = False) 
     corrector
         Whether predicted states are corrected; then the order must be 2 at least.
 
+    Returns
+    -------
+    Sampler
+        Of the quantity `table`, over lambda.
+
     Raises
     ------
     InvalidArgument

@@ -47,6 +47,11 @@ def thresholded(
     largest
         Bound of the data.
 
+    Returns
+    -------
+    Model
+        ``model(x, t)`` with answers like those of the one given.
+
     Raises
     ------
     InvalidArgument
@@ -115,6 +120,11 @@ def clipped(
         As in `diffusion.sample`; the prediction stays what it is.
     low, high
         Bounds of the data.
+
+    Returns
+    -------
+    Model
+        ``model(x, t)`` with answers like those of the one given.
 
     Raises
     ------

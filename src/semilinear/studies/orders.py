@@ -194,6 +194,11 @@ def order_study(
     progress
         Whether to draw a progress bar, on a terminal.
 
+    Returns
+    -------
+    OrderStudy
+        A result for each method, with tables, JSON, CSV and advice.
+
     Raises
     ------
     InvalidArgument

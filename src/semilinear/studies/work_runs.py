@@ -92,6 +92,11 @@ def work_precision(
     progress
         Whether to draw a progress bar, on a terminal.
 
+    Returns
+    -------
+    WorkPrecision
+        A curve for each method on fixed grids, and one with adaptive steps.
+
     Raises
     ------
     InvalidArgument
