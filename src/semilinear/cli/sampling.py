@@ -30,9 +30,6 @@ from semilinear.kernels import COMPILED_FROM
 BATCH = 64
 """Images at a time."""
 
-GRIDS = {"edm": "karras"}
-"""Grids that are not uniform in t by default: here t is the noise."""
-
 
 def add_sample(commands: Any) -> None:
     """Add the command ``sample``."""
@@ -250,7 +247,7 @@ def _diffusion_plan(
         )  # fmt: skip
         print(fit.reason)
         return fit.plan()
-    grid: Any = options.grid or GRIDS.get(options.schedule, "uniform")
+    grid: Any = options.grid or _default_grid(schedule)
     if model.model.whole_times:
         grid = diffusion.WholeTimes(grid)
     t_end = options.t_end
@@ -270,6 +267,12 @@ def _diffusion_plan(
         noise=noise_option(options.noise),
         exact=options.exact,
     )
+
+
+def _default_grid(schedule: diffusion.NoiseSchedule) -> Any:
+    """Return the schedule's own grid, but uniform steps where those would be quadratic in t."""
+    own = schedule.default_grid
+    return "uniform" if own == "quadratic" else own
 
 
 def _batch_size(asked: int | None, fixed: int | None) -> int:

@@ -38,7 +38,7 @@ def sample(
     method: str | Sampler = "tab3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray | None = None,
     prediction: str = "eps",
     t_start: Ends | None = None,
     t_end: Ends | None = None,
@@ -120,8 +120,7 @@ def sample(
     """
     if isinstance(method, str) and method == AUTO:
         _refuse_beside_auto(
-            steps=steps, t_end=t_end, noise=noise,
-            grid=None if isinstance(grid, str) and grid == "quadratic" else grid,
+            steps=steps, t_end=t_end, noise=noise, grid=grid,
             final=None if final == "t_end" else final,
             start=None if start == "ramp" else start,
             exact=exact or None, lower_end=lower_end or None, estimate=estimate or None,
@@ -177,7 +176,7 @@ def encode(
     method: str | Sampler = "tab3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray | None = None,
     prediction: str = "eps",
     t_start: Ends | None = None,
     t_end: Ends | None = None,
