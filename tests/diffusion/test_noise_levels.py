@@ -109,6 +109,12 @@ def test_where_noise_may_enter(kind, low, high):
         kind(1.0, low=low, high=high)
 
 
+@pytest.mark.parametrize("make", [lambda: TauWithin(1, 200, 800), lambda: TauWithin(1, 1.0, 2)])
+def test_times_in_the_place_of_parts_of_the_time_domain(make):
+    with refused("low=", "must be less than 1", "parts of the time domain, from 0 to 1"):
+        make()
+
+
 def test_the_middle_of_an_infinite_time_domain():
     with refused(
         "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "function of t"
