@@ -117,7 +117,7 @@ def test_times_in_the_place_of_parts_of_the_time_domain(make):
 
 def test_the_middle_of_an_infinite_time_domain():
     with refused(
-        "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "function of t"
+        "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "noise=diffusion.Tau(la"
     ):
         diffusion.plan(EDM(), method="sa_solver")
     plan = diffusion.plan(

@@ -150,7 +150,8 @@ class TauWithin(NoiseLevel):
         if not isfinite(length):
             raise InvalidArgument(
                 f"noise={self!r} looks at parts of the time domain, which of {schedule!r} is "
-                "infinite; give a function of t, such as Tau(lambda t: float(0.05 < t < 1))"
+                "infinite; say between which noise levels it enters, such as "
+                "noise=diffusion.Tau(lambda t: float(0.05 < t < 1))"
             )
         # Timesteps 0 .. N - 1 are parts of N: 800 of 1000 is inside, as where it was published.
         part = (t - schedule.t_min) / (length + isinstance(schedule, Discrete))
