@@ -153,8 +153,11 @@ def test_the_velocity_takes_no_noise(noise):
 
 @pytest.mark.parametrize("method", STOCHASTIC)
 def test_encoding_takes_no_noise(method):
-    with refused("noise: encoding follows the ODE"):
-        diffusion.plan(VP, method=method, direction="encode")
+    with refused(f"method={method!r} draws noise by itself", "follows the ODE", "give noise=0"):
+        diffusion.encode(None, X, VP, method=method)
+    for noise in (0.7, "eta=0.5"):
+        with refused("encoding follows the ODE, without noise; give noise=0"):
+            diffusion.encode(None, X, VP, method="ddim", noise=noise)
 
 
 @pytest.mark.parametrize("noise", [0, 0.0, Tau(0.0), Eta(0.0), Ancestral(0.0), Churn(0.0)])

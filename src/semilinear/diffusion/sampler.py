@@ -181,6 +181,9 @@ def encode(
     t_start: Ends | None = None,
     t_end: Ends | None = None,
     start: str = "ramp",
+    noise: Any = None,
+    exact: bool = False,
+    lower_end: bool | str = False,
     callback: Callable[[State], None] | None = None,
     progress: bool = False,
     trajectory: bool = False,
@@ -188,14 +191,36 @@ def encode(
 ) -> Any:
     """Turn data into noise: the same ODE from t_end up to t_start, on the reversed grid.
 
-    Parameters are those of `sample`; `x_0` is the state at t_end. Sampling from the result gives
-    x_0 back up to the error of the two runs.
+    Sampling from the result with the same arguments gives x_0 back up to the error of the two runs.
+
+    Parameters
+    ----------
+    model
+        As in `sample`.
+    x_0
+        The state at t_end, any shape, any array library.
+    schedule, method, steps, nfe, grid, prediction, t_start, t_end, start, exact
+        As in `diffusion.plan`.
+    noise
+        0 for a sampler that draws noise by itself, such as ``"sa_solver"``: its form for the ODE.
+        Any other is refused.
+    lower_end
+        As in `diffusion.plan`; the end is t_start here.
+    callback, progress, check_finite
+        As in `sample`.
+    trajectory
+        Whether to return all grid points instead of the last.
+
+    Returns
+    -------
+    array or Trajectory
+        The state at t_start, like x_0 in library, shape and dtype.
 
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used, as in `sample`; among others, for stochastic methods, and for
-        most methods at ends where sigma or alpha is 0.
+        If an argument cannot be used, as in `sample`; among others, for samplers that draw noise,
+        unless ``noise=0`` is given, and for most at ends where sigma or alpha is 0.
     UnknownName
         If a name is not known, as in `diffusion.plan`.
     ModelOutputError, NonFiniteError
@@ -211,6 +236,9 @@ def encode(
         t_start=t_start,
         t_end=t_end,
         start=start,
+        noise=noise,
+        exact=exact,
+        lower_end=lower_end,
         direction="encode",
     )
     return follow(
