@@ -184,8 +184,8 @@ def times(
 
 
 def is_rule(grid: Any) -> bool:
-    """Tell whether a grid is a name or a rule, for any number of steps, and not times."""
-    return isinstance(grid, str) or callable(grid)
+    """Tell whether a grid is a name, a rule or None, for any number of steps, and not times."""
+    return grid is None or isinstance(grid, str) or callable(grid)
 
 
 def explicit(grid: Any) -> np.ndarray:
