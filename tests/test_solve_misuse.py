@@ -166,10 +166,10 @@ def test_a_state_that_is_not_finite_is_named() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda t, y: y[:1], r"evaluation 1 of 16 \(t = 0\) returned shape \(1,\)"),
-        (lambda t, y: y.astype(np.float32), r"evaluation 1 of 16 .* dtype float32"),
-        (lambda t, y: None, r"evaluation 1 of 16 .* returned NoneType"),
-        (lambda t, y: y if t < 0.5 else 1j * y, r"evaluation 8 of 16 \(t = 0\.5\)"),
+        (lambda t, y: y[:1], r"N at evaluation 1 of 16 \(t = 0\) returned shape \(1,\)"),
+        (lambda t, y: y.astype(np.float32), r"N at evaluation 1 of 16 .* dtype float32"),
+        (lambda t, y: None, r"N at evaluation 1 of 16 .* returned NoneType"),
+        (lambda t, y: y if t < 0.5 else 1j * y, r"N at evaluation 8 of 16 \(t = 0\.5\)"),
     ],
 )
 def test_a_wrong_answer_of_n_is_named(wrong: Callable[..., Any], message: str) -> None:
@@ -187,7 +187,7 @@ def test_a_masked_answer_of_n_is_refused(size: int) -> None:
 
 
 def test_an_answer_of_n_that_is_not_finite_is_named() -> None:
-    with pytest.raises(NonFiniteError, match=r"evaluation 8 of 16 \(t = 0\.5\) returned NaN"):
+    with pytest.raises(NonFiniteError, match=r"N at evaluation 8 of 16 \(t = 0\.5\) returned NaN"):
         solved(nonlinear=lambda t, y: y if t < 0.5 else np.nan * y)
 
 

@@ -292,7 +292,7 @@ class Course(ABC):
             if answer is not None:
                 slots = tuple(backend.give(slot) for slot in state.slots)
                 return state.run._replace(backend=plain), slots, answer
-        raise wrong_output(self._where(state), output, backend)
+        raise wrong_output(f"{self.asks} at {self._where(state)}", output, backend)
 
     def _where(self, state: State) -> str:
         total = "" if self.nfe is None else f" of {self.nfe}"
@@ -308,7 +308,7 @@ class Course(ABC):
             raise overflowed(where)
         largest = backend.largest(backend.take(state.x))
         bad = backend.bad_entries(answer)
-        raise bad_output(where, bad, largest, backend.dtype, self.asks)
+        raise bad_output(f"{self.asks} at {where}", bad, largest, backend.dtype, self.asks)
 
 
 def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:

@@ -280,7 +280,7 @@ def test_answers_that_are_not_finite(bad, shape):
     ],
 )
 def test_answers_of_networks_that_are_wrapped_are_named_with_what_to_return(wrap, said):
-    with refused(ModelOutputError, "evaluation 1 of 2 (t = 1)", *said):
+    with refused(ModelOutputError, "the model at evaluation 1 of 2 (t = 1)", *said):
         diffusion.sample(lambda x, t: wrap(x), np.ones((1, 3, 2, 2)), VP, steps=2)
 
 
