@@ -390,6 +390,16 @@ def test_what_is_no_schedule():
         choose(MODEL, LIKE, "vp", **FEW)
 
 
+def test_a_plan_or_a_schedule_in_the_place_of_x():
+    said = "must be an array like a batch of states, such as x_T of sample"
+    with refused("x=Plan(tab3", said, "fit_grid(model, x, plan)"):
+        fit_grid(MODEL, diffusion.plan(VP, nfe=6), 6)
+    with refused("x=VPLinear(", said, "fit_grid(model, x, schedule)"):
+        fit_grid(MODEL, VP, LIKE)
+    with refused("x=VPLinear(", said, "choose(model, x, schedule)"):
+        choose(MODEL, VP, LIKE)
+
+
 # --- fitted grids ---------------------------------------------------------------------------------
 
 SMALL = {"nfe": 4, "samples": 4, "reference": 40, "sweeps": 1}

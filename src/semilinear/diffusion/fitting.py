@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge, Middle
@@ -16,7 +15,7 @@ from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise_levels import Tau
-from semilinear.diffusion.pilot import Pilot
+from semilinear.diffusion.pilot import Pilot, checked_like
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
@@ -122,6 +121,7 @@ def choose(
     NonFiniteError
         If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
+    checked_like(x, "choose(model, x, schedule)")
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
     choice = "True or False: whether samplers with noise may be chosen"
@@ -132,7 +132,7 @@ def choose(
     if fixed_batch:
         if samples is not None:
             raise InvalidArgument("samples: fixed_batch=True takes as many as x has; leave it out")
-        count = checked_samples(x, "x").shape[0]
+        count = x.shape[0]
     asks = asks and count >= ENOUGH
     pilot = Pilot(
         model, schedule, x, samples=count, prediction=prediction, t_start=t_start, seed=seed,
