@@ -79,6 +79,10 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
         r"^controller='I' is for embedded pairs; etdpece chooses",
     ),
     "start": ({"start": "euler"}, r"^start='euler' is not known; .*ramp, rk"),
+    "method of SciPy": (
+        {"method": "RK45"},
+        r"^method='RK45' is a name of scipy.*not here; leave method out for the default",
+    ),
     "method": ({"method": "krogstad"}, r"^method='krogstad' is not known; did you mean krogstad4"),
     "method that is none": ({"method": 4}, r"^method=4 must be a name or a method object"),
     "bare array": ({"linear": np.ones(2)}, r"^linear is a bare array.*Diagonal\(.*Dense\("),
@@ -147,7 +151,8 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
         r"^y0 is a SimpleNamespace, an array of no library .*use numpy\.asarray\(y0\)",
     ),
     "ragged state": ({"y0": [[1.0, 2.0], [3.0]]}, "y0"),
-    "args that are no tuple": ({"args": 3.0}, "args=3.0"),
+    "args that are no tuple": ({"args": 3.0}, r"args=3\.0 must be a tuple; such as \(3\.0,\)"),
+    "args in a list": ({"args": [2.0]}, r"args=\[2\.0\] must be a tuple; give tuple\(args\)"),
     "callback that is none": ({"callback": 3}, "^callback=3 must be a function"),
 }
 

@@ -171,7 +171,8 @@ def solve(
     span = checked_span(t_span)
     operator = checked_linear(linear, nonlinear)
     if not isinstance(args, tuple):
-        raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
+        instead = "give tuple(args)" if isinstance(args, list) else f"such as ({args!r},)"
+        raise InvalidArgument(f"args={args!r} must be a tuple; {instead}")
     y = initial_state(y0)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, y)")

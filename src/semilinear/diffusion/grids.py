@@ -221,7 +221,7 @@ def _finite_lam(schedule: NoiseSchedule, t: float) -> float:
     lam = schedule.lam(t)
     if not np.isfinite(lam):
         raise InvalidArgument(
-            f"grid: rho is {schedule.rho(t)} at t={t:.6g}, where this grid cannot end; choose "
-            "t_start or t_end inside, or a grid in t"
+            f"grid: rho is {schedule.rho(t)} at t={t:.6g}, where this grid cannot begin or end; "
+            "choose t_start or t_end inside, or a grid in t"
         )
     return lam

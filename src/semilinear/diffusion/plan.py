@@ -108,8 +108,7 @@ def plan(
         If an argument cannot be used, or some do not go together: the method with the noise, the
         ends with the grid, the prediction or the direction.
     UnknownName
-        If `method`, `grid`, `prediction`, `final`, `start`, `lower_end` or `direction` is no known
-        name.
+        If `method`, `grid`, `prediction`, `final`, `start` or `direction` is no known name.
 
     References
     ----------
@@ -141,9 +140,7 @@ def plan(
     _check_words(schedule, prediction, final, start, direction)
     if direction == "encode":
         sampler = _encoder(sampler, schedule)
-    if isinstance(lower_end, str):
-        UnknownName.check("lower_end", lower_end, (ZERO,))
-    else:
+    if not (isinstance(lower_end, str) and lower_end == ZERO):
         flag("lower_end", lower_end, f"True, False or {ZERO!r}")
     points: np.ndarray | None = None
     if grid is None:

@@ -87,6 +87,10 @@ ALIASES: dict[str, str] = {
 }
 
 
+OF_SCIPY = ("bdf", "dop853", "lsoda", "radau", "rk23", "rk45")
+"""Names that `scipy.integrate.solve_ivp` knows."""
+
+
 def names() -> MethodTable:
     """Return all methods by name (aliases left out) with order, history and evaluations per step.
 
@@ -114,6 +118,11 @@ def get(method: str | Method) -> Method:
         )
     name = method.lower()
     name = ALIASES.get(name, name)
+    if name in OF_SCIPY:
+        raise UnknownName(
+            f"method={method!r} is a name of scipy.integrate.solve_ivp, whose methods are not "
+            "here; leave method out for the default, or see semilinear.methods.names()"
+        )
     if name not in _REGISTRY:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
     return _REGISTRY[name]
