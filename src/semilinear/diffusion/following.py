@@ -77,6 +77,25 @@ def follow(
         If x, an answer or noise has NaN or infinite entries, or a state overflows; with
         `check_finite` only.
     """
+    return followed(
+        plan, model, x, "x", seed=seed, callback=callback, progress=progress,
+        trajectory=trajectory, check_finite=check_finite,
+    )  # fmt: skip
+
+
+def followed(
+    plan: DiffusionPlan,
+    model: Model,
+    x: Any,
+    argument: str,
+    *,
+    seed: Seed | Noise = None,
+    callback: Callable[[State], None] | None = None,
+    progress: bool = False,
+    trajectory: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Do what `follow` does; `argument` is what the caller, and so messages, call x."""
     if not isinstance(plan, DiffusionPlan):
         raise InvalidArgument(f"plan={shown(plan)} must be a plan of semilinear.diffusion.plan")
     check_made_for(checked_model(model, "model"), plan.schedule, plan.prediction)
@@ -93,7 +112,7 @@ def follow(
     estimates: list[np.ndarray] = []
     drawn = seed
     if plan.stochastic and not callable(seed):
-        drawn = SeededNoise(seed, checked_samples(x, "x"))
+        drawn = SeededNoise(seed, checked_samples(x, argument))
 
     def after_step(state: State) -> None:
         if trajectory:
@@ -118,6 +137,7 @@ def follow(
             after_evaluation=after_evaluation,
             check_finite=check_finite,
             noise=drawn if plan.stochastic else None,
+            argument=argument,
         )
     if not trajectory:
         return last.x

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.answers import checked_samples
 from semilinear.course import Noise, State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.fitting import choose
-from semilinear.diffusion.following import follow
+from semilinear.diffusion.following import followed
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
@@ -125,6 +126,7 @@ def sample(
             start=None if start == "ramp" else start,
             exact=exact or None, lower_end=lower_end or None, estimate=estimate or None,
         )  # fmt: skip
+        checked_samples(x_T, "x_T")
         begin: Any = t_start  # one for all: arrays are refused
         try:
             chosen = choose(
@@ -156,10 +158,11 @@ def sample(
             lower_end=lower_end,
             estimate=estimate,
         )
-    return follow(
+    return followed(
         made,
         model,
         x_T,
+        "x_T",
         seed=seed,
         callback=callback,
         progress=progress,
@@ -241,10 +244,11 @@ def encode(
         lower_end=lower_end,
         direction="encode",
     )
-    return follow(
+    return followed(
         made,
         model,
         x_0,
+        "x_0",
         callback=callback,
         progress=progress,
         trajectory=trajectory,
