@@ -353,7 +353,7 @@ def test_no_plan_that_works():
         ({"methods": ("tab3", "ddpm")}, ("method='ddpm' is stochastic", "the ODE")),
         ({"seed": -1}, ("seed=-1 must be",)),
         ({"seed": [1, 2]}, ("seed has 2 entries for 3 samples",)),
-        ({"noise": 1.0}, ("noise=1.0 must be True or False",)),
+        ({"allow_noise": 1.0}, ("allow_noise=1.0 must be True or False",)),
         ({"nfe": 1, "methods": ("rho_rk4",)}, ("nfe=1: none of the samplers has a plan",)),
         ({"whole_times": True}, ("none of the samplers has a plan at whole times",)),
         ({"t_start": 5.0}, ("t_start=5.0 lies outside",)),

@@ -63,7 +63,7 @@ def choose(
     t_start: float | None = None,
     seed: Any = 0,
     reference: int | None = None,
-    noise: bool = True,
+    allow_noise: bool = True,
     whole_times: bool = False,
     fixed_batch: bool = False,
     progress: bool = False,
@@ -98,7 +98,7 @@ def choose(
         Of the noise of the pilot.
     reference
         Evaluations of the references; 20 nfe by default, 100 to 400.
-    noise
+    allow_noise
         Whether samplers with noise may be chosen; False for samples that follow the flow.
     whole_times
         Whether the model knows whole times only, as networks of a `Discrete` schedule do: all
@@ -125,7 +125,7 @@ def choose(
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
     choice = "True or False: whether samplers with noise may be chosen"
-    asks = flag("noise", noise, choice) and methods is None
+    asks = flag("allow_noise", allow_noise, choice) and methods is None
     count = MANY if asks else LATER
     if samples is not None:
         count = whole_number("samples", samples)
