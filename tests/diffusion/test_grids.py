@@ -41,6 +41,7 @@ def test_grids():
     mixed = (1 - t["mixed"]) / 0.999
     mixed += (VP.lam(t["mixed"]) - VP.lam(1.0)) / (VP.lam(1e-3) - VP.lam(1.0))
     np.testing.assert_allclose(np.diff(mixed), 2 / steps, rtol=1e-4)  # from a table
+    assert (diffusion.plan(VP, steps=steps, grid=diffusion.Mixed()).t == t["mixed"]).all()
     rule = PowerT(1.5)
     by_rule = diffusion.plan(VP, steps=steps, grid=rule).t
     np.testing.assert_allclose(by_rule, rule(VP, 1.0, 1e-3, steps), rtol=1e-14)

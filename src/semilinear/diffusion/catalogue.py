@@ -230,7 +230,22 @@ def names() -> MethodTable:
 
 
 def get(method: str | Sampler) -> Sampler:
-    """Return a sampler by name or alias; a `Sampler` is returned as it is."""
+    """Return a sampler by name or alias; a `Sampler` is returned as it is.
+
+    Raises
+    ------
+    InvalidArgument
+        If `method` is neither a name nor a `Sampler`, or its parts are of other types.
+    UnknownName
+        If there is no sampler of that name.
+
+    Examples
+    --------
+    >>> from semilinear import diffusion
+    >>> sampler = diffusion.get("dpmpp_2m")
+    >>> sampler.parameterisation.quantity, sampler.order
+    ('x0', 2)
+    """
     if isinstance(method, Sampler):
         _check(method)
         return method
@@ -289,10 +304,8 @@ def info(method: str | Sampler) -> MethodInfo:
 
     Raises
     ------
-    InvalidArgument
-        If `method` is neither a name nor a `Sampler`, or its parts are of other types.
-    UnknownName
-        If there is no sampler of that name.
+    InvalidArgument, UnknownName
+        As in `get`.
     """
     s = get(method)
     m = s.method
