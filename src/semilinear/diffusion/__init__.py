@@ -11,7 +11,14 @@ from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import choose
 from semilinear.diffusion.following import Trajectory, follow
 from semilinear.diffusion.grid_fitting import fit_grid
-from semilinear.diffusion.grids import Mixed, PowerRho, PowerT, PowerVPTime, UniformLambda, WholeTimes
+from semilinear.diffusion.grids import (
+    Mixed,
+    PowerRho,
+    PowerT,
+    PowerVPTime,
+    UniformLambda,
+    WholeTimes,
+)
 from semilinear.diffusion.guidance import guided, guided_batch
 from semilinear.diffusion.inpainting import add_noise, inpainted
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
