@@ -73,6 +73,7 @@ X0_RHO = Parameterisation("x0", "rho")
 FLOW_T = Parameterisation("flow", "t")
 
 _DEIS = "Zhang and Chen (2022)"
+_DPMPP = "Lu et al. (2022b), DPM-Solver++"
 _SEEDS = "Gonzalez et al. (2023), SEEDS"
 _RES = "Zhang et al. (2023), RES"
 
@@ -126,8 +127,10 @@ def _deis() -> Iterator[Sampler]:
 
 def _dpm_solver() -> Iterator[Sampler]:
     for prefix, cell in (("dpm_solver", EPS_LAMBDA), ("dpmpp", X0_LAMBDA)):
-        yield Sampler(f"{prefix}_2s", cell, dpm2(), dpm2().reference)
-        yield Sampler(f"{prefix}_3s", cell, dpm3(), dpm3().reference)
+        for single in (dpm2(), dpm3()):
+            # The same stages; in x0 they are of the later paper.
+            reference = single.reference if cell is EPS_LAMBDA else _DPMPP
+            yield Sampler(f"{prefix}_{single.order}s", cell, single, reference)
         for past in (2, 3):
             yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
     for rest, suffix in enumerate(("", "1", "2")):
@@ -172,8 +175,8 @@ def _flow() -> Iterator[Sampler]:
     for past in range(2, 5):
         yield _of_order("flow_ab#", past)
     # On a flow path nothing is linear in this cell: Heun's method and the classical one of order 4.
-    yield Sampler("flow_heun2", FLOW_T, etd2rk(), etd2rk().reference)
-    yield Sampler("flow_rk4", FLOW_T, ETD4RK, ETD4RK.reference)
+    yield Sampler("flow_heun2", FLOW_T, etd2rk(), "Heun (1900) on the flow ODE")
+    yield Sampler("flow_rk4", FLOW_T, ETD4RK, "Kutta (1901) on the flow ODE")
 
 
 _FAMILIES = (_deis, _dpm_solver, _predictor_corrector, _refined, _stochastic, _flow)

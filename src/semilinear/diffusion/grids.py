@@ -42,7 +42,7 @@ class PowerT:
 
 @dataclass(frozen=True)
 class UniformLambda:
-    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022)."""
+    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022a)."""
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
         lam = np.linspace(_finite_lam(schedule, t_start), _finite_lam(schedule, t_end), n + 1)

@@ -24,7 +24,7 @@ END: Moments = ((1, phi(0, 1, 1) / 2),)
 HALF_SECOND: Moments = ((2, phi(3)),)
 """M_2 = phi_3 in the place of 2 phi_3: the divided difference of DPM-Solver++ 3M."""
 
-_LU = "Lu et al. (2022), DPM-Solver++"
+_LU = "Lu et al. (2022b), DPM-Solver++"
 
 
 def dpm_multistep(past: int) -> Multistep:
@@ -37,7 +37,7 @@ def dpm_multistep(past: int) -> Multistep:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver++", algorithm 2, for two values; their code for three.
+    Lu et al. (2022b), "DPM-Solver++", algorithm 2, for two values; their code for three.
     """
     past = whole_number("past", past, least=2, most=3)
     simplified = ((2, HALF), (3, HALF_SECOND))[: past - 1]
