@@ -75,7 +75,7 @@ def test_single_step_of_order_three(form):
 
 
 def single_step(order, x, a, b):
-    """DPM-Solver-1, -2 and -3 in eps, from lambda = a to b (Lu et al. 2022a, algorithms 4 and 5)."""
+    """DPM-Solver-1, -2 and -3 in eps, from lambda = a to b (Lu et al. 2022a, algorithms 4, 5)."""
     h = b - a
     first = eps_model(x, a)
     new = alpha(b) / alpha(a) * x - sigma(b) * np.expm1(h) * first

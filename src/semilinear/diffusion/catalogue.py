@@ -131,15 +131,15 @@ def _dpm_solver() -> Iterator[Sampler]:
             # The same stages; in x0 they are of the later paper.
             reference = single.reference if cell is EPS_LAMBDA else _DPMPP
             yield Sampler(f"{prefix}_{single.order}s", cell, single, reference)
-        for past in (2, 3):
-            yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
+        for values in (2, 3):
+            yield _published(f"{prefix}_{values}m", cell, dpm_multistep(values))
     for rest, suffix in enumerate(("", "1", "2")):
         fast = dpm_fast(3 + rest)
         yield Sampler(f"dpm_solver_fast{suffix}", EPS_LAMBDA, fast, fast.reference)
     yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
     yield Sampler("dpmpp_3s_sde", X0_LAMBDA, dpm3(), f"{_SEEDS}, c = 1/3, 2/3", Tau(1.0))
-    for past in (2, 3):
-        yield _published(f"dpmpp_{past}m_sde", X0_LAMBDA, dpm_multistep(past), Tau(1.0))
+    for values in (2, 3):
+        yield _published(f"dpmpp_{values}m_sde", X0_LAMBDA, dpm_multistep(values), Tau(1.0))
 
 
 def _predictor_corrector() -> Iterator[Sampler]:
@@ -172,8 +172,8 @@ def _stochastic() -> Iterator[Sampler]:
 
 
 def _flow() -> Iterator[Sampler]:
-    for past in range(2, 5):
-        yield _of_order("flow_ab#", past)
+    for values in range(2, 5):
+        yield _of_order("flow_ab#", values)
     # On a flow path nothing is linear in this cell: Heun's method and the classical one of order 4.
     yield Sampler("flow_heun2", FLOW_T, etd2rk(), "Heun (1900) on the flow ODE")
     yield Sampler("flow_rk4", FLOW_T, ETD4RK, "Kutta (1901) on the flow ODE")

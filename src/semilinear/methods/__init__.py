@@ -1,9 +1,9 @@
 """Methods as data. Adding one is a constant in one of these files; everything else follows.
 
 ``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
-``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``,
-``ipndm_v(past)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
-``dpm12()``, ``dpm23()``, ``dpm_fast(evaluations)``, ``dpm_multistep(past)``, ``unipc(order)``,
+``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(values)``, ``etdpec(order)``, ``ipndm(values)``,
+``ipndm_v(values)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
+``dpm12()``, ``dpm23()``, ``dpm_fast(evaluations)``, ``dpm_multistep(values)``, ``unipc(order)``,
 ``sa_solver(predictor, corrector)``.
 """
 
