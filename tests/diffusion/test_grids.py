@@ -48,6 +48,10 @@ def test_grids():
 
 
 def test_the_default_grid_is_that_of_the_schedule():
+    class Even(VPLinear):
+        default_grid = PowerT(1.0)
+
+    assert (diffusion.plan(Even()).t == diffusion.plan(VP, grid="uniform").t).all()
     schedule = EDM()
     for made, name in ((VP, "quadratic"), (diffusion.VE(), "quadratic"), (schedule, "karras")):
         assert made.default_grid == name
