@@ -228,6 +228,22 @@ def test_import_loads_no_optional_library() -> None:
     assert run.stdout.split() == []
 
 
+def test_parts_that_load_late_are_attributes() -> None:
+    code = """
+import sys, semilinear as sl
+late = "adapters", "diffusion", "fft", "plot", "problems", "studies"
+assert not {f"semilinear.{name}" for name in late} & set(sys.modules)
+assert all(getattr(sl, name).__name__ == f"semilinear.{name}" for name in late)
+assert {*late} <= {*dir(sl)} and callable(sl.plot.error_plot)
+assert not {"torch", "jax", "onnxruntime", "diffusers"} & set(sys.modules)
+assert callable(sl.adapters.onnx.mnist_eps)
+assert not hasattr(sl.adapters, "nosuch")
+"""
+    command = [sys.executable, "-W", "error", "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_files_are_short() -> None:
     lengths = {file_id(path): len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
     assert not {name: n for name, n in lengths.items() if n > MAX_FILE_LINES}

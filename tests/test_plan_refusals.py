@@ -111,7 +111,7 @@ def test_an_answer_of_another_kind_is_refused(wrong: Any, found: str, size: int)
         found = found.replace("2,", f"{size},")
     plan, state = third_evaluation(size)
     before = state.x.copy()
-    with pytest.raises(ModelOutputError, match=r"evaluation 3 of 12 \(t = 0\.15\)") as caught:
+    with pytest.raises(ModelOutputError, match=r"N at evaluation 3 of 12 \(t = 0\.15\)") as caught:
         plan.advance(state, wrong)
     message = str(caught.value)
     assert re.search(f"returned {found}; ", message)
@@ -128,8 +128,8 @@ def test_an_answer_that_is_not_finite_is_named(bad: float, size: int) -> None:
     wrong = logistic(state.x, state.t)
     wrong[1] = bad
     expected = (
-        rf"evaluation 3 of 12 \(t = 0\.15\) returned NaN or infinity in 1 of {size} entries, first "
-        r"in \[1\], at a finite state"
+        rf"N at evaluation 3 of 12 \(t = 0\.15\) returned NaN or infinity in 1 of {size} entries, "
+        r"first in \[1\], at a finite state"
     )
     with pytest.raises(NonFiniteError, match=expected):
         plan.advance(state, wrong)
@@ -145,7 +145,7 @@ def test_each_evaluation_that_is_not_finite_is_named(method: Method, kind: str) 
     # Nothing follows the very last evaluation of a PECE pair: its answer is read nowhere.
     read = plan.nfe - (getattr(method, "mode", "") == "PECE")
     for state in found[:read]:
-        with pytest.raises(NonFiniteError, match=f"^evaluation {state.evaluation + 1} of "):
+        with pytest.raises(NonFiniteError, match=f"^N at evaluation {state.evaluation + 1} of "):
             plan.advance(state, np.full(3, np.nan))
 
 

@@ -66,13 +66,13 @@ def tolerance(grid: np.ndarray, degree: int, past: int = 1) -> float:
 def test_adams_methods_integrate_polynomials_exactly(method: Multistep, linear: Propagator) -> None:
     """To the degree of the method on an uneven grid, as soon as that many values are known."""
     plan = make_plan(linear, grid_for(method), method=method)
-    full = method.past - 1
+    full = method.values - 1
     for degree in range(method.order):
         found = defects(plan, linear, degree)[full:].max()
-        assert found <= tolerance(plan.grid, degree, method.past)
+        assert found <= tolerance(plan.grid, degree, method.values)
     # A higher degree is not: the method has the order that it says and no higher one.
     above = defects(plan, linear, method.order)[full:].max()
-    assert above > 100 * tolerance(plan.grid, method.order, method.past)
+    assert above > 100 * tolerance(plan.grid, method.order, method.values)
 
 
 @given(st.data(), st.sampled_from(sorted(ADAMS)), st.sampled_from(["scalar", "stiff", "diagonal"]))
@@ -84,7 +84,7 @@ def test_polynomials_on_any_grid(data: st.DataObject, name: str, kind: str) -> N
     method, linear = ADAMS[name], LINEAR[kind]
     degree = data.draw(st.integers(0, method.order - 1))
     found = defects(make_plan(linear, grid, method=method), linear, degree)
-    assert found[method.past - 1 :].max() <= tolerance(grid, degree, method.past)
+    assert found[method.values - 1 :].max() <= tolerance(grid, degree, method.values)
 
 
 @pytest.mark.parametrize("order", range(2, 7))
@@ -100,7 +100,7 @@ def test_the_predictor_is_exact_to_one_degree_less(order: int) -> None:
         integral = linear.integrals(a, b, ROOTS[:degree], UNIT)[degree]
         expected = linear.flow(a, b) * found.states[last] + integral * FORCE
         error = np.abs(found.asked[last + 1] - expected).max()
-        assert (error <= tolerance(plan.grid, degree, method.past)) == (degree < order - 1)
+        assert (error <= tolerance(plan.grid, degree, method.values)) == (degree < order - 1)
 
 
 @each_linear
@@ -144,11 +144,11 @@ def test_polynomials_notice_every_wrong_lagrange_weight(
 ) -> None:
     """The test of the test: one weight too large by 1/97, or taken for its neighbour."""
     right = coefficients.weights_by_count
-    count = method.past + (method.mode != "P")
+    count = method.values + (method.mode != "P")
 
     def error(degree: int) -> float:
         plan = make_plan(LINEAR["scalar"], grid_for(method), method=method)
-        return float(defects(plan, LINEAR["scalar"], degree)[method.past - 1 :].max())
+        return float(defects(plan, LINEAR["scalar"], degree)[method.values - 1 :].max())
 
     for wrong in range(count):
         other = (wrong + 1) % count

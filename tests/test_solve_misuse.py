@@ -79,6 +79,10 @@ MISUSE: dict[str, tuple[dict[str, Any], str]] = {
         r"^controller='I' is for embedded pairs; etdpece chooses",
     ),
     "start": ({"start": "euler"}, r"^start='euler' is not known; .*ramp, rk"),
+    "method of SciPy": (
+        {"method": "RK45"},
+        r"^method='RK45' is a name of scipy.*not here; leave method out for the default",
+    ),
     "method": ({"method": "krogstad"}, r"^method='krogstad' is not known; did you mean krogstad4"),
     "method that is none": ({"method": 4}, r"^method=4 must be a name or a method object"),
     "bare array": ({"linear": np.ones(2)}, r"^linear is a bare array.*Diagonal\(.*Dense\("),
@@ -147,7 +151,8 @@ UNTOLD: dict[str, tuple[dict[str, Any], str]] = {
         r"^y0 is a SimpleNamespace, an array of no library .*use numpy\.asarray\(y0\)",
     ),
     "ragged state": ({"y0": [[1.0, 2.0], [3.0]]}, "y0"),
-    "args that are no tuple": ({"args": 3.0}, "args=3.0"),
+    "args that are no tuple": ({"args": 3.0}, r"args=3\.0 must be a tuple; such as \(3\.0,\)"),
+    "args in a list": ({"args": [2.0]}, r"args=\[2\.0\] must be a tuple; give tuple\(args\)"),
     "callback that is none": ({"callback": 3}, "^callback=3 must be a function"),
 }
 
@@ -166,10 +171,10 @@ def test_a_state_that_is_not_finite_is_named() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda t, y: y[:1], r"evaluation 1 of 16 \(t = 0\) returned shape \(1,\)"),
-        (lambda t, y: y.astype(np.float32), r"evaluation 1 of 16 .* dtype float32"),
-        (lambda t, y: None, r"evaluation 1 of 16 .* returned NoneType"),
-        (lambda t, y: y if t < 0.5 else 1j * y, r"evaluation 8 of 16 \(t = 0\.5\)"),
+        (lambda t, y: y[:1], r"N at evaluation 1 of 16 \(t = 0\) returned shape \(1,\)"),
+        (lambda t, y: y.astype(np.float32), r"N at evaluation 1 of 16 .* dtype float32"),
+        (lambda t, y: None, r"N at evaluation 1 of 16 .* returned NoneType"),
+        (lambda t, y: y if t < 0.5 else 1j * y, r"N at evaluation 8 of 16 \(t = 0\.5\)"),
     ],
 )
 def test_a_wrong_answer_of_n_is_named(wrong: Callable[..., Any], message: str) -> None:
@@ -187,7 +192,7 @@ def test_a_masked_answer_of_n_is_refused(size: int) -> None:
 
 
 def test_an_answer_of_n_that_is_not_finite_is_named() -> None:
-    with pytest.raises(NonFiniteError, match=r"evaluation 8 of 16 \(t = 0\.5\) returned NaN"):
+    with pytest.raises(NonFiniteError, match=r"N at evaluation 8 of 16 \(t = 0\.5\) returned NaN"):
         solved(nonlinear=lambda t, y: y if t < 0.5 else np.nan * y)
 
 

@@ -91,7 +91,9 @@ def test_tolerances_out_of_reach() -> None:
 
 @each_method
 def test_n_not_finite_at_t0(method: str) -> None:
-    with pytest.raises(NonFiniteError, match=r"^evaluation 1 \(t = 0\) returned NaN .* 2 of 2"):
+    with pytest.raises(
+        NonFiniteError, match=r"^N at evaluation 1 \(t = 0\) returned NaN .* 2 of 2"
+    ):
         run(lambda t, y: np.nan * y, method=method, linear=Diagonal([-1.0, -5.0]))
 
 
@@ -166,7 +168,7 @@ def test_a_fixed_grid_stops_and_keeps_what_it_had() -> None:
         return y if t < 0.5 else np.nan * y
 
     for options in ({}, {"t_eval": [0.1, 0.25, 0.9]}, {"dense_output": True}):
-        with pytest.raises(NonFiniteError, match=r"^evaluation 5 of 8 \(t = 0\.5\)") as caught:
+        with pytest.raises(NonFiniteError, match=r"^N at evaluation 5 of 8 \(t = 0\.5\)") as caught:
             run(ends, steps=8, method="etd1", **options)
         s = caught.value.solution
         assert (s.status, s.success, s.message) == (-1, False, str(caught.value))
@@ -189,10 +191,13 @@ def test_an_exception_at_t0_has_an_empty_solution() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda t, y: y[:1], r"^evaluation 1 \(t = 0\) returned shape \(1,\) .* \(2,\)"),
-        (lambda t, y: y.astype(np.float32), r"^evaluation 1 .* dtype float32"),
-        (lambda t, y: None, r"^evaluation 1 .* returned NoneType"),
-        (lambda t, y: y if t < 0.5 else 1j * y, r"^evaluation \d+ \(t = 0\.\d+\) .* complex128"),
+        (lambda t, y: y[:1], r"^N at evaluation 1 \(t = 0\) returned shape \(1,\) .* \(2,\)"),
+        (lambda t, y: y.astype(np.float32), r"^N at evaluation 1 .* dtype float32"),
+        (lambda t, y: None, r"^N at evaluation 1 .* returned NoneType"),
+        (
+            lambda t, y: y if t < 0.5 else 1j * y,
+            r"^N at evaluation \d+ \(t = 0\.\d+\) .* complex128",
+        ),
     ],
 )
 def test_a_wrong_answer_of_n_is_named(wrong: Callable[..., Any], message: str) -> None:

@@ -25,7 +25,7 @@ from semilinear.propagators import Dense, Diagonal, Propagator, Scalar
 from semilinear.solve import make_plan, solve
 
 if TYPE_CHECKING:
-    from semilinear import diffusion, fft, problems
+    from semilinear import adapters, diffusion, fft, plot, problems, studies
     from semilinear.studies import OrderStudy, WorkPrecision, order_study, work_precision
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "UnknownName",
     "WorkPrecision",
     "__version__",
+    "adapters",
     "choose_method",
     "diffusion",
     "fft",
@@ -54,16 +55,21 @@ __all__ = [
     "methods",
     "order_study",
     "phi_functions",
+    "plot",
     "problems",
     "solve",
+    "studies",
     "work_precision",
 ]
 
 # Loaded at first use: a solve needs none of them.
 _LATE = {
+    "adapters": "semilinear.adapters",
     "diffusion": "semilinear.diffusion",
     "fft": "semilinear.fft",
+    "plot": "semilinear.plot",
     "problems": "semilinear.problems",
+    "studies": "semilinear.studies",
     "OrderStudy": "semilinear.studies",
     "WorkPrecision": "semilinear.studies",
     "order_study": "semilinear.studies",

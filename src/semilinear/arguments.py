@@ -39,6 +39,13 @@ def checked_linear(linear: Any, nonlinear: Any = None) -> Propagator:
     raise InvalidArgument(f"linear={linear!r} must be a Scalar, Diagonal or Dense")
 
 
+def check_args(args: Any) -> None:
+    """Refuse further arguments of N that are no tuple."""
+    if not isinstance(args, tuple):
+        instead = "give tuple(args)" if isinstance(args, list) else f"such as ({args!r},)"
+        raise InvalidArgument(f"args={shown(args)} must be a tuple; {instead}")
+
+
 def initial_state(y0: Any) -> Any:
     """Return y0 as an array of a kind that is solved in, with finite entries, and a copy.
 

@@ -161,6 +161,7 @@ class Course(ABC):
         *,
         check_finite: bool = True,
         noise: Noise | None = None,
+        argument: str = "x",
     ) -> State:
         """Return the state of a new run from `x`.
 
@@ -174,12 +175,16 @@ class Course(ABC):
         noise
             For stochastic methods: ``noise(k, i)`` is the standard normal array, like x, that is
             drawn as number i = 0, 1, ... after k evaluations.
+        argument
+            What messages call x.
         """
-        backend = backend_for(checked_array(x, "x"))
-        self.check_state(backend.shape, backend.is_complex, argument="x")
+        backend = backend_for(checked_array(x, argument))
+        self.check_state(backend.shape, backend.is_complex, argument=argument)
         native = backend.take(x)
         if check_finite and not backend.is_finite(native):
-            raise NonFiniteError("x has NaN or infinite entries; start from finite numbers")
+            raise NonFiniteError(
+                f"{argument} has NaN or infinite entries; start from finite numbers"
+            )
         run = Run(backend, check_finite, noise, self.identity)
         segment, after = self.first()
         slots, _ = self._through(segment, run, self.found(x, native, backend), 0)
@@ -292,7 +297,7 @@ class Course(ABC):
             if answer is not None:
                 slots = tuple(backend.give(slot) for slot in state.slots)
                 return state.run._replace(backend=plain), slots, answer
-        raise wrong_output(self._where(state), output, backend)
+        raise wrong_output(f"{self.asks} at {self._where(state)}", output, backend)
 
     def _where(self, state: State) -> str:
         total = "" if self.nfe is None else f" of {self.nfe}"
@@ -308,7 +313,7 @@ class Course(ABC):
             raise overflowed(where)
         largest = backend.largest(backend.take(state.x))
         bad = backend.bad_entries(answer)
-        raise bad_output(where, bad, largest, backend.dtype, self.asks)
+        raise bad_output(f"{self.asks} at {where}", bad, largest, backend.dtype, self.asks)
 
 
 def _drawn(run: Run, evaluation: int, count: int) -> list[Any]:

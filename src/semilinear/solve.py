@@ -10,7 +10,7 @@ import numpy as np
 
 from semilinear import methods
 from semilinear.adaptive import make_controller
-from semilinear.arguments import checked_linear, initial_state
+from semilinear.arguments import check_args, checked_linear, initial_state
 from semilinear.choice import choose_method
 from semilinear.engines import Engine, make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
@@ -176,8 +176,7 @@ def solve(
     begun = perf_counter()
     span = checked_span(t_span)
     operator = checked_linear(linear, nonlinear)
-    if not isinstance(args, tuple):
-        raise InvalidArgument(f"args={args!r} must be a tuple, such as ({args!r},)")
+    check_args(args)
     y = initial_state(y0)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, y)")

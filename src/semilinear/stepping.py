@@ -20,6 +20,7 @@ def run(
     after_evaluation: Callable[[State], None] | None = None,
     check_finite: bool = True,
     noise: Noise | None = None,
+    argument: str = "x",
 ) -> State:
     """Run through a plan and return its last state.
 
@@ -31,10 +32,10 @@ def run(
         Called with the state whenever a step is completed, ``state.y`` being the value there.
     after_evaluation
         Called with every new state.
-    check_finite, noise
+    check_finite, noise, argument
         As in `Plan.start`.
     """
-    state = plan.start(x, check_finite=check_finite, noise=noise)
+    state = plan.start(x, check_finite=check_finite, noise=noise, argument=argument)
     while not state.done:
         step = state.step
         state = plan.advance(state, model(state.x, state.t))

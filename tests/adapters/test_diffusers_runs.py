@@ -520,7 +520,9 @@ def test_wrong_answers_and_samples_are_named() -> None:
     scheduler = SemilinearScheduler()
     scheduler.set_timesteps(5)
     x, t = noise(), scheduler.timesteps
-    with pytest.raises(ModelOutputError, match=r"evaluation 1 of 5 .*shape \(3, 4, 16, 16\)"):
+    with pytest.raises(
+        ModelOutputError, match=r"^the model at evaluation 1 of 5 .*shape \(3, 4, 16, 16\)"
+    ):
         scheduler.step(torch.zeros(3, 4, 16, 16), t[0], x)
     with pytest.raises(NonFiniteError, match="evaluation 1 of 5"):
         scheduler.step(torch.full(SHAPE, torch.nan), t[0], x)

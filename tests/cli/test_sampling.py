@@ -119,7 +119,7 @@ def test_a_model_that_fails_is_told_in_one_line(
     monkeypatch.setattr("semilinear.cli.sampling._compile", lambda *_: None)
     assert main([*FEW, "--out", "x.npz"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("semilinear sample: evaluation 1 of 3 (t = 1) returned")
+    assert said.startswith("semilinear sample: the model at evaluation 1 of 3 (t = 1) returned")
     assert complaint in said
 
 

@@ -243,7 +243,7 @@ def test_the_loss_is_that_of_its_plan(fit):
 
 
 def test_noise_can_be_forbidden():
-    fit = choose(drifting, LIKE, VP, noise=False, **{**FEW, "samples": 4})
+    fit = choose(drifting, LIKE, VP, allow_noise=False, **{**FEW, "samples": 4})
     assert fit.noise is None
     assert fit.correction is None
     assert "noise corrects" not in fit.reason
@@ -345,7 +345,7 @@ def test_vp_time_is_that_of_the_vp_schedule():
 @pytest.mark.parametrize("schedule", [Discrete.linear(), Discrete.cosine(200)], ids=repr)
 def test_whole_times(schedule, noise):
     asked: list[float] = []
-    options = {"nfe": 6, "samples": 16, "reference": 40, "noise": noise, "whole_times": True}
+    options = {"nfe": 6, "samples": 16, "reference": 40, "allow_noise": noise, "whole_times": True}
     fit = choose(DATA.model(schedule, asked=asked), LIKE, schedule, **options)
     assert (fit.correction is not None) == noise
     assert all(t == round(t) for t in asked)

@@ -113,6 +113,29 @@ def test_predictions_are_read_as_in_sampling(prediction):
     np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "sa_solver", "noise": 0},
+        {"method": "sa_solver", "noise": 0, "exact": True},
+        {"method": "unipc3", "exact": True, "lower_end": True},
+    ],
+)
+def test_arguments_of_a_plan_that_encodes(options):
+    x, model = np.array([[0.2, -0.7, 2.0]]), GAUSSIAN.model(VP)
+    common = {"steps": 6, "t_end": T_END}
+    plan = diffusion.plan(VP, direction="encode", **common, **options)
+    found = diffusion.encode(model, x, VP, **common, **options)
+    assert (found == diffusion.follow(plan, model, x)).all()
+    trip = diffusion.round_trip(model, x, VP, **common, grid=None, **options)
+    assert (trip.latent == found).all()
+    assert (trip.x == diffusion.sample(model, found, VP, **common, **options)).all()
+    # Each of them counts.
+    for name in set(options) - {"method", "noise"}:
+        others = {key: value for key, value in options.items() if key != name}
+        assert (diffusion.encode(model, x, VP, **common, **others) != found).any()
+
+
 @pytest.mark.parametrize(("schedule", "t_end"), [(VE(), 0.0), (EDM(), 0.002), (Flow(), 0.01)])
 def test_a_trajectory_runs_from_the_data_to_the_noise(schedule, t_end):
     t_start = ends(schedule)[0]

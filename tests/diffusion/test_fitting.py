@@ -353,7 +353,7 @@ def test_no_plan_that_works():
         ({"methods": ("tab3", "ddpm")}, ("method='ddpm' is stochastic", "the ODE")),
         ({"seed": -1}, ("seed=-1 must be",)),
         ({"seed": [1, 2]}, ("seed has 2 entries for 3 samples",)),
-        ({"noise": 1.0}, ("noise=1.0 must be True or False",)),
+        ({"allow_noise": 1.0}, ("allow_noise=1.0 must be True or False",)),
         ({"nfe": 1, "methods": ("rho_rk4",)}, ("nfe=1: none of the samplers has a plan",)),
         ({"whole_times": True}, ("none of the samplers has a plan at whole times",)),
         ({"t_start": 5.0}, ("t_start=5.0 lies outside",)),
@@ -388,6 +388,16 @@ def test_what_states_are_not_like(like, message):
 def test_what_is_no_schedule():
     with refused("schedule='vp' must be a NoiseSchedule"):
         choose(MODEL, LIKE, "vp", **FEW)
+
+
+def test_a_plan_or_a_schedule_in_the_place_of_x():
+    said = "must be an array like a batch of states, such as x_T of sample"
+    with refused("x=Plan(tab3", said, "fit_grid(model, x, plan)"):
+        fit_grid(MODEL, diffusion.plan(VP, nfe=6), 6)
+    with refused("x=VPLinear(", said, "fit_grid(model, x, schedule)"):
+        fit_grid(MODEL, VP, LIKE)
+    with refused("x=VPLinear(", said, "choose(model, x, schedule)"):
+        choose(MODEL, VP, LIKE)
 
 
 # --- fitted grids ---------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_what_is_no_seed_is_refused_by_every_sampler(name, seed):
 
 def test_what_is_no_plan_no_model_and_no_callback():
     made = diffusion.plan(VP, steps=3)
-    with refused("made='tab3' must be a plan of semilinear.diffusion.plan"):
+    with refused("plan='tab3' must be a plan of semilinear.diffusion.plan"):
         follow("tab3", MODEL, X)
     for run in (diffusion.sample, diffusion.encode, diffusion.round_trip):
         with refused("model=None must be callable as model(x, t)"):

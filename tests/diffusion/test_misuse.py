@@ -52,8 +52,6 @@ def test_unknown_names(argument, value, remedy):
     ],
 )
 def test_flags(argument, value, choice):
-    if argument == "lower_end" and value == "no":
-        choice = "is not known"
     with refused(InvalidArgument, f"{argument}={value!r} {choice}"):
         diffusion.plan(VP, **{argument: value})
 
@@ -190,12 +188,20 @@ def test_encoding_from_no_noise_or_to_pure_noise(schedule, options):
 )
 def test_states(run, x, complaint, remedy):
     with refused(InvalidArgument, complaint, remedy):
+        diffusion.follow(diffusion.plan(VP), lambda x, t: x, x)
+    name = "x_T" if run is diffusion.sample else "x_0"
+    complaint = name + complaint.removeprefix("x")
+    with refused(InvalidArgument, complaint, remedy.replace("(x)", f"({name})")):
         run(lambda x, t: x, x, VP)
+    if name == "x_T":
+        for method in ("auto", "ddpm"):
+            with refused(InvalidArgument, complaint):
+                run(lambda x, t: x, x, VP, method=method)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_state_that_is_not_finite(bad):
-    with refused(NonFiniteError, "x has NaN or infinite entries; start from finite numbers"):
+    with refused(NonFiniteError, "x_T has NaN or infinite entries; start from finite numbers"):
         diffusion.sample(lambda x, t: x, np.full((2, 3), bad), VP)
 
 
@@ -280,7 +286,7 @@ def test_answers_that_are_not_finite(bad, shape):
     ],
 )
 def test_answers_of_networks_that_are_wrapped_are_named_with_what_to_return(wrap, said):
-    with refused(ModelOutputError, "evaluation 1 of 2 (t = 1)", *said):
+    with refused(ModelOutputError, "the model at evaluation 1 of 2 (t = 1)", *said):
         diffusion.sample(lambda x, t: wrap(x), np.ones((1, 3, 2, 2)), VP, steps=2)
 
 

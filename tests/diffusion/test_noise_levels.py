@@ -109,9 +109,15 @@ def test_where_noise_may_enter(kind, low, high):
         kind(1.0, low=low, high=high)
 
 
+@pytest.mark.parametrize("make", [lambda: TauWithin(1, 200, 800), lambda: TauWithin(1, 1.0, 2)])
+def test_times_in_the_place_of_parts_of_the_time_domain(make):
+    with refused("low=", "must be less than 1", "parts of the time domain, from 0 to 1"):
+        make()
+
+
 def test_the_middle_of_an_infinite_time_domain():
     with refused(
-        "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "function of t"
+        "noise=TauWithin(", "parts of the time domain", "EDM", "infinite", "noise=diffusion.Tau(la"
     ):
         diffusion.plan(EDM(), method="sa_solver")
     plan = diffusion.plan(
@@ -147,8 +153,11 @@ def test_the_velocity_takes_no_noise(noise):
 
 @pytest.mark.parametrize("method", STOCHASTIC)
 def test_encoding_takes_no_noise(method):
-    with refused("noise: encoding follows the ODE"):
-        diffusion.plan(VP, method=method, direction="encode")
+    with refused(f"method={method!r} draws noise by itself", "follows the ODE", "give noise=0"):
+        diffusion.encode(None, X, VP, method=method)
+    for noise in (0.7, "eta=0.5"):
+        with refused("encoding follows the ODE, without noise; give noise=0"):
+            diffusion.encode(None, X, VP, method="ddim", noise=noise)
 
 
 @pytest.mark.parametrize("noise", [0, 0.0, Tau(0.0), Eta(0.0), Ancestral(0.0), Churn(0.0)])

@@ -140,7 +140,7 @@ def closed_spread(quantity, tau_squared, rho, new):
 @each_quantity
 @each_schedule
 def test_spread_is_its_closed_form(name, quantity, tau_squared):
-    """In x0 Lu et al. (2022), Xue et al. (2023); in eps Zhang and Chen (2022), appendix."""
+    """In x0 Lu et al. (2022a), Xue et al. (2023); in eps Zhang and Chen (2022), appendix."""
     schedule = SCHEDULES[name]
     linear = made(schedule, quantity, tau_squared)
     lam = sorted(points(schedule), reverse=tau_squared == FORWARD)

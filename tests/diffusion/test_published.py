@@ -58,7 +58,7 @@ def test_ddim():
 
 
 def test_dpm_solver_1():
-    """Lu et al. (2022), eq. 3.7: the same in lambda."""
+    """Lu et al. (2022a), eq. 3.7: the same in lambda."""
     x = X
     for t, s in pairwise(T):
         a, b = alpha_bar(t), alpha_bar(s)

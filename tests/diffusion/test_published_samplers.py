@@ -34,7 +34,7 @@ def sampled(method, prediction, **options):
     return diffusion.sample(model, X, VP, method=method, grid=T, prediction=prediction, **options)
 
 
-# DPM-Solver (Lu et al. 2022), algorithms 4 and 5, and DPM-Solver++ in z = h and z = -h: what is
+# DPM-Solver (Lu et al. 2022a), algorithms 4 and 5, and DPM-Solver++ in z = h and z = -h: what is
 # asked for, what weights it, what the state is scaled by, and the sign of z.
 FORMS = {
     "dpm_solver": ("eps", eps_model, sigma, alpha, 1.0),
@@ -75,7 +75,7 @@ def test_single_step_of_order_three(form):
 
 
 def single_step(order, x, a, b):
-    """DPM-Solver-1, -2 and -3 in eps, from lambda = a to b (Lu et al. 2022, algorithms 4 and 5)."""
+    """DPM-Solver-1, -2 and -3 in eps, from lambda = a to b (Lu et al. 2022a, algorithms 4, 5)."""
     h = b - a
     first = eps_model(x, a)
     new = alpha(b) / alpha(a) * x - sigma(b) * np.expm1(h) * first

@@ -242,8 +242,11 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(InvalidArgument, match=r"^folder=.*nowhere is not there; name the folder"):
         read_shards(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidArgument, match=r"^folder=.*file is a file; name the folder"):
+        read_shards(tmp_path / "file")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_shards(batches(), tmp_path / "nowhere" / "inside", 8)
 

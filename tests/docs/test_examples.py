@@ -194,6 +194,27 @@ def test_the_file_map_names_files_that_exist() -> None:
     assert not {name for name in named if not any(path.endswith(f"/{name}") for path in source)}
 
 
+CITED = re.compile(
+    r"([A-Z][a-z]+)(?:(?:, [A-Z][a-z]+)* and [A-Z][a-z]+| et al\.)? \(?((?:1[789]|20)\d\d[a-z]?)\b"
+)
+"""First author and year, as in "Zhang and Chen (2022)"."""
+
+ENTRY = re.compile(r"^- (?:[a-z]+ )*([A-Z][a-z]+), [^(\n]*\((\d{4}[a-z]?)\)", re.MULTILINE)
+
+
+def test_what_is_cited_is_in_the_references() -> None:
+    references = ROOT / "docs" / "references.md"
+    listed = ENTRY.findall(references.read_text(encoding="utf-8"))
+    cited = {
+        source
+        for page in PAGES
+        if page != references
+        for source in CITED.findall(" ".join(page.read_text(encoding="utf-8").split()))
+    }
+    assert not cited - set(listed)
+    assert len(listed) == len(set(listed)) > 40
+
+
 def test_method_tables_are_up_to_date() -> None:
     script = runpy.run_path(str(ROOT / "docs" / "make_methods.py"))
     text = script["PAGE"].read_text(encoding="utf-8")

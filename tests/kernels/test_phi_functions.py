@@ -299,10 +299,10 @@ def test_compiled_without_a_cache_location() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 300])
-@pytest.mark.parametrize("count", [-1, 0, 1.5, 2.0, None, "2", math.nan], ids=repr)
-def test_a_count_that_is_no_positive_integer_is_refused(count: Any, size: int) -> None:
-    with pytest.raises(InvalidArgument, match=r"^count=.* must be an integer of at least 1"):
-        checked(np.zeros(size), count)
+@pytest.mark.parametrize("highest", [-1, 0, 1.5, 2.0, None, "2", math.nan], ids=repr)
+def test_an_index_that_is_no_positive_integer_is_refused(highest: Any, size: int) -> None:
+    with pytest.raises(InvalidArgument, match=r"^highest=.* must be an integer of at least 1"):
+        checked(np.zeros(size), highest)
 
 
 @pytest.mark.parametrize("size", [3, 300])

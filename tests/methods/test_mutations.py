@@ -102,7 +102,7 @@ def test_moments_notice_every_fixed_weight(past: int) -> None:
 
 def classical_moments(method: Multistep) -> int:
     """Return how many powers the weights integrate over a uniform step where L = 0."""
-    for m in range(method.past):
+    for m in range(method.values):
         if sum(w * (-q) ** m for q, w in enumerate(method.fixed[-1])) != Fraction(1, m + 1):
             return m
-    return method.past
+    return method.values

@@ -310,10 +310,17 @@ def test_orders_are_of_any_type(family, count):
     assert repr(family(count)) == repr(family(2))
 
 
-@pytest.mark.parametrize("counts", [{"past": 2.5}, {"past": "2"}, {"past": 2, "corrector": 1.5}])
+@pytest.mark.parametrize(
+    "counts", [{"values": 2.5}, {"values": "2"}, {"values": 2, "corrector": 1.5}]
+)
 def test_multistep_methods_hold_whole_numbers(counts):
     with pytest.raises(InvalidArgument, match=r"odd: \w+=.* must be a whole number"):
         Multistep(name="odd", mode="PEC", order=2, reference="none", **counts)
+
+
+def test_what_values_count_includes_the_newest():
+    three = methods.etdab(values=3)
+    assert (three.values, methods.info(three).history) == (3, 2)
 
 
 def test_counts_of_multistep_methods_are_of_any_type():

@@ -187,7 +187,7 @@ def test_without_a_last_correction_no_state_is_evaluated_at_the_end(
 
 @each_multistep
 def test_a_lowered_end_meets_the_ramp_in_a_short_run(method: Multistep) -> None:
-    for count in range(1, 2 * method.past + 2):
+    for count in range(1, 2 * method.values + 2):
         steps = sequence(method, count, lower_end=True, correct_end=False)
         degrees = [min(n, count - 1 - n, method.history) for n in range(count)]
         assert [step.history for step in steps] == degrees

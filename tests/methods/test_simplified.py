@@ -116,8 +116,8 @@ def test_other_weights_are_exact(method: Multistep) -> None:
 def test_exact_weights(method: Multistep) -> None:
     other = exact(method)
     assert other.simplified == ()
-    assert (other.past, other.mode, other.corrector) == (
-        method.past,
+    assert (other.values, other.mode, other.corrector) == (
+        method.values,
         method.mode,
         method.corrector,
     )
@@ -192,7 +192,7 @@ def test_weights_of_moments_solve_their_system(count: int) -> None:
 def test_bad_parameters() -> None:
     for past in (1, 4, 2.5):
         with pytest.raises(
-            InvalidArgument, match=f"past={past} must be a whole number from 2 to 3"
+            InvalidArgument, match=f"values={past} must be a whole number from 2 to 3"
         ):
             dpm_multistep(past)
     with pytest.raises(InvalidArgument, match="variant='bh3' must be 'bh1' or 'bh2'"):

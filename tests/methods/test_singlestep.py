@@ -90,7 +90,7 @@ def test_only_the_refined_method_has_all_moments() -> None:
 
 
 def test_weights_as_published() -> None:
-    """DPM-Solver (Lu et al. 2022), algorithms 4 and 5; Hochbruck and Ostermann (2005), eq. 5.9."""
+    """DPM-Solver (Lu et al. 2022a), algorithms 4 and 5; Hochbruck and Ostermann (2005), eq. 5.9."""
     assert dpm2().b == (phi(1) - phi(1), phi(1))
     assert dpm2(1).b == (HALF * phi(1), HALF * phi(1))
     three = dpm3()

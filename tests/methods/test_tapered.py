@@ -11,7 +11,7 @@ from semilinear.methods.estimates import has_estimate
 
 @pytest.mark.parametrize("evaluations", range(1, 13))
 def test_the_evaluations_of_fast_add_up(evaluations: int) -> None:
-    """Orders of Lu et al. (2022): 3, ..., 3 and 2, 1 or 1 or 2."""
+    """Orders of Lu et al. (2022a): 3, ..., 3 and 2, 1 or 1 or 2."""
     method = dpm_fast(evaluations)
     steps = methods.sequence(method, evaluations // 3 + 1)
     orders = [step.evaluations for step in steps]

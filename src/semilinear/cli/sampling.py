@@ -30,9 +30,6 @@ from semilinear.kernels import COMPILED_FROM
 BATCH = 64
 """Images at a time."""
 
-GRIDS = {"edm": "karras"}
-"""Grids that are not uniform in t by default: here t is the noise."""
-
 LOWER_ENDS: dict[str, bool | str] = {"all": True, "zero": "zero"}
 """Words of ``--lower-end``, as `diffusion.plan` has them."""
 
@@ -262,7 +259,7 @@ def _diffusion_plan(
         )  # fmt: skip
         print(fit.reason)
         return fit.plan()
-    grid: Any = options.grid or GRIDS.get(options.schedule, "uniform")
+    grid: Any = options.grid or _default_grid(schedule)
     if model.model.whole_times:
         grid = diffusion.WholeTimes(grid)
     t_end = options.t_end
@@ -283,6 +280,12 @@ def _diffusion_plan(
         exact=options.exact,
         lower_end=LOWER_ENDS.get(options.lower_end, False),
     )
+
+
+def _default_grid(schedule: diffusion.NoiseSchedule) -> Any:
+    """Return the schedule's own grid, but uniform steps where those would be quadratic in t."""
+    own = schedule.default_grid
+    return "uniform" if own == "quadratic" else own
 
 
 def _batch_size(asked: int | None, fixed: int | None) -> int:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from semilinear.diffusion import grids
 from semilinear.diffusion.adaptive import AdaptiveSample, sample_adaptive
 from semilinear.diffusion.batches import Batches
-from semilinear.diffusion.catalogue import Sampler, info, names
+from semilinear.diffusion.catalogue import Sampler, get, info, names
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.fitting import choose
 from semilinear.diffusion.following import Trajectory, follow
 from semilinear.diffusion.grid_fitting import fit_grid
-from semilinear.diffusion.grids import PowerRho, PowerT, PowerVPTime, UniformLambda, WholeTimes
+from semilinear.diffusion.grids import (
+    Mixed,
+    PowerRho,
+    PowerT,
+    PowerVPTime,
+    UniformLambda,
+    WholeTimes,
+)
 from semilinear.diffusion.guidance import guided, guided_batch
 from semilinear.diffusion.inpainting import add_noise, inpainted
 from semilinear.diffusion.likelihood import LogLikelihood, log_likelihood
@@ -57,6 +64,7 @@ __all__ = [
     "Flow",
     "Leg",
     "LogLikelihood",
+    "Mixed",
     "NoiseLevel",
     "NoiseSchedule",
     "Parameterisation",
@@ -85,6 +93,7 @@ __all__ = [
     "encode",
     "fit_grid",
     "follow",
+    "get",
     "grids",
     "guided",
     "guided_batch",

@@ -73,6 +73,7 @@ X0_RHO = Parameterisation("x0", "rho")
 FLOW_T = Parameterisation("flow", "t")
 
 _DEIS = "Zhang and Chen (2022)"
+_DPMPP = "Lu et al. (2022b), DPM-Solver++"
 _SEEDS = "Gonzalez et al. (2023), SEEDS"
 _RES = "Zhang et al. (2023), RES"
 
@@ -126,17 +127,19 @@ def _deis() -> Iterator[Sampler]:
 
 def _dpm_solver() -> Iterator[Sampler]:
     for prefix, cell in (("dpm_solver", EPS_LAMBDA), ("dpmpp", X0_LAMBDA)):
-        yield Sampler(f"{prefix}_2s", cell, dpm2(), dpm2().reference)
-        yield Sampler(f"{prefix}_3s", cell, dpm3(), dpm3().reference)
-        for past in (2, 3):
-            yield _published(f"{prefix}_{past}m", cell, dpm_multistep(past))
+        for single in (dpm2(), dpm3()):
+            # The same stages; in x0 they are of the later paper.
+            reference = single.reference if cell is EPS_LAMBDA else _DPMPP
+            yield Sampler(f"{prefix}_{single.order}s", cell, single, reference)
+        for values in (2, 3):
+            yield _published(f"{prefix}_{values}m", cell, dpm_multistep(values))
     for rest, suffix in enumerate(("", "1", "2")):
         fast = dpm_fast(3 + rest)
         yield Sampler(f"dpm_solver_fast{suffix}", EPS_LAMBDA, fast, fast.reference)
     yield Sampler("dpmpp_2s_sde", X0_LAMBDA, dpm2(), f"{_SEEDS}, c2 = 1/2", Tau(1.0))
     yield Sampler("dpmpp_3s_sde", X0_LAMBDA, dpm3(), f"{_SEEDS}, c = 1/3, 2/3", Tau(1.0))
-    for past in (2, 3):
-        yield _published(f"dpmpp_{past}m_sde", X0_LAMBDA, dpm_multistep(past), Tau(1.0))
+    for values in (2, 3):
+        yield _published(f"dpmpp_{values}m_sde", X0_LAMBDA, dpm_multistep(values), Tau(1.0))
 
 
 def _predictor_corrector() -> Iterator[Sampler]:
@@ -169,11 +172,11 @@ def _stochastic() -> Iterator[Sampler]:
 
 
 def _flow() -> Iterator[Sampler]:
-    for past in range(2, 5):
-        yield _of_order("flow_ab#", past)
+    for values in range(2, 5):
+        yield _of_order("flow_ab#", values)
     # On a flow path nothing is linear in this cell: Heun's method and the classical one of order 4.
-    yield Sampler("flow_heun2", FLOW_T, etd2rk(), etd2rk().reference)
-    yield Sampler("flow_rk4", FLOW_T, ETD4RK, ETD4RK.reference)
+    yield Sampler("flow_heun2", FLOW_T, etd2rk(), "Heun (1900) on the flow ODE")
+    yield Sampler("flow_rk4", FLOW_T, ETD4RK, "Kutta (1901) on the flow ODE")
 
 
 _FAMILIES = (_deis, _dpm_solver, _predictor_corrector, _refined, _stochastic, _flow)
@@ -230,7 +233,22 @@ def names() -> MethodTable:
 
 
 def get(method: str | Sampler) -> Sampler:
-    """Return a sampler by name or alias; a `Sampler` is returned as it is."""
+    """Return a sampler by name or alias; a `Sampler` is returned as it is.
+
+    Raises
+    ------
+    InvalidArgument
+        If `method` is neither a name nor a `Sampler`, or its parts are of other types.
+    UnknownName
+        If there is no sampler of that name.
+
+    Examples
+    --------
+    >>> from semilinear import diffusion
+    >>> sampler = diffusion.get("dpmpp_2m")
+    >>> sampler.parameterisation.quantity, sampler.order
+    ('x0', 2)
+    """
     if isinstance(method, Sampler):
         _check(method)
         return method
@@ -289,10 +307,8 @@ def info(method: str | Sampler) -> MethodInfo:
 
     Raises
     ------
-    InvalidArgument
-        If `method` is neither a name nor a `Sampler`, or its parts are of other types.
-    UnknownName
-        If there is no sampler of that name.
+    InvalidArgument, UnknownName
+        As in `get`.
     """
     s = get(method)
     m = s.method

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from semilinear.answers import checked_samples
 from semilinear.diffusion import catalogue, grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.correction import ENDURED, Bold, Correction, Judge
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
 from semilinear.diffusion.fit import Fit
 from semilinear.diffusion.models import Model
-from semilinear.diffusion.pilot import Pilot
+from semilinear.diffusion.pilot import Pilot, checked_like
 from semilinear.diffusion.plan import plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.errors import InvalidArgument
@@ -63,7 +62,7 @@ def choose(
     t_start: float | None = None,
     seed: Any = 0,
     reference: int | None = None,
-    noise: bool = True,
+    allow_noise: bool = True,
     whole_times: bool = False,
     fixed_batch: bool = False,
     progress: bool = False,
@@ -100,7 +99,7 @@ def choose(
         Of the noise of the pilot.
     reference
         Evaluations of the references; 20 nfe by default, 100 to 400.
-    noise
+    allow_noise
         Whether samplers with noise may be chosen; False for samples that follow the flow.
     whole_times
         Whether the model knows whole times only, as networks of a `Discrete` schedule do: all
@@ -128,17 +127,18 @@ def choose(
     NonFiniteError
         If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
+    checked_like(x, "choose(model, x, schedule)")
     budget = whole_number("nfe", nfe)
     samplers = _samplers(methods)
     choice = "True or False: whether samplers with noise may be chosen"
-    asks = flag("noise", noise, choice) and methods is None
+    asks = flag("allow_noise", allow_noise, choice) and methods is None
     count = MANY if asks else LATER
     if samples is not None:
         count = whole_number("samples", samples)
     if fixed_batch:
         if samples is not None:
             raise InvalidArgument("samples: fixed_batch=True takes as many as x has; leave it out")
-        count = checked_samples(x, "x").shape[0]
+        count = x.shape[0]
     asks = asks and count >= ENOUGH
     pilot = Pilot(
         model, schedule, x, samples=count, prediction=prediction, t_start=t_start, seed=seed,

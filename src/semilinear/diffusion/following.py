@@ -44,7 +44,7 @@ class Trajectory(NamedTuple):
 
 
 def follow(
-    made: DiffusionPlan,
+    plan: DiffusionPlan,
     model: Model,
     x: Any,
     *,
@@ -68,7 +68,7 @@ def follow(
     Raises
     ------
     InvalidArgument
-        If `made` is no plan of `diffusion.plan`, or one with ``estimate=True`` that neither
+        If `plan` is no plan of `diffusion.plan`, or one with ``estimate=True`` that neither
         `trajectory` nor a `callback` looks at; another argument cannot be used, or the model was
         made for another schedule or prediction.
     ModelOutputError
@@ -77,23 +77,42 @@ def follow(
         If x, an answer or noise has NaN or infinite entries, or a state overflows; with
         `check_finite` only.
     """
-    if not isinstance(made, DiffusionPlan):
-        raise InvalidArgument(f"made={shown(made)} must be a plan of semilinear.diffusion.plan")
-    check_made_for(checked_model(model, "model"), made.schedule, made.prediction)
+    return followed(
+        plan, model, x, "x", seed=seed, callback=callback, progress=progress,
+        trajectory=trajectory, check_finite=check_finite,
+    )  # fmt: skip
+
+
+def followed(
+    plan: DiffusionPlan,
+    model: Model,
+    x: Any,
+    argument: str,
+    *,
+    seed: Seed | Noise = None,
+    callback: Callable[[State], None] | None = None,
+    progress: bool = False,
+    trajectory: bool = False,
+    check_finite: bool = True,
+) -> Any:
+    """Do what `follow` does; `argument` is what the caller, and so messages, call x."""
+    if not isinstance(plan, DiffusionPlan):
+        raise InvalidArgument(f"plan={shown(plan)} must be a plan of semilinear.diffusion.plan")
+    check_made_for(checked_model(model, "model"), plan.schedule, plan.prediction)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={shown(callback)} must be a function callback(state)")
-    if made.estimates and not trajectory and callback is None:
+    if plan.estimates and not trajectory and callback is None:
         raise InvalidArgument(
-            f"made is a plan of {made.name} with estimate=True, but nothing would show them: give "
+            f"estimate=True, in the plan of {plan.name}: nothing would show the estimates; give "
             "trajectory=True, or a callback that reads state.estimate"
         )
-    if not made.stochastic and not callable(seed):
+    if not plan.stochastic and not callable(seed):
         check_seed(seed)
     states = [copied(x)] if trajectory else []
     estimates: list[np.ndarray] = []
     drawn = seed
-    if made.stochastic and not callable(seed):
-        drawn = SeededNoise(seed, checked_samples(x, "x"))
+    if plan.stochastic and not callable(seed):
+        drawn = SeededNoise(seed, checked_samples(x, argument))
 
     def after_step(state: State) -> None:
         if trajectory:
@@ -103,7 +122,7 @@ def follow(
             states.append(state.y)
             estimates.append(sizes_of(state.estimate, x))
 
-    with Progress(made.nfe, label=made.name, show=progress) as bar:
+    with Progress(plan.nfe, label=plan.name, show=progress) as bar:
 
         def after_evaluation(state: State) -> None:
             bar.update(state.evaluation)
@@ -111,18 +130,19 @@ def follow(
                 callback(state)
 
         last = run(
-            made,
+            plan,
             lambda x, t: copied(model(copied(x), t)),
             x,
             after_step=after_step,
             after_evaluation=after_evaluation,
             check_finite=check_finite,
-            noise=drawn if made.stochastic else None,
+            noise=drawn if plan.stochastic else None,
+            argument=argument,
         )
     if not trajectory:
         return last.x
-    sizes = np.array(estimates) if made.estimates else None
-    return Trajectory(made.t_formed, tuple(states), sizes)
+    sizes = np.array(estimates) if plan.estimates else None
+    return Trajectory(plan.t_formed, tuple(states), sizes)
 
 
 def sizes_of(estimate: Any, like: Any) -> np.ndarray:

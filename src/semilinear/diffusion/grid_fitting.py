@@ -20,7 +20,7 @@ from semilinear.diffusion.fitting import (
 )
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import LARGEST, whole_seed
-from semilinear.diffusion.pilot import Pilot
+from semilinear.diffusion.pilot import Pilot, checked_like
 from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.stacked import StackedPlan
@@ -95,6 +95,7 @@ def fit_grid(
     NonFiniteError
         If the model returns NaN or infinity on the way of a reference, or a state overflows there.
     """
+    checked_like(x, "fit_grid(model, x, schedule) or fit_grid(model, x, plan)")
     if isinstance(schedule, DiffusionPlan):
         _refuse_beside_plan(
             method=method, prediction=prediction, t_start=t_start, t_end=t_end, final=final

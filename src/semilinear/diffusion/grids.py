@@ -48,7 +48,7 @@ class PowerT:
 
 @dataclass(frozen=True)
 class UniformLambda:
-    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022).
+    """Uniform in lambda = ln(alpha / sigma), half the log-SNR (Lu et al. 2022a).
 
     It has no parameter. A grid with an end at alpha = 0 or sigma = 0, where lambda is infinite, is
     refused by `InvalidArgument`.
@@ -210,8 +210,8 @@ def times(
 
 
 def is_rule(grid: Any) -> bool:
-    """Tell whether a grid is a name or a rule, for any number of steps, and not times."""
-    return isinstance(grid, str) or callable(grid)
+    """Tell whether a grid is a name, a rule or None, for any number of steps, and not times."""
+    return grid is None or isinstance(grid, str) or callable(grid)
 
 
 def explicit(grid: Any) -> np.ndarray:
@@ -247,7 +247,7 @@ def _finite_lam(schedule: NoiseSchedule, t: float) -> float:
     lam = schedule.lam(t)
     if not np.isfinite(lam):
         raise InvalidArgument(
-            f"grid: rho is {schedule.rho(t)} at t={t:.6g}, where this grid cannot end; choose "
-            "t_start or t_end inside, or a grid in t"
+            f"grid: rho is {schedule.rho(t)} at t={t:.6g}, where this grid cannot begin or end; "
+            "choose t_start or t_end inside, or a grid in t"
         )
     return lam

@@ -80,7 +80,10 @@ class Layout:
         self.lower_zero = lower_end == ZERO
         self.lower_end = bool(lower_end) and not self.lower_zero
         if noise is not None and self.encoding:
-            raise InvalidArgument("noise: encoding follows the ODE, without noise")
+            said = f"noise={noise!r}"
+            if noise == sampler.noise:
+                said = f"method={sampler.name!r} draws noise by itself, {said}"
+            raise InvalidArgument(f"{said}: encoding follows the ODE, without noise; give noise=0")
 
     @cached_property
     def reaches_data(self) -> bool:

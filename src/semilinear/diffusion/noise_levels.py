@@ -116,8 +116,8 @@ class TauWithin(NoiseLevel):
     tau
         Noise level.
     low, high
-        Where it holds, as parts of the time domain: for ``t_min + low (t_max - t_min) <= t`` and so
-        on, t being the start of a step.
+        Where it holds, as parts of the time domain, from 0 to 1: for ``t_min + low (t_max - t_min)
+        <= t`` and so on, t being the start of a step. low is less than 1.
     scale
         Factor of the noise.
 
@@ -135,6 +135,11 @@ class TauWithin(NoiseLevel):
         nonnegative("tau", self.tau)
         nonnegative("scale", self.scale)
         in_order(self.low, self.high)
+        if self.low >= 1:
+            raise InvalidArgument(
+                f"low={self.low!r} must be less than 1: low and high are parts of the time domain, "
+                "from 0 to 1, such as 0.2 for timestep 200 of 1000"
+            )
 
     @property
     def is_silent(self) -> bool:
@@ -145,7 +150,8 @@ class TauWithin(NoiseLevel):
         if not isfinite(length):
             raise InvalidArgument(
                 f"noise={self!r} looks at parts of the time domain, which of {schedule!r} is "
-                "infinite; give a function of t, such as Tau(lambda t: float(0.05 < t < 1))"
+                "infinite; say between which noise levels it enters, such as "
+                "noise=diffusion.Tau(lambda t: float(0.05 < t < 1))"
             )
         # Timesteps 0 .. N - 1 are parts of N: 800 of 1000 is inside, as where it was published.
         part = (t - schedule.t_min) / (length + isinstance(schedule, Discrete))

@@ -18,13 +18,22 @@ from semilinear.diffusion.plan import checked_time, plan
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.schedules_base import checked_schedule
 from semilinear.diffusion.warp import Warp
-from semilinear.errors import InvalidArgument, NonFiniteError
+from semilinear.errors import InvalidArgument, NonFiniteError, shown
 from semilinear.given import whole_number
 from semilinear.progress import Progress
 
 REFERENCE, CORRECTED = "unipc3", "res_2m"
 BEFORE = 60
 """Evaluations on the way to a t_start inside of the path."""
+
+
+def checked_like(x: Any, call: str) -> Any:
+    """Return an array like a batch of states, or refuse it; `call` shows the order of arguments."""
+    if isinstance(x, NoiseSchedule | DiffusionPlan):
+        raise InvalidArgument(
+            f"x={shown(x)} must be an array like a batch of states, such as x_T of sample: {call}"
+        )
+    return checked_samples(x, "x")
 
 
 class Pilot:

@@ -39,7 +39,7 @@ def plan(
     method: str | Sampler = "tab3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray | None = None,
     prediction: str = "eps",
     t_start: Ends | None = None,
     t_end: Ends | None = None,
@@ -65,7 +65,8 @@ def plan(
     grid
         ``"uniform"`` or ``"quadratic"`` in t, ``"lambda"``, ``"karras"``, ``"mixed"``; a rule of
         `diffusion.grids`; or decreasing times. Times of shape (steps + 1, samples) give each sample
-        of a batch its own.
+        of a batch its own. By default the `default_grid` of the schedule: ``"quadratic"``, and
+        ``"karras"`` for `EDM`.
     prediction
         What the model returns: ``"eps"``, ``"x0"``, ``"score"``, ``"v"`` or ``"flow"``.
     t_start, t_end
@@ -107,8 +108,7 @@ def plan(
         If an argument cannot be used, or some do not go together: the method with the noise, the
         ends with the grid, the prediction or the direction.
     UnknownName
-        If `method`, `grid`, `prediction`, `final`, `start`, `lower_end` or `direction` is no known
-        name.
+        If `method`, `grid`, `prediction`, `final`, `start` or `direction` is no known name.
 
     References
     ----------
@@ -140,11 +140,11 @@ def plan(
     _check_words(schedule, prediction, final, start, direction)
     if direction == "encode":
         sampler = _encoder(sampler, schedule)
-    if isinstance(lower_end, str):
-        UnknownName.check("lower_end", lower_end, (ZERO,))
-    else:
+    if not (isinstance(lower_end, str) and lower_end == ZERO):
         flag("lower_end", lower_end, f"True, False or {ZERO!r}")
     points: np.ndarray | None = None
+    if grid is None:
+        grid = schedule.default_grid
     if not grids.is_rule(grid):
         _refuse_beside_grid(steps=steps, nfe=nfe, t_start=t_start, t_end=t_end)
         grid = points = grids.explicit(grid)

@@ -57,6 +57,9 @@ def round_trip(
     t_start: float | None = None,
     t_end: float | None = None,
     start: str = "ramp",
+    noise: Any = None,
+    exact: bool = False,
+    lower_end: bool | str = False,
 ) -> RoundTrip:
     """Encode samples, sample from the result, and say how far that is from where it began.
 
@@ -65,14 +68,19 @@ def round_trip(
 
     Parameters
     ----------
-    model, schedule, method, grid, prediction, t_start, t_end, start
-        As in `diffusion.sample`, but for the defaults: on this grid a predictor and its corrector
+    model, schedule, method, grid, prediction, t_start, t_end, start, noise, exact, lower_end
+        As in `diffusion.encode`, but for the defaults: on this grid a predictor and its corrector
         of order three lose less than half of what others do. Where alpha or sigma is 0 at the
         schedule's own ends, as for `Flow`, the times at which lambda is -7 and 7 are the defaults.
     x
         Samples at t_end, along the first axis.
     steps, nfe
         Of each of the two runs, as in `diffusion.plan`, but 50 steps by default.
+
+    Returns
+    -------
+    RoundTrip
+        What came back, the states between the two runs, and the distance of each sample.
 
     Raises
     ------
@@ -103,7 +111,8 @@ def round_trip(
     up, down = (
         plan(
             schedule, method=method, steps=steps, nfe=nfe, grid=grid, prediction=prediction,
-            t_start=t_start, t_end=t_end, start=start, direction=direction,
+            t_start=t_start, t_end=t_end, start=start, noise=noise, exact=exact,
+            lower_end=lower_end, direction=direction,
         )
         for direction in ("encode", "sample")
     )  # fmt: skip

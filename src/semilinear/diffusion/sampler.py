@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from semilinear.answers import checked_samples
 from semilinear.course import Noise, State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.fitting import choose
-from semilinear.diffusion.following import follow
+from semilinear.diffusion.following import followed
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
@@ -38,7 +39,7 @@ def sample(
     method: str | Sampler = "tab3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray | None = None,
     prediction: str = "eps",
     t_start: Ends | None = None,
     t_end: Ends | None = None,
@@ -120,12 +121,12 @@ def sample(
     """
     if isinstance(method, str) and method == AUTO:
         _refuse_beside_auto(
-            steps=steps, t_end=t_end, noise=noise,
-            grid=None if isinstance(grid, str) and grid == "quadratic" else grid,
+            steps=steps, t_end=t_end, noise=noise, grid=grid,
             final=None if final == "t_end" else final,
             start=None if start == "ramp" else start,
             exact=exact or None, lower_end=lower_end or None, estimate=estimate or None,
         )  # fmt: skip
+        checked_samples(x_T, "x_T")
         begin: Any = t_start  # one for all: arrays are refused
         try:
             chosen = choose(
@@ -157,10 +158,11 @@ def sample(
             lower_end=lower_end,
             estimate=estimate,
         )
-    return follow(
+    return followed(
         made,
         model,
         x_T,
+        "x_T",
         seed=seed,
         callback=callback,
         progress=progress,
@@ -177,11 +179,14 @@ def encode(
     method: str | Sampler = "tab3",
     steps: int | None = None,
     nfe: int | None = None,
-    grid: str | grids.Grid | Sequence[float] | np.ndarray = "quadratic",
+    grid: str | grids.Grid | Sequence[float] | np.ndarray | None = None,
     prediction: str = "eps",
     t_start: Ends | None = None,
     t_end: Ends | None = None,
     start: str = "ramp",
+    noise: Any = None,
+    exact: bool = False,
+    lower_end: bool | str = False,
     callback: Callable[[State], None] | None = None,
     progress: bool = False,
     trajectory: bool = False,
@@ -189,14 +194,36 @@ def encode(
 ) -> Any:
     """Turn data into noise: the same ODE from t_end up to t_start, on the reversed grid.
 
-    Parameters are those of `sample`; `x_0` is the state at t_end. Sampling from the result gives
-    x_0 back up to the error of the two runs.
+    Sampling from the result with the same arguments gives x_0 back up to the error of the two runs.
+
+    Parameters
+    ----------
+    model
+        As in `sample`.
+    x_0
+        The state at t_end, any shape, any array library.
+    schedule, method, steps, nfe, grid, prediction, t_start, t_end, start, exact
+        As in `diffusion.plan`.
+    noise
+        0 for a sampler that draws noise by itself, such as ``"sa_solver"``: its form for the ODE.
+        Any other is refused.
+    lower_end
+        As in `diffusion.plan`; the end is t_start here.
+    callback, progress, check_finite
+        As in `sample`.
+    trajectory
+        Whether to return all grid points instead of the last.
+
+    Returns
+    -------
+    array or Trajectory
+        The state at t_start, like x_0 in library, shape and dtype.
 
     Raises
     ------
     InvalidArgument
-        If an argument cannot be used, as in `sample`; among others, for stochastic methods, and for
-        most methods at ends where sigma or alpha is 0.
+        If an argument cannot be used, as in `sample`; among others, for samplers that draw noise,
+        unless ``noise=0`` is given, and for most at ends where sigma or alpha is 0.
     UnknownName
         If a name is not known, as in `diffusion.plan`.
     ModelOutputError, NonFiniteError
@@ -212,12 +239,16 @@ def encode(
         t_start=t_start,
         t_end=t_end,
         start=start,
+        noise=noise,
+        exact=exact,
+        lower_end=lower_end,
         direction="encode",
     )
-    return follow(
+    return followed(
         made,
         model,
         x_0,
+        "x_0",
         callback=callback,
         progress=progress,
         trajectory=trajectory,

@@ -153,6 +153,11 @@ class EDM(VarianceExploding):
         """`sigma_min`."""
         return self.sigma_min
 
+    @property
+    def default_grid(self) -> str:
+        """``"karras"``: even steps in t, or nearly, would leave all but the last ones in noise."""
+        return "karras"
+
     def _rho(self, t: FloatArray) -> FloatArray:
         return +t
 

@@ -95,6 +95,11 @@ class NoiseSchedule(ABC):
         return self.t_min
 
     @property
+    def default_grid(self) -> str | Callable[..., FloatArray]:
+        """The grid of `diffusion.plan` and `sample` where none is given: a name or a rule."""
+        return "quadratic"
+
+    @property
     def lam_breaks(self) -> FloatArray:
         """Interior values of lambda at which t(lambda) is not smooth, ascending, read-only."""
         return _NO_BREAKS

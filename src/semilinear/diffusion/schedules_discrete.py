@@ -44,7 +44,7 @@ class Discrete(VariancePreserving):
     References
     ----------
     Ho et al., Denoising Diffusion Probabilistic Models (2020), section 2, for the timesteps.
-    Piecewise-linear ln alpha is what the code of DPM-Solver (Lu et al., 2022) uses.
+    Piecewise-linear ln alpha is what the code of DPM-Solver (Lu et al., 2022a) uses.
     """
 
     log_alphas: tuple[float, ...]

@@ -154,12 +154,13 @@ def read_shards(folder: str | os.PathLike[str], count: int | None = None) -> np.
     Raises
     ------
     InvalidArgument
-        If `count` is no whole number of at least 1, there are fewer, some between are missing, or
-        files of two runs are mixed.
-    FileNotFoundError, NotADirectoryError
-        If there is no such folder; it is named.
+        If there is no such folder, `count` is no whole number of at least 1, there are fewer, some
+        between are missing, or files of two runs are mixed.
     """
     place = Path(folder)
+    if not place.is_dir():
+        what = "is a file" if place.exists() else "is not there"
+        raise InvalidArgument(f"folder={place} {what}; name the folder that write_shards filled")
     longest = _longest(place)
     if count is not None:
         count = whole_number("count", count)

@@ -64,8 +64,15 @@ class StackedPlan(DiffusionPlan):
         samples = len(self.plans)
         return f"Plan({self.name}, steps={self.steps}, nfe={self.nfe}, samples={samples})"
 
-    def start(self, x: Any, *, check_finite: bool = True, noise: Noise | None = None) -> State:
-        state = super().start(x, check_finite=check_finite, noise=noise)
+    def start(
+        self,
+        x: Any,
+        *,
+        check_finite: bool = True,
+        noise: Noise | None = None,
+        argument: str = "x",
+    ) -> State:
+        state = super().start(x, check_finite=check_finite, noise=noise, argument=argument)
         return state._replace(t=state.run.backend.vector(state.t))
 
     def follow(self, cursor: int, run: Run, code: Code, slots: tuple[Any, ...]) -> Next:

@@ -69,6 +69,6 @@ class PythonCalls:
     def _convert(self, target: np.ndarray, output: Any, t: float) -> None:
         taken = self.backend.take(output)
         if taken is None:
-            where = f"evaluation {self.count} (t = {t:.9g})"
+            where = f"N at evaluation {self.count} (t = {t:.9g})"
             raise wrong_output(where, output, self.backend)
         target[...] = np.asarray(taken).reshape(self.shape)

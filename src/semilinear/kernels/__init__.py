@@ -71,7 +71,7 @@ def _is_served_as_numpy(x: Any) -> bool:
     return shares_memory(x)
 
 
-def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
+def phi_functions(z: Any, highest: int) -> tuple[Any, ...]:
     """Return the phi-functions of exponential integrators at every entry of an array.
 
     phi_0(z) = e^z and, for k >= 1,
@@ -84,22 +84,22 @@ def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
     z
         The arguments: an array of float32, float64, complex64 or complex128 in the machine's byte
         order, of any shape, from NumPy or another library that follows the array-API standard.
-    count
+    highest
         The highest index, an integer of at least 1.
 
     Returns
     -------
-    tuple of count + 1 arrays
-        (phi_0(z), ..., phi_count(z)), each of z's library, shape and dtype.
+    tuple of highest + 1 arrays
+        (phi_0(z), ..., phi_highest(z)), each of z's library, shape and dtype.
 
     Raises
     ------
     InvalidArgument
-        If z is no array of these dtypes, or count no integer of at least 1.
+        If z is no array of these dtypes, or highest no integer of at least 1.
 
     Notes
     -----
-    Relative errors for count <= 6, in units of the dtype's machine epsilon: at most 4 for real
+    Relative errors for highest <= 6, in units of the dtype's machine epsilon: at most 4 for real
     z <= 3 and 5 for real z <= 40; at most 5 for complex z with Re z <= 0, relative to
     abs(phi_k(z)). How, and what becomes of infinite and huge values: `kernels.phi_reference`.
 
@@ -120,17 +120,17 @@ def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
             "order: convert z to one of these, such as float64 or complex128"
         )
     try:
-        highest = index(count)
+        order = index(highest)
     except TypeError:
-        highest = 0
-    if highest < 1:
+        order = 0
+    if order < 1:
         raise InvalidArgument(
-            f"count={shown(count)} must be an integer of at least 1, the highest k of phi_k"
+            f"highest={shown(highest)} must be an integer of at least 1, the highest k of phi_k"
         )
     if is_numpy and z.size >= COMPILED_FROM:
         from semilinear.kernels import phi_numba
 
-        return phi_numba.phi_functions(z, highest)
+        return phi_numba.phi_functions(z, order)
     from semilinear.kernels import phi_reference
 
-    return phi_reference.phi_functions(z, highest)
+    return phi_reference.phi_functions(z, order)

@@ -32,8 +32,8 @@ GROWTH, EXCESS, SINE, COSINE, VERSINE = U, V, NEAR_X, NEAR_Y, P
 ROWS = 11
 
 
-def phi_functions(z: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Evaluate phi_0, ..., phi_count at every element of z.
+def phi_functions(z: np.ndarray, highest: int) -> tuple[np.ndarray, ...]:
+    """Evaluate phi_0, ..., phi_highest at every element of z.
 
     The functions, the choice between series and recurrence and the special values are those of
     `semilinear.kernels.phi_reference.phi_functions`. Everything is computed in double precision
@@ -43,19 +43,19 @@ def phi_functions(z: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
     ----------
     z : numpy.ndarray of float32, float64, complex64 or complex128, of any shape and strides
         The arguments.
-    count : int
+    highest : int
         The highest index, 1 or more.
 
     Returns
     -------
-    tuple of count + 1 numpy.ndarray
-        (phi_0(z), ..., phi_count(z)), each of z's shape and dtype: views of one new array.
+    tuple of highest + 1 numpy.ndarray
+        (phi_0(z), ..., phi_highest(z)), each of z's shape and dtype: views of one new array.
     """
-    out = np.empty((count + 1, *z.shape), z.dtype)
-    rows = out.reshape(count + 1, z.size)
-    phi_pass(z.ravel(), _coefficients(count), SERIES_REACH, rows)
+    out = np.empty((highest + 1, *z.shape), z.dtype)
+    rows = out.reshape(highest + 1, z.size)
+    phi_pass(z.ravel(), _coefficients(highest), SERIES_REACH, rows)
     keep_subnormal(z.ravel(), rows[0])
-    return tuple([out[k, ...] for k in range(count + 1)])
+    return tuple([out[k, ...] for k in range(highest + 1)])
 
 
 @functools.cache

@@ -13,8 +13,8 @@ from array_api_compat import array_namespace
 SERIES_REACH = 1.5
 
 
-def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
-    """Evaluate phi_0, ..., phi_count at every element of z.
+def phi_functions(z: Any, highest: int) -> tuple[Any, ...]:
+    """Evaluate phi_0, ..., phi_highest at every element of z.
 
     phi_0(z) = e^z and, for k >= 1,
 
@@ -25,13 +25,13 @@ def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
     ----------
     z : array of float32, float64, complex64 or complex128, of any shape
         The arguments, from any library that follows the array-API standard.
-    count : int
+    highest : int
         The highest index, 1 or more.
 
     Returns
     -------
-    tuple of count + 1 arrays
-        (phi_0(z), ..., phi_count(z)), each of z's shape and dtype.
+    tuple of highest + 1 arrays
+        (phi_0(z), ..., phi_highest(z)), each of z's shape and dtype.
 
     Notes
     -----
@@ -54,18 +54,18 @@ def phi_functions(z: Any, count: int) -> tuple[Any, ...]:
     Hochbruck, Ostermann, Exponential integrators, Acta Numerica 19 (2010), section 2.1.
     """
     xp = array_namespace(z)
-    inverse = reciprocal_factorials(count)
+    inverse = reciprocal_factorials(highest)
     # With one axis at least: NumPy makes a scalar, not an array, of an exponential without axes.
     z = z[None, ...]
     with np.errstate(all="ignore"):
         size = xp.abs(z)
         if xp.isdtype(z.dtype, "real floating"):
             size = xp.where(z > 0.0, z / SERIES_REACH, size)
-        series = _series(xp.where(size < count, z, xp.zeros_like(z)), inverse, count)
+        series = _series(xp.where(size < highest, z, xp.zeros_like(z)), inverse, highest)
         # No 0/0 where the series is used, and no inf/inf at infinity.
         divisor = xp.where((size < 1.0) | (z == math.inf), xp.ones_like(z), z)
         phis = [xp.exp(z)]
-        for k in range(1, count + 1):
+        for k in range(1, highest + 1):
             rise = _expm1(z, phis[0]) if k == 1 else phis[-1] - inverse[k - 1]
             phis.append(xp.where(size < k, series[k - 1], rise / divisor))
     return tuple([phi[0, ...] for phi in phis])

@@ -1,9 +1,9 @@
 """Methods as data. Adding one is a constant in one of these files; everything else follows.
 
 ``names()`` lists what there is, ``get(name)`` fetches it; parameterised families are functions:
-``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(past)``, ``etdpec(order)``, ``ipndm(past)``,
-``ipndm_v(past)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
-``dpm12()``, ``dpm23()``, ``dpm_fast(evaluations)``, ``dpm_multistep(past)``, ``unipc(order)``,
+``etd2rk(c2)``, ``lawson(tableau)``, ``etdab(values)``, ``etdpec(order)``, ``ipndm(values)``,
+``ipndm_v(values)``; those of diffusion samplers: ``dpm2(c2)``, ``dpm3(c2, c3)``, ``res3(c2, c3)``,
+``dpm12()``, ``dpm23()``, ``dpm_fast(evaluations)``, ``dpm_multistep(values)``, ``unipc(order)``,
 ``sa_solver(predictor, corrector)``.
 """
 
@@ -87,6 +87,10 @@ ALIASES: dict[str, str] = {
 }
 
 
+OF_SCIPY = ("bdf", "dop853", "lsoda", "radau", "rk23", "rk45")
+"""Names that `scipy.integrate.solve_ivp` knows."""
+
+
 def names() -> MethodTable:
     """Return all methods by name (aliases left out) with order, history and evaluations per step.
 
@@ -114,6 +118,11 @@ def get(method: str | Method) -> Method:
         )
     name = method.lower()
     name = ALIASES.get(name, name)
+    if name in OF_SCIPY:
+        raise UnknownName(
+            f"method={method!r} is a name of scipy.integrate.solve_ivp, whose methods are not "
+            "here; leave method out for the default, or see semilinear.methods.names()"
+        )
     if name not in _REGISTRY:
         raise UnknownName.among("method", method, [*_REGISTRY, *ALIASES])
     return _REGISTRY[name]

@@ -15,16 +15,21 @@ _PAIR = (
 )
 
 
-def etdab(past: int) -> Multistep:
-    """Return the exponential Adams-Bashforth method with `past` values of N.
+def etdab(values: int) -> Multistep:
+    """Return the exponential Adams-Bashforth method with a number of values of N.
+
+    Parameters
+    ----------
+    values
+        Number of values of N, the newest included; it is the order.
 
     Raises
     ------
     InvalidArgument
-        If `past` is no whole number of at least 1.
+        If `values` is no whole number of at least 1.
     """
-    past = whole_number("past", past)
-    return Multistep(f"etdab{past}", past, "P", past, _ADAMS_BASHFORTH)
+    values = whole_number("values", values)
+    return Multistep(f"etdab{values}", values, "P", values, _ADAMS_BASHFORTH)
 
 
 def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
@@ -42,30 +47,35 @@ def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
     return Multistep(f"etd{mode.lower()}{order}", order - 1, mode, order, _PAIR)
 
 
-def ipndm(past: int) -> Multistep:
+def ipndm(values: int) -> Multistep:
     """Return the method of fixed weights: Adams-Bashforth weights of a uniform grid on any grid.
 
     On a grid that is smooth but not uniform it has order 2 from two values on.
 
+    Parameters
+    ----------
+    values
+        Number of values of N, the newest included, 1 to 4.
+
     Raises
     ------
     InvalidArgument
-        If `past` is no whole number from 1 to 4.
+        If `values` is no whole number from 1 to 4.
     """
-    past = whole_number("past", past, most=4)
+    values = whole_number("values", values, most=4)
     weights = (
         (1,),
         (Fraction(3, 2), Fraction(-1, 2)),
         (Fraction(23, 12), Fraction(-16, 12), Fraction(5, 12)),
         (Fraction(55, 24), Fraction(-59, 24), Fraction(37, 24), Fraction(-9, 24)),
     )
-    fixed = tuple(tuple(Fraction(w) for w in row) for row in weights[:past])
+    fixed = tuple(tuple(Fraction(w) for w in row) for row in weights[:values])
     return Multistep(
-        f"ipndm{past}", past, "P", min(past, 2), "Zhang and Chen (2022), section 4", fixed
+        f"ipndm{values}", values, "P", min(values, 2), "Zhang and Chen (2022), section 4", fixed
     )
 
 
-def ipndm_v(past: int) -> Multistep:
+def ipndm_v(values: int) -> Multistep:
     """Return iPNDM with the published weights for variable steps.
 
     With one and two values they are those of Adams-Bashforth on any grid. The weight of the second
@@ -77,20 +87,20 @@ def ipndm_v(past: int) -> Multistep:
 
     Parameters
     ----------
-    past
-        Number of values of N, 1 to 4.
+    values
+        Number of values of N, the newest included, 1 to 4.
 
     Raises
     ------
     InvalidArgument
-        If `past` is no whole number from 1 to 4.
+        If `values` is no whole number from 1 to 4.
 
     References
     ----------
     Zhou et al. (2024), "Fast ODE-based sampling for diffusion models in around 5 steps", iPNDM-v of
     its code.
     """
-    past = whole_number("past", past, most=4)
+    values = whole_number("values", values, most=4)
     one, two, three = distance(-1, 0), distance(-2, -1), distance(-3, -2)
     both, other, all_three = distance(-2, 0), distance(-3, -1), distance(-3, 0)
     # Weights of the differences of N of order one, two, three, each scaled to 1 at the newest N.
@@ -108,8 +118,8 @@ def ipndm_v(past: int) -> Multistep:
             -(one * one * both) / (two * two * other) * third,
         ),
     )
-    order = (1, 2, 3, 2)[past - 1]
-    return Multistep(f"ipndm_v{past}", past, "P", order, _IPNDM_V, rows[:past])
+    order = (1, 2, 3, 2)[values - 1]
+    return Multistep(f"ipndm_v{values}", values, "P", order, _IPNDM_V, rows[:values])
 
 
 ETDAB1, ETDAB2, ETDAB3, ETDAB4, ETDAB5, ETDAB6 = (etdab(k) for k in range(1, 7))

@@ -61,7 +61,7 @@ def has_estimate(method: Tableau | Multistep | Tapered) -> bool:
         return False
     if isinstance(method, Tableau):
         return method.is_pair and not method.estimate_reads_end
-    return method.mode != "P" or (method.past > 1 and not method.fixed)
+    return method.mode != "P" or (method.values > 1 and not method.fixed)
 
 
 def _result(step: Step) -> Combine:

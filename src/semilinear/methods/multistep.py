@@ -33,8 +33,8 @@ class Multistep:
     ----------
     name
         The name under which `semilinear.methods` knows it.
-    past
-        k, the number of values of N in the predictor.
+    values
+        k, the number of values of N in the predictor, the newest included.
     mode
         ``"P"``: predictor only. ``"PEC"``: predict, evaluate, correct; the evaluation at the
         predicted state is kept as history. ``"PECE"``: the corrected state is evaluated again.
@@ -45,7 +45,7 @@ class Multistep:
         numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v). Of mode
         ``"P"`` only.
     corrector
-        Number of nodes of the corrector, the predicted point included; past + 1 if 0. With more,
+        Number of nodes of the corrector, the predicted point included; values + 1 if 0. With more,
         more past values are kept than the predictor looks at.
     simplified
         ``(number of nodes, moments)`` where published weights leave the Lagrange weights; see
@@ -55,7 +55,7 @@ class Multistep:
     """
 
     name: str
-    past: int
+    values: int
     mode: str
     order: int
     reference: str
@@ -64,7 +64,7 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        for argument, least in (("past", 1), ("order", 1), ("corrector", 0)):
+        for argument, least in (("values", 1), ("order", 1), ("corrector", 0)):
             count = whole_number(f"{self.name}: {argument}", getattr(self, argument), least=least)
             object.__setattr__(self, argument, count)
         if self.mode not in ("P", "PEC", "PECE"):
@@ -74,9 +74,9 @@ class Multistep:
                 f"{self.name}: mode={self.mode!r} with fixed weights, which are those of a "
                 "predictor; need mode P"
             )
-        if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.past + 1)):
+        if self.fixed and [len(w) for w in self.fixed] != list(range(1, self.values + 1)):
             raise InvalidArgument(
-                f"{self.name}: fixed weights are needed for 1, 2, ... {self.past} values"
+                f"{self.name}: fixed weights are needed for 1, 2, ... {self.values} values"
             )
         for row in self.fixed:
             if sum(_fixed(self.name, w) for w in row) != 1:
@@ -92,7 +92,7 @@ class Multistep:
     @property
     def history(self) -> int:
         """Number of past values of N, besides the newest, that a step uses."""
-        return max(self.past, self.corrector - 1) - 1
+        return max(self.values, self.corrector - 1) - 1
 
     @property
     def carries(self) -> bool:
@@ -153,7 +153,7 @@ def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
     nodes = tuple(-q for q in range(known + 1))
     corrected, again = mode != "P", mode == "PECE"
     start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
-    seen = nodes[: method.past]
+    seen = nodes[: method.values]
     predict = _combine("P" if corrected else "y+", seen, _weights(method, seen))
     rows: list[Combine | Evaluate] = [*start, predict]
     if corrected:

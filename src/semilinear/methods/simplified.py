@@ -24,24 +24,24 @@ END: Moments = ((1, phi(0, 1, 1) / 2),)
 HALF_SECOND: Moments = ((2, phi(3)),)
 """M_2 = phi_3 in the place of 2 phi_3: the divided difference of DPM-Solver++ 3M."""
 
-_LU = "Lu et al. (2022), DPM-Solver++"
+_LU = "Lu et al. (2022b), DPM-Solver++"
 
 
-def dpm_multistep(past: int) -> Multistep:
+def dpm_multistep(values: int) -> Multistep:
     """Return the multistep DPM-Solver (in eps) or DPM-Solver++ (in x0) with 2 or 3 values of N.
 
     Raises
     ------
     InvalidArgument
-        If `past` is neither 2 nor 3.
+        If `values` is neither 2 nor 3.
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver++", algorithm 2, for two values; their code for three.
+    Lu et al. (2022b), "DPM-Solver++", algorithm 2, for two values; their code for three.
     """
-    past = whole_number("past", past, least=2, most=3)
-    simplified = ((2, HALF), (3, HALF_SECOND))[: past - 1]
-    return Multistep(f"dpm{past}m", past, "P", 2, _LU, simplified=simplified)
+    values = whole_number("values", values, least=2, most=3)
+    simplified = ((2, HALF), (3, HALF_SECOND))[: values - 1]
+    return Multistep(f"dpm{values}m", values, "P", 2, _LU, simplified=simplified)
 
 
 def unipc(order: int, variant: Literal["bh1", "bh2"] = "bh2") -> Multistep:
@@ -122,10 +122,10 @@ def sa_solver(
 
 def exact(method: Multistep) -> Multistep:
     """Return the same method with the exact weights of its nodes."""
-    order = method.past if method.mode == "P" else method.order
+    order = method.values if method.mode == "P" else method.order
     return Multistep(
         f"{method.name}_exact",
-        method.past,
+        method.values,
         method.mode,
         order,
         method.reference,

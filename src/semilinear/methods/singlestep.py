@@ -1,6 +1,6 @@
 """One-step methods of diffusion samplers, as tableaux for any linear part.
 
-They are named by the papers that brought them: DPM-Solver (Lu et al. 2022), whose last order
+They are named by the papers that brought them: DPM-Solver (Lu et al. 2022a), whose last order
 condition holds at z = 0 only, and RES (Zhang et al. 2023), which satisfies the stiff order
 conditions of Hochbruck and Ostermann (2005) for every z.
 """
@@ -32,7 +32,7 @@ def dpm2(c2: Fraction | int = HALF) -> Tableau:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver", algorithm 4; as 2S: Lu et al. (2022), "DPM-Solver++".
+    Lu et al. (2022a), "DPM-Solver", algorithm 4; as 2S: Lu et al. (2022b), "DPM-Solver++".
     """
     c2 = inner_node("c2", c2)
     return exponential_runge_kutta(
@@ -42,7 +42,7 @@ def dpm2(c2: Fraction | int = HALF) -> Tableau:
         {2: phi(1) / (2 * c2)},
         order=2,
         stiff_order=2,
-        reference="Lu et al. (2022), DPM-Solver, algorithm 4",
+        reference="Lu et al. (2022a), DPM-Solver, algorithm 4",
     )
 
 
@@ -64,7 +64,7 @@ def dpm3(c2: Fraction | int = THIRD, c3: Fraction | int = 2 * THIRD) -> Tableau:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver", algorithm 5.
+    Lu et al. (2022a), "DPM-Solver", algorithm 5.
     """
     c2, c3 = inner_node("c2", c2), inner_node("c3", c3)
     if c2 >= c3:
@@ -77,7 +77,7 @@ def dpm3(c2: Fraction | int = THIRD, c3: Fraction | int = 2 * THIRD) -> Tableau:
         {3: phi(2) / c3},
         order=order,
         stiff_order=order,
-        reference="Lu et al. (2022), DPM-Solver, algorithm 5",
+        reference="Lu et al. (2022a), DPM-Solver, algorithm 5",
     )
 
 
@@ -88,7 +88,7 @@ def dpm12() -> Tableau:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver", adaptive step size.
+    Lu et al. (2022a), "DPM-Solver", adaptive step size.
     """
     return _pair("dpm12", dpm2(), (phi(1), ZERO))
 
@@ -100,7 +100,7 @@ def dpm23() -> Tableau:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver", adaptive step size.
+    Lu et al. (2022a), "DPM-Solver", adaptive step size.
     """
     return _pair("dpm23", dpm3(), (*dpm2(THIRD).b, ZERO))
 

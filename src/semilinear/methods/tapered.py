@@ -92,14 +92,14 @@ def dpm_fast(evaluations: int) -> Tapered:
 
     References
     ----------
-    Lu et al. (2022), "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in
+    Lu et al. (2022a), "DPM-Solver: a fast ODE solver for diffusion probabilistic model sampling in
     around 10 steps", DPM-Solver-fast.
     """
     evaluations = whole_number("evaluations", evaluations)
     euler = exponential_runge_kutta(
-        "dpm1", (0,), {}, {}, order=1, stiff_order=1, reference="Lu et al. (2022), DPM-Solver-1"
+        "dpm1", (0,), {}, {}, order=1, stiff_order=1, reference="Lu et al. (2022a), DPM-Solver-1"
     )
     rest = evaluations % 3
     last = {0: (dpm2(), euler), 1: (euler,), 2: (dpm2(),)}[rest]
-    reference = "Lu et al. (2022), DPM-Solver-fast"
+    reference = "Lu et al. (2022a), DPM-Solver-fast"
     return Tapered(f"dpm_fast{rest}", dpm3(), last, last[-1].order + 1, reference)

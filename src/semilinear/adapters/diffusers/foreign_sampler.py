@@ -101,7 +101,8 @@ def _take_sa_solver(made: dict[str, Any], *, asked: bool, says_noise: bool) -> N
     count = made["num_train_timesteps"]
     if count != SA_INTERVAL[1] / 0.8:
         low, high = (place / count for place in SA_INTERVAL)
-        made["noise"] = f"within=1,low={low!r},high={high!r}"
+        # Where all times lie below the interval, no noise ever enters.
+        made["noise"] = f"within=1,low={low!r},high={high!r}" if low < 1 else "tau=0"
 
 
 def _take_sde(made: dict[str, Any], whose: str | None, *, says_noise: bool) -> None:
