@@ -83,7 +83,9 @@ def test_data_of_its_deviation_leave_nothing_to_be_approximated(tau):
     )
     shrunk = radius(VP.alpha(0.1), VP.sigma(0.1)) / radius(VP.alpha(0.9), VP.sigma(0.9))
     kept = np.exp(tau**2 * (growth(VP.lam(0.1)) - growth(VP.lam(0.9))))
-    assert_close(found[0, 0], shrunk * kept, operations=200)
+    # F is read as a difference: at t = 0.9 of numbers 84 times as large as the state.
+    lost = max(abs(part) for row in plan.rows if row.tell for part in row.tell)
+    assert_close(found[0, 0], shrunk * kept, operations=int(20 * lost))
     unit = diffusion.follow(
         plan, data.model(VP), np.zeros((1, 1)), seed=lambda k, i: np.full((1, 1), float(k == 2))
     )
