@@ -678,6 +678,6 @@ def test_configurations_of_other_networks_are_refused(config, message: str) -> N
 
 def test_keys_given_beside_a_configuration_count() -> None:
     config = stock.DPMSolverMultistepScheduler(use_lu_lambdas=True, solver_order=3).config
-    ours = SemilinearScheduler.from_config(config, use_lu_lambdas=False, method="tab3", tau=0.3)
-    assert (ours.config.method, ours.config.tau, ours.config.solver_order) == ("tab3", 0.3, 3)
+    ours = SemilinearScheduler.from_config(config, use_lu_lambdas=False, method="dpmpp_2m", tau=0.3)
+    assert (ours.config.method, ours.config.tau, ours.config.solver_order) == ("dpmpp_2m", 0.3, 3)
     assert SemilinearScheduler.from_config({"solver_order": 3}).config.solver_order == 3

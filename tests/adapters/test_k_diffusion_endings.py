@@ -93,5 +93,5 @@ def test_the_order_of_that_step_can_be_kept() -> None:
     assert k_diffusion.sample_lms(model, noise(), karras(), disable=True).equal(kept)
     assert run(method="rhoab3", lower_end="zero").equal(run(method="rhoab3"))
     assert not run(method="rhoab3", lower_end=True).equal(run(method="rhoab3"))
-    with pytest.raises(InvalidArgument, match="lower_end='last' is not known"):
+    with pytest.raises(InvalidArgument, match="lower_end='last' must be True, False or 'zero'"):
         run(lower_end="last")
