@@ -53,11 +53,13 @@ def follow(
     progress: bool = False,
     trajectory: bool = False,
     check_finite: bool = True,
+    argument: str = "x",
 ) -> Any:
     """Run a model through a plan that is made already; parameters as in `sample`.
 
     The model gets an array of its own and its answer is copied (but for libraries whose arrays
-    never change): it may write into the one, and return the other again and again.
+    never change): it may write into the one, and return the other again and again. `argument` is
+    what messages call x.
 
     Returns
     -------
@@ -77,25 +79,6 @@ def follow(
         If x, an answer or noise has NaN or infinite entries, or a state overflows; with
         `check_finite` only.
     """
-    return followed(
-        plan, model, x, "x", seed=seed, callback=callback, progress=progress,
-        trajectory=trajectory, check_finite=check_finite,
-    )  # fmt: skip
-
-
-def followed(
-    plan: DiffusionPlan,
-    model: Model,
-    x: Any,
-    argument: str,
-    *,
-    seed: Seed | Noise = None,
-    callback: Callable[[State], None] | None = None,
-    progress: bool = False,
-    trajectory: bool = False,
-    check_finite: bool = True,
-) -> Any:
-    """Do what `follow` does; `argument` is what the caller, and so messages, call x."""
     if not isinstance(plan, DiffusionPlan):
         raise InvalidArgument(f"plan={shown(plan)} must be a plan of semilinear.diffusion.plan")
     check_made_for(checked_model(model, "model"), plan.schedule, plan.prediction)

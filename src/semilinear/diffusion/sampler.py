@@ -14,7 +14,7 @@ from semilinear.course import Noise, State
 from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.fitting import choose
-from semilinear.diffusion.following import followed
+from semilinear.diffusion.following import follow
 from semilinear.diffusion.models import Model
 from semilinear.diffusion.noise import Seed
 from semilinear.diffusion.plan import plan
@@ -158,16 +158,16 @@ def sample(
             lower_end=lower_end,
             estimate=estimate,
         )
-    return followed(
+    return follow(
         made,
         model,
         x_T,
-        "x_T",
         seed=seed,
         callback=callback,
         progress=progress,
         trajectory=trajectory,
         check_finite=check_finite,
+        argument="x_T",
     )
 
 
@@ -244,15 +244,15 @@ def encode(
         lower_end=lower_end,
         direction="encode",
     )
-    return followed(
+    return follow(
         made,
         model,
         x_0,
-        "x_0",
         callback=callback,
         progress=progress,
         trajectory=trajectory,
         check_finite=check_finite,
+        argument="x_0",
     )
 
 
