@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,30 @@ def test_budgets_are_kept(quality: SimpleNamespace) -> None:
     plan = rows.Own("tab3", "uniform", "even").plan(10)
     assert plan.nfe == 10
     np.testing.assert_allclose(plan.times, np.linspace(1, 0.1, 10), rtol=4 * EPS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (("ipndm1", "uniform", "even"), ("ddim", "uniform", "even"), True),
+        (("seeds2", "uniform", "even"), ("dpmpp_2s_sde", "uniform", "even"), True),
+        (("tab3", "uniform", "even"), ("tab2", "uniform", "even"), False),
+        (("tab3", "uniform", "even"), ("tab3", "quadratic", "even"), False),
+        (("tab3", "uniform", "even"), ("tab3", "uniform", "zero"), False),
+        (("unipc1", "uniform", "even"), ("ddim", "uniform", "even"), False),
+        (("dpmpp_2m", "uniform", "even"), ("dpmpp_2m", "uniform", "even", False, 0.5), False),
+        (
+            ("dpmpp_2m", "uniform", "even", False, 0.5),
+            ("dpmpp_2m", "uniform", "even", False, 0.6),
+            False,
+        ),
+    ],
+)
+def test_plans_are_the_same_where_their_numbers_are(
+    quality: SimpleNamespace, one: tuple[Any, ...], other: tuple[Any, ...], equal: bool
+) -> None:
+    plans = [quality.rows.Own(*row).plan(10) for row in (one, other)]
+    assert quality.rows.same(*plans) is equal
 
 
 def test_names_tell_rows_apart(quality: SimpleNamespace) -> None:

@@ -16,6 +16,7 @@ import torch
 from rows import SCHEDULE, Chosen, Own, Row, Theirs
 
 from semilinear import diffusion
+from semilinear.adapters.onnx import mnist_eps
 from semilinear.adapters.torch import eps_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "mnist_model"))
@@ -27,6 +28,9 @@ TRAINED = 1000
 
 REMEMBERED = 4 << 30
 """Bytes of answers that are kept on a CPU: of a hundred evaluations of 10,000 images."""
+
+AT_ONCE = 64
+"""Images that onnxruntime is given: its arrays stay in the cache."""
 
 
 class Generator:
@@ -42,15 +46,26 @@ class Generator:
         How many images, and how many at once.
     dtype
         In which convolutions and products are computed.
+    onnx
+        Whether onnxruntime evaluates the network, from the file in the package.
     """
 
     def __init__(
-        self, weights: Path, *, device: str, samples: int, batch: int, dtype: torch.dtype
+        self,
+        weights: Path,
+        *,
+        device: str,
+        samples: int,
+        batch: int,
+        dtype: torch.dtype,
+        onnx: bool = False,
     ) -> None:
         self.device, self.samples, self.batch = device, samples, batch
         network = mnist_unet.load(weights).to(device, memory_format=torch.channels_last)
         self.plain = eps_model(network)
-        self.model = eps_model(torch.compile(lowered(network, device, dtype)))
+        self.model = (
+            of_package() if onnx else eps_model(torch.compile(lowered(network, device, dtype)))
+        )
         if device == "cpu":  # elsewhere an answer costs less than to look at the states
             self.model = Remembering(self.model)
         self.choices: dict[int, diffusion.Fit] = {}
@@ -77,8 +92,12 @@ class Generator:
         parts = self.noise(seed).split(self.batch)
         if isinstance(row, Theirs):
             return torch.cat([self._theirs(row, nfe, x, (seed, i)) for i, x in enumerate(parts)])
-        plan = self.choose(nfe).plan() if isinstance(row, Chosen) else row.plan(nfe)
+        plan = self.plan(row, nfe)
         return torch.cat([self._own(plan, x, (seed, i)) for i, x in enumerate(parts)])
+
+    def plan(self, row: Own | Chosen, nfe: int) -> diffusion.DiffusionPlan:
+        """Return the plan of one of our rows."""
+        return self.choose(nfe).plan() if isinstance(row, Chosen) else row.plan(nfe)
 
     def evaluations(self, row: Row, nfe: int) -> int:
         """Return how many of a budget are used."""
@@ -134,6 +153,17 @@ class Remembering:
         while self.size > REMEMBERED:
             self.size -= self.answers.popitem(last=False)[1].nbytes
         return answer
+
+
+def of_package() -> Callable[[torch.Tensor, Any], torch.Tensor]:
+    """Return the network in the package, which has the same weights, for tensors on the CPU."""
+    network = mnist_eps(threads=torch.get_num_threads())
+
+    def answer(x: torch.Tensor, t: Any) -> torch.Tensor:
+        parts = x.tensor_split(-(-len(x) // AT_ONCE))
+        return torch.cat([torch.from_numpy(network(part.numpy(), float(t))) for part in parts])
+
+    return answer
 
 
 def lowered(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from frechet import Reference, moments
 from generating import Generator
-from rows import BUDGETS, GROUPS, NAMED, Chosen, Own, Row, runs
+from rows import BUDGETS, GROUPS, NAMED, Chosen, Own, Row, Theirs, runs, same
 
 from semilinear import diffusion
 from semilinear.progress import Progress
@@ -32,18 +32,6 @@ RESULTS = HERE / "results.jsonl"
 DRAWS, DRAWS_SEED = 100, 0
 Key = tuple[str, int, int, int]
 """Row, budget, seed and number of samples: what a result belongs to."""
-
-
-def same(one: diffusion.DiffusionPlan, other: diffusion.DiffusionPlan) -> bool:
-    """Whether two plans make the same samples of the same noise."""
-    if (one.name, len(one.t), one.nfe) != (other.name, len(other.t), other.nfe):
-        return False
-    # All coefficients, those of noise included; the grids were rounded on different ways.
-    pairs = zip(one.rows, other.rows, strict=True)
-    return np.allclose(one.t, other.t, rtol=1e-9, atol=0) and all(
-        a.sources == b.sources and np.allclose(a.coefficients, b.coefficients, rtol=1e-6, atol=1e-9)
-        for a, b in pairs
-    )
 
 
 def stored(path: Path) -> list[dict[str, Any]]:
@@ -70,20 +58,28 @@ class Measurement:
         self.weights = classifier.load(device=generator.device)
         self.reference = Reference(classifier.real_moments("test"))
 
-    def chosen(self, row: Chosen, nfe: int, seed: int) -> dict[str, Any]:
-        """Return the result of the choice, that of a row if this is what was chosen.
+    def equal(self, plan: diffusion.DiffusionPlan, nfe: int, seed: int) -> dict[str, Any] | None:
+        """Return the result of a row that made the samples of `plan`, if there is one.
 
         The same plan on the same noise gives the same samples: they need no second run.
         """
-        fit = self.generator.choose(nfe)
         for result in stored(self.results):
             of_run = result["nfe"], result["seed"], result["samples"]
             other = NAMED.get(result["row"])
             if of_run != (nfe, seed, self.generator.samples) or not isinstance(other, Own):
                 continue
-            if same(fit.plan(), other.plan(nfe)):
-                return result | {"row": row.name, "as": other.name, "chosen": fit.reason}
-        return self.measure(row, nfe, seed) | {"chosen": fit.reason}
+            if same(plan, other.plan(nfe)):
+                return result | {"as": other.name}
+        return None
+
+    def find(self, row: Row, nfe: int, seed: int) -> dict[str, Any]:
+        """Return the result of one run, which may be that of another row."""
+        if isinstance(row, Theirs):
+            return self.measure(row, nfe, seed)
+        plan = self.generator.plan(row, nfe)
+        found = self.equal(plan, nfe, seed) or self.measure(row, nfe, seed)
+        chosen = {"chosen": self.generator.choose(nfe).reason} if isinstance(row, Chosen) else {}
+        return found | {"row": row.name} | chosen
 
     def measure(self, row: Row, nfe: int, seed: int) -> dict[str, Any]:
         """Return the result of one run."""
@@ -123,8 +119,7 @@ class Measurement:
             for row, nfe, seed in todo:
                 if perf_counter() - begun > 60 * minutes:
                     break
-                found = self.chosen if isinstance(row, Chosen) else self.measure
-                self.append(found(row, nfe, seed))
+                self.append(self.find(row, nfe, seed))
                 done += nfe
                 bar.update(done)
         print(f"{done} of {total} evaluations of a batch done; results in {self.results}")
@@ -149,6 +144,11 @@ def arguments() -> argparse.Namespace:
         "--dtype",
         choices=("float32", "bfloat16", "float16"),
         help="of convolutions and products; float16 on a GPU, else float32",
+    )
+    made.add_argument(
+        "--onnx",
+        action="store_true",
+        help="the network of the package by onnxruntime: on a CPU in float32, the fastest",
     )
     made.add_argument("--minutes", type=float, default=float("inf"), help="begin no run after")
     made.add_argument("--results", type=Path, default=RESULTS)
@@ -176,14 +176,20 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     batch = given.batch or (2500 if device == "cuda" else 250)
     dtype = given.dtype or ("float16" if device == "cuda" else "float32")
+    if given.onnx and (device, dtype) != ("cpu", "float32"):
+        raise SystemExit(
+            f"--onnx is for float32 on a CPU, and this would run in {dtype} on {device}"
+        )
     generator = Generator(
         given.weights,
         device=device,
         samples=given.samples,
         batch=batch,
         dtype=getattr(torch, dtype),
+        onnx=given.onnx,
     )
     where = f"{torch.cuda.get_device_name() if device == 'cuda' else 'CPU'}, {dtype}"
+    where += ", onnxruntime" if given.onnx else ""
     Measurement(generator, given.results, given.images, where).run(todo, minutes=given.minutes)
 
 

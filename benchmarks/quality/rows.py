@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from semilinear import diffusion
 from semilinear.diffusion import grids
 from semilinear.errors import InvalidArgument
@@ -243,6 +245,22 @@ def runs(
     for g, row in rows:
         found += [(row, nfe) for nfe in ((MANY,) if g == "reference" else budgets)]
     return [run for run in dict.fromkeys(found) if _exists(*run)]
+
+
+def same(one: diffusion.DiffusionPlan, other: diffusion.DiffusionPlan) -> bool:
+    """Whether two plans make the same samples of the same noise."""
+    kinds = (
+        (plan.sampler.parameterisation.quantity, len(plan.t), len(plan.rows), plan.nfe)
+        for plan in (one, other)
+    )
+    if len(set(kinds)) > 1:
+        return False
+    # All coefficients, those of noise included; the grids may be rounded differently.
+    pairs = zip(one.rows, other.rows, strict=True)
+    return np.allclose(one.t, other.t, rtol=1e-9, atol=0) and all(
+        a.sources == b.sources and np.allclose(a.coefficients, b.coefficients, rtol=1e-6, atol=1e-9)
+        for a, b in pairs
+    )
 
 
 def _places(method: str) -> tuple[tuple[str, str], ...]:
