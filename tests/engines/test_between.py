@@ -167,6 +167,37 @@ def test_values_that_are_not_finite(name: str, size: int) -> None:
             assert np.isfinite(s.sol(np.linspace(s.sol.t_min, s.sol.t_max))).all()
 
 
+@pytest.mark.parametrize("size", [3, 100])
+@pytest.mark.parametrize("name", ["zoto_bowman43", "krogstad4", "etdpec", "etdpece"])
+def test_n_is_not_asked_at_states_that_are_not_finite(name: str, size: int) -> None:
+    def within(t: float, y: Any) -> Any:
+        if not np.isfinite(y).all():
+            raise ValueError("asked at NaN")
+        with np.errstate(invalid="ignore"):  # |y| > 1 in steps that are too long
+            return np.sqrt(1.0 - y**2) * 200 * np.cos(200 * t)
+
+    arguments = Scalar(-1.0), within, (0.0, 1.0), np.full(size, 0.99)
+    if name == "krogstad4":
+        with pytest.raises(NonFiniteError, match=r"t = 0\.0625\)? returned NaN"):
+            solve(*arguments, method=name, steps=8)
+        return
+    s = solve(*arguments, method=name, rtol=1e-2)
+    assert s.stats["rejected"] > 0
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_a_propagator_that_differs_by_step_is_asked_for_each(size: int) -> None:
+    """Compiled fixed steps are as those of a plan."""
+
+    class Stepwise(Scalar):
+        def of_steps(self, numbers: np.ndarray) -> Scalar:
+            return Scalar(-1.0 - float(np.ravel(numbers)[0]))
+
+    linear = Stepwise(lambda t: -1.0 + 0.0 * t)
+    s = solve(linear, lambda t, y: 0 * y, (0.0, 1.0), np.ones(size), steps=4, method="etd4rk")
+    np.testing.assert_allclose(s.y[:, -1], np.exp(-2.5), rtol=1e-12)
+
+
 @pytest.mark.parametrize("options", [{}, {"t_eval": [0.99]}], ids=str)
 @pytest.mark.parametrize("name", ["krogstad4", "etdab3", "etdpec3", "etdpece3"])
 def test_any_evaluation_may_fail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from semilinear.adaptive import VariableOrderCourse
+from semilinear.answers import overflowed
 from semilinear.engines.loop import AdaptiveLoopEngine
 from semilinear.kernels import layout
 from semilinear.kernels.phi_reference import SERIES_REACH
@@ -48,6 +49,8 @@ class AdamsLoop(AdaptiveLoopEngine):
     def explain_attempt(self) -> ArithmeticError | None:
         current = int(self.counts[layout.CURRENT])
         output, predicted = self.differences[1 - current, 0], self.states[1]
+        if not np.isfinite(predicted).all():
+            return overflowed(f"t = {float(self.numbers[layout.T]):.9g}")
         if np.isfinite(output).all():
             return None
         t = self.numbers[layout.T] + self.numbers[layout.H]

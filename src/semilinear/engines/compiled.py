@@ -82,7 +82,9 @@ class TableArrays:
             if kind != layout.EVALUATE:
                 continue
             output, x = self.buffers[self.where[slot]], self.buffers[self.where[state]]
-            if np.isfinite(x).all() and not np.isfinite(output).all():
+            if not np.isfinite(x).all():  # where the loop stopped
+                return overflowed(f"t = {t:.9g}")
+            if not np.isfinite(output).all():
                 where = f"N at t = {t + table.fractions[place] * h:.9g}"
                 return engine.not_finite(where, output, x)
         if np.isfinite(self.buffers).all():
@@ -114,11 +116,10 @@ class FixedLoop(LoopEngine):
 
     def _asked(self, kind: int) -> list[Any]:
         n = self._first_of[kind]
-        step, grid = self.program.steps[n], self.program.grid
-        if self.linear.constant:
-            points = points_of(self.lengths[n - step.history : n + 1].tolist())
-        else:
-            points = {q: float(grid[n + q]) for q in range(-step.history, 2)}
+        if not self.linear.constant:
+            return self.program.values(n)
+        step = self.program.steps[n]
+        points = points_of(self.lengths[n - step.history : n + 1].tolist())
         return step_coefficients(step, self.linear, points)
 
     def march_on(self, y: Any, recorder: Recorder) -> None:

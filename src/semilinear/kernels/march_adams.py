@@ -253,11 +253,13 @@ def adams_loop(
         spread_put(new, coefficients[0], y)
         for k in range(order):
             spread_add(new, coefficients[k + 1], current[k])
-        function(after, new, other[0])
-        weighted(other[0], weight)
-        counts[EVALUATIONS] += 1
+        asked = is_finite(new)
+        if asked:
+            function(after, new, other[0])
+            weighted(other[0], weight)
+            counts[EVALUATIONS] += 1
         error = lower = np.inf
-        if is_finite(other[0]):  # else the predicted state stays, to be shown
+        if asked and is_finite(other[0]):  # else the predicted state stays, to be shown
             update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
             spread_add(new, coefficients[order + 1], other[order])
             error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)

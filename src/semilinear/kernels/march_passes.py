@@ -151,6 +151,15 @@ def weighted(values: Any, weight: Any) -> None:
 
 
 @compiled
+def is_finite(values: Any) -> bool:
+    """Tell whether all entries are finite."""
+    bad = False
+    for i in range(values.size):
+        bad |= not np.isfinite(values[i])
+    return not bad
+
+
+@compiled
 def run_rows(
     function: Any,
     t: float,
@@ -164,14 +173,24 @@ def run_rows(
     weight: Any,
     buffers: Any,
     where: Any,
-) -> int:
-    """Run the rows of a step from t to end = t + h; return the number of evaluations."""
+) -> tuple[int, bool]:
+    """Run the rows of a step from t to end = t + h.
+
+    Returns
+    -------
+    evaluations : int
+    asked : bool
+        Whether N was asked at all states: it is not asked at one that is not finite, nor are the
+        rows after that run.
+    """
     evaluations = 0
     width = coefficients.shape[1]
     for r in range(rows.shape[0]):
         out = buffers[where[rows[r, 1]]]
         if rows[r, 0] == EVALUATE:
             c = fractions[rows[r, 3]]
+            if not is_finite(out):
+                return evaluations, False
             values = buffers[where[rows[r, 2]]]
             function(end if c == 1.0 else t + c * h, out, values)
             weighted(values, weight)
@@ -183,16 +202,7 @@ def run_rows(
             else:
                 for begin in range(0, out.size, width):
                     combine(out[begin : begin + width], own, coefficients, buffers, where, begin)
-    return evaluations
-
-
-@compiled
-def is_finite(values: Any) -> bool:
-    """Tell whether all entries are finite."""
-    bad = False
-    for i in range(values.size):
-        bad |= not np.isfinite(values[i])
-    return not bad
+    return evaluations, True
 
 
 def squared(x: Any) -> Any:
