@@ -220,8 +220,8 @@ def test_methods_are_exact(path: Path) -> None:
 
 
 def test_import_loads_no_optional_library() -> None:
-    late = [*OWNERS, "dask", "distributed", "scipy.integrate"]
-    code = f"import sys, semilinear; print(*sorted(set({late}) & set(sys.modules)))"
+    late = [*OWNERS, "dask", "distributed", "scipy.integrate", "scipy.optimize"]
+    code = f"import sys, semilinear.diffusion; print(*sorted(set({late}) & set(sys.modules)))"
     command = [sys.executable, "-W", "error", "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -18,6 +19,7 @@ from semilinear import (
     Propagator,
     Scalar,
     make_plan,
+    methods,
 )
 from semilinear.methods import Method
 from semilinear.stepping import run
@@ -151,6 +153,18 @@ def test_a_state_belongs_to_its_plan() -> None:
     with pytest.raises(InvalidArgument, match="state belongs to another run"):
         long.advance(state, state.x)
     again = make_plan(Scalar(-1.0), np.linspace(0, 1, 3))
+    assert again.advance(state, state.x).evaluation == 1
+
+
+@pytest.mark.parametrize("linear", [Scalar(-1.0), Diagonal([-1.0, -2.0]), Dense(-np.eye(2))])
+def test_a_state_belongs_to_its_method(linear: Propagator) -> None:
+    """Also where coefficients are arrays, which no identity holds."""
+    one = make_plan(linear, GRID, method=methods.etdab(3))
+    other = make_plan(linear, GRID, method=dataclasses.replace(methods.etdab(2), name="etdab3"))
+    state = one.start(np.ones(2))
+    with pytest.raises(InvalidArgument, match="state belongs to another run"):
+        other.advance(state, state.x)
+    again = make_plan(linear, GRID, method=methods.etdab(3))
     assert again.advance(state, state.x).evaluation == 1
 
 

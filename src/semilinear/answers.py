@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, is_jax_array
 
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, is_traced
 from semilinear.kernels import Backend
@@ -27,8 +28,9 @@ def wrong_output(
 def overflowed(where: str) -> NonFiniteError:
     """Return the error for a state that overflowed although N was finite."""
     return NonFiniteError(
-        f"the state overflowed in the step after {where}, whose output was finite; "
-        "take smaller steps or a method of lower order"
+        f"the state overflowed in the step after {where}, whose output was finite: the solution "
+        "grows beyond the range of its dtype, or given steps are too long for the method to be "
+        "stable; then take smaller ones or a method of lower order"
     )
 
 
@@ -102,11 +104,15 @@ def wrapped(output: Any) -> str:
 
 
 def copied(array: Any) -> Any:
-    """Return a copy, in memory of its own; arrays that never change are returned as they are."""
-    if isinstance(array, np.ndarray) or type(array).__module__.startswith("cupy"):
-        return array.copy()
+    """Return a copy, in memory of its own; arrays of JAX, which never change, as they are."""
     clone = getattr(array, "clone", None)  # of PyTorch; it is recorded for gradients
-    return array if clone is None else clone()
+    if clone is not None:
+        return clone()
+    if isinstance(array, np.ndarray):
+        return array.copy()
+    if not hasattr(array, "shape") or isinstance(array, np.generic) or is_jax_array(array):
+        return array
+    return array_namespace(array).asarray(array, copy=True)
 
 
 def read_only(array: Any) -> Any:

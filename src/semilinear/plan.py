@@ -114,7 +114,7 @@ class Plan(Immutable, Course):
     def _numbers(self) -> Any:
         """Return what distinguishes a plan from others of its method on its grid."""
         if self.form != "scalar":
-            return self.program.propagator.identity
+            return self.program.propagator.identity, self.program.structure
         return b"".join(np.asarray(segment.coefficients).tobytes() for segment in self._segments)
 
     def __repr__(self) -> str:

@@ -81,6 +81,14 @@ class Program:
             groups.setdefault(step, []).append(n)
         return {step: np.array(members) for step, members in groups.items()}
 
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """What the steps do, whatever their numbers are; equal for programs that do the same."""
+        distinct = list(self.groups)
+        order = {step: i for i, step in enumerate(distinct)}
+        what = tuple((step.instructions, step.carry, step.raw) for step in distinct)
+        return what, tuple(order[step] for step in self.steps)
+
     def lowered(self, step: Step) -> Lowered:
         """Return a step, lowered."""
         return lower(step, told=self.tell is not None)

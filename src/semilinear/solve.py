@@ -14,7 +14,7 @@ from semilinear.arguments import check_args, checked_linear, initial_state
 from semilinear.choice import choose_method
 from semilinear.engines import Engine, make_engine, plan_of
 from semilinear.errors import InvalidArgument, NonFiniteError
-from semilinear.given import number
+from semilinear.given import number, whole_number
 from semilinear.methods import Method, VariableOrder
 from semilinear.output import Recorder, Solution, make_solution, parse_events
 from semilinear.plan import Plan
@@ -83,6 +83,7 @@ def solve(
     events: Any = None,
     first_step: float | None = None,
     max_step: float | None = None,
+    max_nfe: int | None = None,
     controller: str | tuple[float, float, float] | None = None,
     start: str = "ramp",
     args: tuple[Any, ...] = (),
@@ -132,6 +133,9 @@ def solve(
     first_step, max_step
         Of adaptive steps: length of the first, chosen by a trial step by default; greatest length,
         without limit by default.
+    max_nfe
+        Most evaluations of N that adaptive steps may cost, without limit by default; where they do
+        not lead to t1, ``status`` is -1, and all that was reached is there.
     controller
         Of embedded pairs: ``"I"``, ``"PI"`` (by default) or ``"PID"``, how much of the past errors
         the next step looks at; or three gains (b1, b2, b3) of Soderlind (2003), eq. 40. Methods of
@@ -177,6 +181,7 @@ def solve(
     span = checked_span(t_span)
     operator = checked_linear(linear, nonlinear)
     check_args(args)
+    most = np.inf if max_nfe is None else whole_number("max_nfe", max_nfe)
     y = initial_state(y0)
     if callback is not None and not callable(callback):
         raise InvalidArgument(f"callback={callback!r} must be a function callback(t, y)")
@@ -186,7 +191,7 @@ def solve(
         unlimited = number(max_step) == np.inf
         _refuse_adaptive(
             rtol=rtol, atol=atol, first_step=first_step, controller=controller,
-            max_step=None if unlimited else max_step,
+            max_step=None if unlimited else max_step, max_nfe=max_nfe,
         )  # fmt: skip
         times = fixed_grid(span, steps=steps, step_size=step_size, grid=grid)
     else:
@@ -209,6 +214,7 @@ def solve(
         operator, nonlinear, span, y, args=args, method=chosen, times=times, controller=control,
         start=start,
     )  # fmt: skip
+    engine.most = most
     bar = Progress(1000, label=chosen.name, show=progress)
     recorder = Recorder(
         engine.linear,

@@ -345,6 +345,10 @@ def test_attributes():
     for name in ("t", "grid", "transfer", "weights", "t_formed", "path_times", "times"):
         found = np.array(getattr(made, name))
         assert np.array_equal(found, np.stack([getattr(one, name) for one in ones], axis=-1))
+    assert np.array_equal(made.recipe.t_start, STARTS)
+    assert np.array_equal(made.recipe.t_end, [one.recipe.t_end for one in ones])
+    assert made.recipe[2:] == ones[0].recipe[2:]
+    assert all(name in vars(made) or hasattr(type(made), name) for name in vars(ones[0]))
     for name in ("t", "grid", "transfer", "weights", "t_formed"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(made, name)[0] = 0.0

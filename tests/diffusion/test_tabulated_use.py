@@ -124,7 +124,8 @@ def test_a_plan_goes_to_other_processes_and_knows_its_own_states():
     state = plan.start(X)
     same = other.advance(state, model(state.x, state.t))
     assert same.step == 1
-    for foreign in (planned(dpm_solver_v3(table(seed=3))), planned(prediction="v")):
+    lowered = planned(lower_end=True)
+    for foreign in (planned(dpm_solver_v3(table(seed=3))), planned(prediction="v"), lowered):
         with pytest.raises(InvalidArgument, match="belongs to another run"):
             foreign.advance(same, X)
 

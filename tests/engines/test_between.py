@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from runs import LINEAR, REGISTERED, each_with_start, initial
-from semilinear import Diagonal, NonFiniteError, Propagator, Scalar, Solution, solve
+from semilinear import (
+    Diagonal,
+    InvalidArgument,
+    NonFiniteError,
+    Propagator,
+    Scalar,
+    Solution,
+    solve,
+)
 from semilinear.engines import factory
 from semilinear.methods import GridMethod, Multistep
 
@@ -185,13 +193,49 @@ def test_n_is_not_asked_at_states_that_are_not_finite(name: str, size: int) -> N
     assert s.stats["rejected"] > 0
 
 
+@pytest.mark.parametrize("most", [1, 2, 7, 100])
+@pytest.mark.parametrize("size", [3, 100])
+@pytest.mark.parametrize("name", ["zoto_bowman43", "etdpec", "etdpece"])
+def test_evaluations_run_out(name: str, size: int, most: int) -> None:
+    """Two engines end where the budget does; the compiled ones begin no step that may not end."""
+    times: list[float] = []
+
+    def counted(t: float, y: Any) -> Any:
+        times.append(t)
+        return np.cos(50.0 * t + y)
+
+    arguments = Scalar(-1.0), counted, (0.0, 5.0), np.ones(size)
+    whole = solve(*arguments, method=name, rtol=1e-6)
+    times.clear()
+    s = solve(*arguments, method=name, rtol=1e-6, max_nfe=most)
+    assert (s.status, s.success) == (-1, False)
+    assert f"max_nfe={most}: evaluations ran out at t = {s.t_last:.9g}, after" in s.message
+    assert len(times) == s.nfev <= most
+    assert s.nfev > most - 5  # a step of the costliest method
+    assert len(s.t) == s.stats["steps"] + 1
+    np.testing.assert_allclose(s.y, whole.y[:, : len(s.t)], rtol=1e-6)
+    enough = solve(*arguments, method=name, rtol=1e-6, max_nfe=whole.nfev)
+    assert (enough.status, enough.nfev) == (0, whole.nfev)
+    with pytest.raises(InvalidArgument, match="max_nfe=0 must be a whole number"):
+        solve(*arguments, max_nfe=0)
+    with pytest.raises(InvalidArgument, match="max_nfe: of adaptive steps only"):
+        solve(*arguments, max_nfe=10, steps=5)
+
+
 @pytest.mark.parametrize("size", [3, 100])
 def test_a_propagator_that_differs_by_step_is_asked_for_each(size: int) -> None:
     """Compiled fixed steps are as those of a plan."""
 
     class Stepwise(Scalar):
-        def of_steps(self, numbers: np.ndarray) -> Scalar:
-            return Scalar(-1.0 - float(np.ravel(numbers)[0]))
+        number: Any = 0
+
+        def of_steps(self, numbers: np.ndarray) -> Propagator:
+            part = Stepwise(self.rate)
+            part.number = numbers
+            return part
+
+        def flow(self, a: Any, b: Any) -> Any:
+            return np.exp((-1.0 - self.number) * (np.asarray(b) - a))
 
     linear = Stepwise(lambda t: -1.0 + 0.0 * t)
     s = solve(linear, lambda t, y: 0 * y, (0.0, 1.0), np.ones(size), steps=4, method="etd4rk")

@@ -344,3 +344,26 @@ def test_the_unit_of_time_does_not_matter(unit: float) -> None:
     )
     assert s.t_events is not None
     np.testing.assert_allclose(s.t_events[0], [unit * np.log(2)], rtol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"rtol": 1e-8, "atol": 1e-10}, {"rtol": 1e-3}, {"steps": 10}])
+@pytest.mark.parametrize("rate", [0.31, 1.0, 7.7, 1e5])
+def test_a_run_begins_where_a_terminal_event_ended_the_last(
+    rate: float, options: dict[str, Any]
+) -> None:
+    """Its end is within rounding of the zero, on either side."""
+    level = event(lambda t, y: y[0], terminal=True)
+    linear, t, y = Dense([[0.0, rate], [-rate, 0.0]]), 0.0, np.array([1.0, 0.0])
+    found = []
+    for _ in range(12):
+        s = solve(linear, lambda t, y: 0 * y, (t, t + 4 / rate), y, events=level, **options)
+        assert s.status == 1
+        t, y = s.t_last, s.y_last
+        found.append(t)
+    np.testing.assert_allclose(found, np.pi * (np.arange(12) + 0.5) / rate, rtol=1e-6)
+
+
+def test_a_zero_shortly_after_the_beginning_is_found() -> None:
+    s = solve(Scalar(0.0), lambda t, y: 1 + 0 * y, (0, 1), [-1e-10], events=lambda t, y: y[0])
+    assert s.t_events is not None
+    np.testing.assert_allclose(s.t_events[0], [1e-10], rtol=1e-5)

@@ -388,3 +388,14 @@ def test_a_function_that_looks_at_all_times_at_once_is_asked_point_by_point():
     even = Scalar(lambda t: np.where(np.asarray(t) < 0.5, -3.0, -1.0))
     assert odd.flow(0.0, 0.5) == even.flow(0.0, 0.5)
     assert odd.flow(0.0, 1.0) == even.flow(0.0, 1.0)
+
+
+@pytest.mark.parametrize("error", [AssertionError, RuntimeError, KeyError])
+def test_a_function_of_one_time_may_refuse_arrays_as_it_likes(error: type[Exception]) -> None:
+    def rate(t: float) -> float:
+        if np.ndim(t):
+            raise error("one time only")
+        return -t
+
+    found = Scalar(rate).flow(0.0, np.array([1.0, 2.0]))
+    np.testing.assert_allclose(found, np.exp([-0.5, -2.0]), rtol=1e-14)

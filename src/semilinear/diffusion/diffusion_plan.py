@@ -24,12 +24,15 @@ from semilinear.program import Program
 class Recipe(NamedTuple):
     """How a plan was asked for, beside its sampler: what another grid for it has in common."""
 
-    t_start: float
-    t_end: float
+    t_start: Any
+    t_end: Any
+    """Numbers; of a plan for samples of their own times arrays of shape (samples,)."""
+
     final: str
     start: str
     lower_end: bool | str
     direction: str
+    estimate: bool
 
 
 class DiffusionPlan(Plan):
@@ -84,7 +87,8 @@ class DiffusionPlan(Plan):
         table = self.sampler.parameterisation.table
         if table is None:
             return super()._numbers()
-        return repr((table.digest, self.schedule, self.prediction)).encode()
+        made_for = repr((table.digest, self.schedule, self.prediction))
+        return made_for, self.program.structure
 
     @cached_property
     def stochastic(self) -> bool:

@@ -21,7 +21,7 @@ class Fit(Immutable):
 
     Attributes
     ----------
-    sampler, final, noise, start, lower_end
+    sampler, final, noise, start, lower_end, estimate
         The sampler, the ending, the noise level of stochastic samplers, and what else a plan takes.
     times
         Grid times, read-only; for ``diffusion.plan(grid=...)``.
@@ -55,6 +55,7 @@ class Fit(Immutable):
     correction: Correction | None = None
     start: str = "ramp"
     lower_end: bool | str = False
+    estimate: bool = False
 
     def __post_init__(self) -> None:
         times = np.array(self.times)
@@ -72,6 +73,7 @@ class Fit(Immutable):
             noise=self.noise,
             start=self.start,
             lower_end=self.lower_end,
+            estimate=self.estimate,
         )
 
     @property

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.diffusion_plan import DiffusionPlan
@@ -131,7 +130,7 @@ def fit_grid(
     rows = sorted((own, fit.sampler.name, fit.family) for own, fit in tried)
     return replace(
         best, error=error, candidates=tuple((name, family, own) for own, name, family in rows),
-        evaluations=pilot.evaluations + other.evaluations,
+        evaluations=pilot.evaluations + other.evaluations, estimate=what.estimate,
     )  # fmt: skip
 
 
@@ -147,6 +146,7 @@ class _Fitted(NamedTuple):
     final: str | None
     start: str = "ramp"
     lower_end: bool | str = False
+    estimate: bool = False
     own: tuple[DiffusionPlan, ...] = ()
     """A plan whose grid is tried as it is."""
 
@@ -155,7 +155,7 @@ def _of_plan(made: DiffusionPlan, nfe: int | None) -> _Fitted:
     """Return what a plan has beside its grid, or refuse it."""
     if isinstance(made, StackedPlan):
         raise InvalidArgument("schedule is a plan with times by sample; give one for all samples")
-    t_start, t_end, final, start, lower_end, direction = made.recipe
+    t_start, t_end, final, start, lower_end, direction, estimate = made.recipe
     if made.stochastic or direction == "encode":
         why = OF_THE_ODE if made.stochastic else "it encodes; grids are fitted to sampling"
         raise InvalidArgument(f"schedule is a plan of {made.name}, but {why}")
@@ -173,7 +173,7 @@ def _of_plan(made: DiffusionPlan, nfe: int | None) -> _Fitted:
         )  # fmt: skip
     return _Fitted(
         budget, sampler, made.schedule, made.prediction, t_start, t_end, final, start, lower_end,
-        own,
+        estimate, own,
     )  # fmt: skip
 
 
@@ -228,6 +228,8 @@ def _move(pilot: Pilot, warp: Warp, fit: Fit, s: np.ndarray, k: int) -> tuple[Fi
 
     def error(value: float) -> float:
         return pilot.error(moved(value)[0].plan())
+
+    from scipy.optimize import minimize_scalar  # a second to load, and only needed here
 
     bounds = (
         max(low + 0.05 * room, s[k] - 0.25 * room),

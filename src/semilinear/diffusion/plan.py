@@ -170,7 +170,7 @@ def plan(
     if direction == "encode":
         times = times[::-1].copy()
     layout.check(times, prediction)
-    recipe = Recipe(first, last, final, start, lower_end, direction)
+    recipe = Recipe(first, last, final, start, lower_end, direction, estimate)
     return _assemble(layout, times, prediction, recipe)
 
 

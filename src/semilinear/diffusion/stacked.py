@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from semilinear.course import Next, Noise, Run, State
-from semilinear.diffusion.diffusion_plan import DiffusionPlan
+from semilinear.diffusion.diffusion_plan import DiffusionPlan, Recipe
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
 from semilinear.errors import InvalidArgument, shown
 from semilinear.lazy_segments import Operators
@@ -30,6 +30,8 @@ class StackedPlan(DiffusionPlan):
     ----------
     plans
         The plan of each sample.
+    recipe
+        As of one plan, its ends being arrays of shape (samples,).
     t, grid, path_times, t_formed, transfer, weights, times, rows
         As those of `DiffusionPlan`, the numbers being arrays whose last axis counts the samples: t
         has shape (steps + 1, samples), and times are arrays of shape (samples,).
@@ -43,7 +45,7 @@ class StackedPlan(DiffusionPlan):
         self.plans = tuple(plans)
         self.program, self.main = first.program, first.main
         self.schedule, self.sampler = first.schedule, first.sampler
-        self.prediction = first.prediction
+        self.prediction, self.recipe = first.prediction, self._joined_recipe()
         self.name, self.nfe, self.steps = first.name, first.nfe, first.steps
         self.form = "samples"
         self.t = self._stacked("t")
@@ -107,6 +109,11 @@ class StackedPlan(DiffusionPlan):
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         return tuple(_joined_row(each) for each in zip(*(p.rows for p in self.plans), strict=True))
+
+    def _joined_recipe(self) -> Recipe:
+        recipes = [each.recipe for each in self.plans]
+        start, end = (np.array([getattr(r, n) for r in recipes]) for n in ("t_start", "t_end"))
+        return recipes[0]._replace(t_start=start, t_end=end)
 
     def _stacked(self, name: str) -> np.ndarray:
         array = np.stack([getattr(each, name) for each in self.plans], axis=-1)

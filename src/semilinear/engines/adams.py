@@ -16,6 +16,10 @@ class AdamsLoop(AdaptiveLoopEngine):
 
     course: VariableOrderCourse
 
+    @property
+    def attempt_costs(self) -> int:
+        return 1 + self.course.renews
+
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         from semilinear.kernels import march_adams
 

@@ -29,6 +29,8 @@ class Engine(ABC):
         Steps made, and attempts refused, so far.
     failure
         Why the run ended before its time; empty if it did not.
+    most
+        Evaluations of N that adaptive steps may cost; without limit by default.
     linear
         The linear part for which the values of N hold that the engine shows to a recorder.
     """
@@ -41,6 +43,7 @@ class Engine(ABC):
         self.steps = 0
         self.rejected = 0
         self.failure = ""
+        self.most = np.inf
         self._held: tuple[Any, int] = (None, 0)
 
     def evaluate(self, y: Any, t: float) -> Any:
@@ -71,6 +74,20 @@ class Engine(ABC):
             self._held = output, output._version
         except (AttributeError, RuntimeError):  # no tensor, or one without a count of versions
             self._held = None, 0
+
+    def has_spent(self, t: float) -> bool:
+        """Tell whether no evaluation is left; then the run fails at t."""
+        if self.evaluations < self.most:
+            return False
+        self.failure = self.out_of_evaluations(t)
+        return True
+
+    def out_of_evaluations(self, t: float) -> str:
+        """Say that a run ends for want of evaluations."""
+        return (
+            f"max_nfe={self.most:.0f}: evaluations ran out at t = {t:.9g}, after {self.steps} "
+            "steps; allow more, or give larger tolerances"
+        )
 
     def slope(self, y: Any, t: float) -> Any:
         """Return N as the engine shows it to a recorder."""

@@ -160,6 +160,10 @@ class AdaptiveLoop(AdaptiveLoopEngine):
 
     course: PairCourse
 
+    @property
+    def attempt_costs(self) -> int:
+        return self.course.attempt().evaluations + self.course.renews
+
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         self.arrays = TableArrays(self, make_tables((self.course.attempt(),)), y)
         self.arrays.slot("N1")[:] = slope

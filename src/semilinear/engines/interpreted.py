@@ -73,14 +73,17 @@ class CourseEngine(Engine):
     def run(self, y: Any, recorder: Recorder) -> None:
         recorder.reached(self.course.t0, y)
         check_sees_time(self, self.course, y)
-        state = self.course.start(y)
+        state, t = self.course.start(y), self.course.t0
         while not state.done:
             first, step = state.evaluation == 0, state.step
+            if not first and self.has_spent(t):
+                return
             state = self.course.advance(state, self.evaluate(state.x, state.t))
             self.steps, self.rejected = state.step, state.cursor.rejected
             if not first and state.step == step:
                 continue
             slope = state.slot(self.course.newest) if recorder.needs_slopes else None
-            if not recorder.point(state.cursor.t, y if first else state.y, slope):
+            t = state.cursor.t
+            if not recorder.point(t, y if first else state.y, slope):
                 return
         self.failure = state.cursor.failure

@@ -190,6 +190,11 @@ class AdaptiveLoopEngine(LoopEngine):
         atol = np.asarray(course.controller.atol, dtype=float)
         self.atol = (np.broadcast_to(atol, y.shape) if atol.ndim else atol).reshape(-1)
 
+    @property
+    @abstractmethod
+    def attempt_costs(self) -> int:
+        """Evaluations of a step that is attempted."""
+
     @abstractmethod
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         """Take up the state and (weighted) N at t0, both flat."""
@@ -207,17 +212,23 @@ class AdaptiveLoopEngine(LoopEngine):
         if recorder.misses is not None and self.rates.size and not recorder.events:
             recorder.misses = self.misses
         check_sees_time(self, self.course, y)
-        self._first_step(y, recorder)
-        super().run(y, recorder)
+        if self._first_step(y, recorder):
+            super().run(y, recorder)
 
     def march_on(self, y: Any, recorder: Recorder) -> None:
         room = 1 if recorder.callback or recorder.events else 64
         keep, outcome = recorder.sees_all, layout.FULL
+        left = min(self.most - self.evaluations, 2**62)
+        self.counts[layout.MOST] = self.counts[layout.EVALUATIONS] + left - self.attempt_costs
         while outcome != layout.DONE:
             space = self.space(room, recorder, keep=keep)
             outcome = self.advance(*space)
             if not self.show_points(*space, recorder):
                 return
+            made, most = self.counts[[layout.EVALUATIONS, layout.MOST]]
+            if outcome == layout.FULL and made > most:
+                self.failure = self.out_of_evaluations(float(self.numbers[layout.T]))
+                break
             room = min(2 * room, max(64, CHUNK // max(1, y.nbytes))) if room > 1 else 1
             if outcome == layout.SHORT:
                 bad = self.explain_attempt()
@@ -245,11 +256,14 @@ class AdaptiveLoopEngine(LoopEngine):
         )  # fmt: skip
         return not error <= 1.0
 
-    def _first_step(self, y: Any, recorder: Recorder) -> None:
-        """Take N at t0 and the length of the first step from the course."""
+    def _first_step(self, y: Any, recorder: Recorder) -> bool:
+        """Take N at t0 and the length of the first step from the course, if they may be asked."""
         state = self.course.start(y)
         try:
             while state.cursor.at != "stage":
+                if state.evaluation and self.has_spent(self.course.t0):
+                    self._record_start(y, state, recorder)
+                    return False
                 state = self.course.advance(state, self.evaluate(state.x, state.t))
         except NonFiniteError as error:
             if state.evaluation == 0:
@@ -259,6 +273,7 @@ class AdaptiveLoopEngine(LoopEngine):
         self.numbers[[layout.T, layout.H]] = self.course.t0, state.cursor.h
         self.numbers[[layout.LAST, layout.BEFORE, layout.EARLIER]] = 1.0
         self.begin(y.reshape(-1), self._record_start(y, state, recorder))
+        return True
 
     def _record_start(self, y: Any, state: State, recorder: Recorder) -> np.ndarray:
         """Show the state and N at t0; return N, flat and weighted."""

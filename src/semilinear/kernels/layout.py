@@ -31,7 +31,10 @@ BEGUN = 9
 """A further integer of a fixed grid: whether N at the base state is there, and the rest of the step
 is not made."""
 
-COUNTS = 10
+MOST = 10
+"""A further integer of adaptive steps: the evaluations after which no other attempt may begin."""
+
+COUNTS = 11
 """How many integers a run has."""
 
 T, H, LAST, BEFORE, EARLIER, LOADED_H = 0, 1, 2, 3, 4, 5

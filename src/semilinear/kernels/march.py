@@ -30,6 +30,7 @@ from semilinear.kernels.layout import (
     LAST,
     LOADED,
     LOADED_H,
+    MOST,
     NEED,
     NEW,
     REFUSED,
@@ -100,6 +101,13 @@ def save(counts: Any, t: float, y: Any, slope: Any, saved: Any, slopes: Any, tim
         slopes[counts[SAVED]] = slope
     times[counts[SAVED]] = t
     counts[SAVED] += 1
+
+
+@compiled
+def must_return(counts: Any, room: int, patience: int) -> bool:
+    """Tell whether an adaptive loop has to return to the host before the next attempt."""
+    full = counts[SAVED] == room or counts[STEP] == patience
+    return bool(full or counts[EVALUATIONS] > counts[MOST])
 
 
 def fixed_loop(
@@ -252,7 +260,7 @@ def adaptive_loop(
     counts[SAVED] = 0
     patience = counts[STEP] + max(100, PATIENCE // buffers.shape[1])
     while numbers[T] != end:
-        if counts[SAVED] == times.size or counts[STEP] == patience:
+        if must_return(counts, times.size, patience):
             return FULL
         t = numbers[T]
         after, h = landing(t, numbers[H], end)

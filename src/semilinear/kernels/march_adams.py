@@ -34,6 +34,7 @@ from semilinear.kernels.march import (
     PATIENCE,
     accepted,
     landing,
+    must_return,
     refused,
     retry_factor,
     save,
@@ -181,6 +182,15 @@ def has_changed(loaded: Any, h: float, t: float, past: Any, top: int) -> bool:
 
 
 @compiled
+def is_answered(function: Any, t: float, y: Any, out: Any, weight: Any, counts: Any) -> bool:
+    """Write B N(t, y) to `out`, counted; tell whether it is finite."""
+    function(t, y, out)
+    weighted(out, weight)
+    counts[EVALUATIONS] += 1
+    return is_finite(out)
+
+
+@compiled
 def shift(past: Any, t: float) -> None:
     """Make t the newest of the past times."""
     for q in range(past.size - 1, 0, -1):
@@ -238,7 +248,7 @@ def adams_loop(
     loaded, counts[SAVED] = np.zeros(past.size + 2), 0
     patience = counts[STEP] + max(100, PATIENCE // states.shape[1])
     while numbers[T] != end:
-        if counts[SAVED] == grid.size or counts[STEP] == patience:
+        if must_return(counts, grid.size, patience):
             return FULL
         t, order, known = numbers[T], counts[ORDER], counts[KNOWN]
         after, h = landing(t, numbers[H], end)
@@ -253,13 +263,9 @@ def adams_loop(
         spread_put(new, coefficients[0], y)
         for k in range(order):
             spread_add(new, coefficients[k + 1], current[k])
-        asked = is_finite(new)
-        if asked:
-            function(after, new, other[0])
-            weighted(other[0], weight)
-            counts[EVALUATIONS] += 1
         error = lower = np.inf
-        if asked and is_finite(other[0]):  # else the predicted state stays, to be shown
+        # Where N cannot be used, the predicted state stays, to be shown.
+        if is_finite(new) and is_answered(function, after, new, other[0], weight, counts):
             update_differences(other, current, after, t, past, unit, min(known + 1, most + 1))
             spread_add(new, coefficients[order + 1], other[order])
             error = estimate(space, coefficients[order + 1], other[order], y, new, rtol, atol)
@@ -277,10 +283,7 @@ def adams_loop(
             higher = estimate(space, coefficients[order + 2], other[order + 1], y, new, rtol, atol)
         counts[ORDER], factor = next_order(error, lower, higher, order)
         if again:
-            function(after, new, other[0])
-            weighted(other[0], weight)
-            counts[EVALUATIONS] += 1
-            if not is_finite(other[0]):
+            if not is_answered(function, after, new, other[0], weight, counts):
                 counts[ORDER] = order
                 if refused(counts, numbers, h * retry_factor(np.inf, 1.0), end):
                     return SHORT

@@ -16,6 +16,10 @@ Solution = Callable[[float], Any]
 LOOKS, MOST_LOOKS = 4, 512
 """In how many places of a step a change of sign is looked for: at least, and at most."""
 
+SPACINGS, ROUNDING = 8, 1e-12
+"""How near to the beginning of a run a zero lies there: in spacings of times, and beside the first
+piece."""
+
 TURN = np.pi / 4
 """Angle through which the linear part may turn the state between two of them."""
 
@@ -96,7 +100,7 @@ class Watch:
     """Events along a run: their last values, and the zeros found so far."""
 
     def __init__(self, events: Sequence[Event], t: float, y: Any) -> None:
-        self.events = tuple(events)
+        self.events, self.begin = tuple(events), t
         self.values = [event.function(t, y) for event in self.events]
         self.times: list[list[float]] = [[] for _ in self.events]
         self.states: list[list[Any]] = [[] for _ in self.events]
@@ -144,6 +148,10 @@ class Watch:
             if _crosses(g, f, self.events[i].direction)
         ]
         roots = [(_root(self.events[i], solution, a, b), i) for i in active]
+        if a == self.begin:
+            # Where a run ended at a zero, the next begins within rounding of it, on either side.
+            least = max(SPACINGS * float(np.spacing(abs(a))), ROUNDING * abs(b - a))
+            roots = [(root, i) for root, i in roots if abs(root - a) > least]
         for root, i in sorted(roots, key=lambda pair: abs(pair[0] - a)):
             self.times[i].append(root)
             self.states[i].append(solution(root))
