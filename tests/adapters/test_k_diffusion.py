@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import sys
 from itertools import pairwise
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from semilinear import InvalidArgument, ModelOutputError, NonFiniteError, UnknownName, diffusion
+from semilinear.diffusion import Leg, NoiseLevel
 
 torch = pytest.importorskip("torch")
 
 from k_diffusion_runs import EPS, SHAPE, STEPS, function, karras, model, noise, options  # noqa: E402
-from semilinear.adapters import k_diffusion  # noqa: E402
+from semilinear.adapters import k_diffusion, k_diffusion_plan  # noqa: E402
 from semilinear.adapters.k_diffusion import NAMES, register, sample  # noqa: E402
 
 # The contract, for every sampler.
@@ -239,3 +241,22 @@ def test_numbers_of_another_kind_are_refused(called: str) -> None:
         run(lambda x: x.long())
     with pytest.raises(ModelOutputError, match=r"returned tuple"):
         run(lambda x: (x,))
+
+
+@dataclasses.dataclass(frozen=True)
+class Falling(NoiseLevel):
+    """A kind of noise that the adapter does not know."""
+
+    scale: float = 1.0
+    is_silent = False
+
+    def legs(self, schedule, t, t_next, steps):
+        return [Leg(schedule.lam(t_next), 0.25, t_next)]
+
+
+def test_noise_of_another_kind_stays_as_it_is() -> None:
+    found = diffusion.get("res_2m")._replace(noise=Falling())
+    assert k_diffusion_plan.family(found) == "fixed"
+    assert k_diffusion_plan.noise_level(found) == Falling()
+    assert k_diffusion_plan.noise_level(found, s_noise=0.5) == Falling(0.5)
+    assert "s_noise" in k_diffusion_plan.docstring(found, ("model", "x", "s_noise"))

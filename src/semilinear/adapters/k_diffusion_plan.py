@@ -14,7 +14,6 @@ from semilinear.diffusion import (
     DiffusionPlan,
     Eta,
     NoiseLevel,
-    RhoPower,
     Sampler,
     Tau,
     TauWithin,
@@ -75,8 +74,8 @@ def family(found: Sampler) -> str:
             if found.method.carries or found.parameterisation.quantity == VELOCITY
             else "churn"
         )
-    kinds = {TauWithin: "interval", RhoPower: "fixed"}
-    return kinds.get(type(found.noise), "eta")
+    kinds = {Tau: "eta", Eta: "eta", Ancestral: "eta", TauWithin: "interval"}
+    return kinds.get(type(found.noise), "fixed")
 
 
 @dataclass(frozen=True)
@@ -112,11 +111,12 @@ def noise_level(
         return Churn(s_churn, s_tmin, s_tmax, s_noise) if s_churn else None
     if isinstance(own, TauWithin):
         return Tau(Within(eta, s_tmin, s_tmax), s_noise)
-    if isinstance(own, RhoPower):
-        return replace(own, scale=s_noise)
     if isinstance(own, Ancestral | Eta):
         return replace(own, eta=eta, scale=s_noise)
-    return Tau(sqrt(eta), s_noise)
+    if isinstance(own, Tau):
+        return Tau(sqrt(eta), s_noise)
+    # A kind of its own, which knows how much noise it is.
+    return own if s_noise == own.scale else replace(own, scale=s_noise)  # type: ignore[type-var]
 
 
 def number(name: str, value: Any, *, finite: bool = True) -> float:
@@ -206,7 +206,6 @@ _ETA: dict[type[NoiseLevel], str] = {
     TauWithin: """eta, s_tmin, s_tmax
     The noise level tau is eta on steps from sigma between s_tmin and s_tmax, and 0 on others.
 """,
-    RhoPower: "",
 }
 
 
@@ -217,7 +216,7 @@ def docstring(found: Sampler, arguments: Sequence[str]) -> str:
     shared = [name for name in arguments if name != "eta" and not name.startswith("s_")]
     own = _CHURN if "s_churn" in arguments else ""
     if found.noise is not None:
-        own = _ETA[type(found.noise)] + _SCALE
+        own = _ETA.get(type(found.noise), "") + _SCALE
     return (
         f"Run {found.name}: N = {cell.quantity} over {cell.variable}, order {method.order}, "
         f"{calls}.\n\nParameters\n----------\n{', '.join(shared)}\n    As in `sample`.\n{own}"

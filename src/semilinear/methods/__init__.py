@@ -102,6 +102,11 @@ def names() -> MethodTable:
 def get(method: str | Method) -> Method:
     """Return a method by name or alias; a method object is returned as it is.
 
+    Parameters
+    ----------
+    method
+        A name of `names`, in upper or lower case, an alias, or a method object.
+
     Raises
     ------
     InvalidArgument
@@ -130,6 +135,11 @@ def get(method: str | Method) -> Method:
 
 def info(method: str | Method) -> MethodInfo:
     """Return order, stiff order, number of past values and evaluations per step of a method.
+
+    Parameters
+    ----------
+    method
+        As in `get`.
 
     Raises
     ------

@@ -37,6 +37,13 @@ def etdpec(order: int, *, evaluate_again: bool = False) -> Multistep:
 
     Predictor: etdab(order - 1); corrector: the Adams-Moulton method of order `order`.
 
+    Parameters
+    ----------
+    order
+        Of the corrector.
+    evaluate_again
+        Whether N is asked at the corrected state as well (PECE), at a second evaluation a step.
+
     Raises
     ------
     InvalidArgument

@@ -30,6 +30,11 @@ _LU = "Lu et al. (2022b), DPM-Solver++"
 def dpm_multistep(values: int) -> Multistep:
     """Return the multistep DPM-Solver (in eps) or DPM-Solver++ (in x0) with 2 or 3 values of N.
 
+    Parameters
+    ----------
+    values
+        Number of values of N, the newest included.
+
     Raises
     ------
     InvalidArgument

@@ -86,6 +86,11 @@ def names() -> list[str]:
 def get(name: str) -> Problem:
     """Return a problem by name, with its default parameters.
 
+    Parameters
+    ----------
+    name
+        One of `names`, in upper or lower case.
+
     Raises
     ------
     UnknownName

@@ -68,7 +68,7 @@ def _integration_matrix(x: np.ndarray, to_coefficients: np.ndarray) -> np.ndarra
 GAUSS = rule(16)
 """The rule of most of this package."""
 
-NODES, WEIGHTS, TAIL, _ = GAUSS
+NODES, WEIGHTS, *_ = GAUSS
 
 COMPARED = comparison(16)
 """What its sums are compared with."""
