@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 from semilinear.answers import bad_output, checked_array, described, overflowed, wrong_output
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 from semilinear.kernels import Backend, backend_for
-from semilinear.methods.rows import BASE, ERROR, ERROR_BEFORE
+from semilinear.methods.rows import BASE, ERROR, ERROR_BEFORE, NEW
 from semilinear.segments import Code, Segment
 
 Noise = Callable[[int, int], Any]
@@ -61,7 +61,7 @@ class State(NamedTuple):
         """The state at the last grid point that the run has reached."""
         names = self.code.slots
         # A second evaluation at the end of a step leaves the new state only.
-        name = BASE if BASE in names else "y+"
+        name = BASE if BASE in names else NEW
         return self.run.backend.give(self.slots[names.index(name)])
 
     @property

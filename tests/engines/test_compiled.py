@@ -12,11 +12,13 @@ import pytest
 
 from runs import LINEAR, METHODS, initial
 from semilinear import Diagonal, NonFiniteError, Propagator, Scalar, Solution, methods, solve
+from semilinear.adaptive.place import AT_END
 from semilinear.engines import compiled as host
 from semilinear.engines.tables import Marching, Tables, make_tables
-from semilinear.kernels import nonlinear
+from semilinear.kernels import layout, nonlinear
 from semilinear.kernels.layout import ERROR
-from semilinear.methods import Multistep, Tableau
+from semilinear.methods import Multistep, Tableau, rows
+from semilinear.methods.tableau import FIRST
 
 TIMES = np.linspace(0.0, 1.0, 9) ** 1.5
 PAIRS = [n for n, m in METHODS.items() if isinstance(m, Tableau) and m.is_pair and n != "krogstad4"]
@@ -293,6 +295,10 @@ def test_an_elementwise_operator_of_ones_own(
     symbol, y0 = -np.linspace(0.0, 5.0, np.prod(shape)).reshape(shape), np.ones((8, 300))
     mine, known = (solve(kind(symbol), plain, (0, 1), y0, **options) for kind in (Own, Diagonal))
     np.testing.assert_allclose(mine.y, known.y, rtol=1e-9)  # lengths differ by rounding
+
+
+def test_the_loop_knows_slots_by_their_names() -> None:
+    assert layout.SLOTS == (rows.BASE, FIRST, rows.NEW, AT_END, rows.ERROR)
 
 
 # --- tables with a wrong number -------------------------------------------------------------------

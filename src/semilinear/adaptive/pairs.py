@@ -12,7 +12,7 @@ from semilinear.adaptive.place import AT_END, Carry, Kind, Place, Verdict
 from semilinear.kernels import control
 from semilinear.methods.checks import blind_moments
 from semilinear.methods.rows import BASE, ERROR, NEW, Combine, Evaluate, Step
-from semilinear.methods.tableau import FIRST, Tableau
+from semilinear.methods.tableau import FIRST, Tableau, stage_value
 from semilinear.propagators import Propagator
 
 ONLY: Kind = (0, 0)
@@ -69,7 +69,7 @@ class PairCourse(AdaptiveCourse):
 def _attempt(pair: Tableau) -> Step:
     """Return the rows of an attempt: stages, new state, perhaps N there, estimate."""
     stages = pair.step().instructions[1:]
-    names = [f"N{j}" for j in range(1, len(pair.c) + 1)]
+    names = [stage_value(j) for j in range(1, len(pair.c) + 1)]
     at_end: tuple[Evaluate, ...] = ()
     if pair.estimate_reads_end:
         names.append(AT_END)

@@ -8,7 +8,7 @@ from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.quantities import Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.methods.multistep import slot
-from semilinear.methods.rows import BASE, Combine, Evaluate, Step
+from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step
 from semilinear.phi import phi
 
 FINALS = ("t_end", "zero", "denoise")
@@ -27,16 +27,16 @@ PURE_NOISE = Step(
     instructions=(
         Evaluate(BASE, Fraction(0), _ANSWER),
         _given(slot(0), _ANSWER),
-        _given("y+", _ANSWER),
+        _given(NEW, _ANSWER),
     ),
-    carry=((BASE, "y+"), (slot(-1), slot(0))),
+    carry=((BASE, NEW), (slot(-1), slot(0))),
     raw=True,
 )
 """A first step from alpha = 0: the limit of DDIM, N kept as a past value."""
 
 DENOISE = Step(
-    instructions=(Evaluate(BASE, Fraction(0), _ANSWER), _given("y+", _ANSWER)),
-    carry=((BASE, "y+"),),
+    instructions=(Evaluate(BASE, Fraction(0), _ANSWER), _given(NEW, _ANSWER)),
+    carry=((BASE, NEW),),
     raw=True,
 )
 """A last evaluation that returns x_0."""

@@ -17,6 +17,7 @@ from semilinear.kernels.control import is_too_short, landing
 from semilinear.kernels.phi_reference import SERIES_REACH
 from semilinear.lazy_segments import Recent, length_classes, points_of
 from semilinear.methods.rows import BASE, ERROR, NEW
+from semilinear.methods.tableau import FIRST
 from semilinear.output import Recorder
 from semilinear.program import Program, finite
 from semilinear.propagators.base import refuse_complex
@@ -166,7 +167,7 @@ class AdaptiveLoop(AdaptiveLoopEngine):
 
     def begin(self, y: np.ndarray, slope: np.ndarray) -> None:
         self.arrays = TableArrays(self, make_tables((self.course.attempt(),)), y)
-        self.arrays.slot("N1")[:] = slope
+        self.arrays.slot(FIRST)[:] = slope
 
     def advance(self, saved: np.ndarray, slopes: np.ndarray, times: np.ndarray) -> int:
         march, course = self.march, self.course

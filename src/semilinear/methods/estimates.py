@@ -22,7 +22,7 @@ from semilinear.methods.rows import (
     Lagrange,
     Step,
 )
-from semilinear.methods.tableau import Tableau
+from semilinear.methods.tableau import Tableau, stage_value
 from semilinear.methods.tapered import Tapered
 from semilinear.phi import phi
 
@@ -77,7 +77,7 @@ def _estimate(step: Step, method: Tableau | Multistep | Tapered, name: str) -> l
     if isinstance(method, Tableau):
         if not method.is_pair or method.estimate_reads_end:
             return []
-        inputs = tuple((f"N{j}", w) for j, w in enumerate(method.embedded, start=1) if w)
+        inputs = tuple((stage_value(j), w) for j, w in enumerate(method.embedded, start=1) if w)
         return [Combine(LOWER, ((BASE, phi(0)),), inputs), _difference(name, LOWER)]
     weights = [weight for _, weight in _result(step).inputs]
     nodes = weights[0].nodes if isinstance(weights[0], Lagrange) else ()

@@ -10,7 +10,17 @@ from typing import Any
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
 from semilinear.methods.ratios import Ratio
-from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
+from semilinear.methods.rows import (
+    BASE,
+    NEW,
+    PREDICTED,
+    Combine,
+    Evaluate,
+    Lagrange,
+    Spaced,
+    Step,
+    Weight,
+)
 from semilinear.phi import Phi, phi, rational
 
 Moments = tuple[tuple[int, Phi], ...]
@@ -154,15 +164,15 @@ def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
     corrected, again = mode != "P", mode == "PECE"
     start = () if evaluated else (Evaluate(BASE, Fraction(0), slot(0)),)
     seen = nodes[: method.values]
-    predict = _combine("P" if corrected else "y+", seen, _weights(method, seen))
+    predict = _combine(PREDICTED if corrected else NEW, seen, _weights(method, seen))
     rows: list[Combine | Evaluate] = [*start, predict]
     if corrected:
-        rows.append(Evaluate("P", Fraction(1), slot(1)))
+        rows.append(Evaluate(PREDICTED, Fraction(1), slot(1)))
         used = (1, *nodes)[: method.corrector or None]
-        rows.append(_combine("y+", used, _weights(method, used)))
+        rows.append(_combine(NEW, used, _weights(method, used)))
     newest = 1 if corrected else 0
     if again:
-        rows.append(Evaluate("y+", Fraction(1), "N="))
+        rows.append(Evaluate(NEW, Fraction(1), "N="))
     kept = []
     for age in range(method.history + corrected):
         offset = newest - age
@@ -170,7 +180,7 @@ def _step(method: Multistep, known: int, evaluated: bool, mode: str) -> Step:
             break
         source = "N=" if offset == 1 and again else slot(offset)
         kept.append((slot(offset - 1), source))
-    return Step(tuple(rows), ((BASE, "y+"), *kept), history=known)
+    return Step(tuple(rows), ((BASE, NEW), *kept), history=known)
 
 
 def slot(offset: int) -> str:

@@ -10,10 +10,16 @@ from typing import Any
 
 from semilinear.errors import InvalidArgument, shown
 from semilinear.methods.butcher import check_embedded
-from semilinear.methods.rows import BASE, Combine, Evaluate, Step, Weight
+from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi, rational
 
-FIRST = "N1"
+
+def stage_value(j: int) -> str:
+    """Return the slot of the value of N at stage j, counted from 1."""
+    return f"N{j}"
+
+
+FIRST = stage_value(1)
 """Slot of the value of N at the start of a step."""
 
 
@@ -129,13 +135,13 @@ def _step(tableau: Tableau, carry: tuple[tuple[str, str], ...]) -> Step:
     instructions: list[Combine | Evaluate] = [Evaluate(BASE, Fraction(0), FIRST)]
     for i, (ci, row) in enumerate(zip(tableau.c[1:], tableau.a[1:], strict=True), start=2):
         instructions.append(_combine(f"U{i}", ci, row))
-        instructions.append(Evaluate(f"U{i}", ci, f"N{i}"))
-    instructions.append(_combine("y+", Fraction(1), tableau.b))
-    return Step(tuple(instructions), carry=((BASE, "y+"), *carry))
+        instructions.append(Evaluate(f"U{i}", ci, stage_value(i)))
+    instructions.append(_combine(NEW, Fraction(1), tableau.b))
+    return Step(tuple(instructions), carry=((BASE, NEW), *carry))
 
 
 def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:
-    inputs = tuple((f"N{j}", w) for j, w in enumerate(weights, start=1) if w != ZERO)
+    inputs = tuple((stage_value(j), w) for j, w in enumerate(weights, start=1) if w != ZERO)
     return Combine(dst, states=((BASE, phi(0, 0, c)),), inputs=inputs)
 
 

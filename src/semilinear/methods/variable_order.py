@@ -9,11 +9,11 @@ from functools import cache
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
 from semilinear.methods.multistep import slot
-from semilinear.methods.rows import BASE, NEW, PREDICTED, Combine, Evaluate, Lagrange, Step
+from semilinear.methods.rows import BASE, ERROR, NEW, PREDICTED, Combine, Evaluate, Lagrange, Step
 from semilinear.phi import phi
 
 SAME = phi(0, 0, 0)
-ERROR, LOWER, HIGHER = "E", "E-", "E+"
+LOWER, HIGHER = "E-", "E+"
 """Slots of the estimates for this order, the one below and the one above."""
 
 
