@@ -20,7 +20,7 @@ from numba import types
 from numba.extending import overload
 
 from semilinear.kernels._jit import compiled, contracted, reduced
-from semilinear.kernels.layout import EVALUATE
+from semilinear.kernels.layout import BASE, EVALUATE
 
 
 def times(c: Any, x: Any) -> Any:
@@ -189,7 +189,7 @@ def run_rows(
         out = buffers[where[rows[r, 1]]]
         if rows[r, 0] == EVALUATE:
             c = fractions[rows[r, 3]]
-            if not is_finite(out):
+            if rows[r, 1] != BASE and not is_finite(out):
                 return evaluations, False
             values = buffers[where[rows[r, 2]]]
             function(end if c == 1.0 else t + c * h, out, values)
