@@ -170,3 +170,25 @@ def test_adaptive_steps_need_an_estimate_that_sees():
         diffusion.sample_adaptive(
             Gaussian().model(VP), np.ones((2, 3)), VP, quantity=replace(OUTPUT, peak=np.inf)
         )
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda tau_squared, lam, end: noise(tau_squared, end, lam), lambda *x: -noise(*x)]
+)
+def test_noise_that_would_take_variance_away(wrong):
+    own = sampler("etdab2", "lambda", replace(OUTPUT, noise=wrong))
+    with pytest.raises(InvalidArgument, match=r"quantity F: noise\(1, .* gave the negative varian"):
+        diffusion.plan(VP, method=own, grid=[0.9, 0.4, 0.1], noise=Tau(1.0))
+
+
+def test_a_difference_of_large_numbers_may_leave_no_noise_by_rounding():
+    """1 + rho^2 has no digits of a rho this small: what enters is 0, but for rounding."""
+
+    def blunt(tau_squared, lam, end):
+        before, after = (1 + np.exp(-2 * x) for x in (lam, end))
+        return np.where(lam > 19, -1e-17, (before - after) * tau_squared / after)
+
+    linear = ProbabilityFlow(
+        VP, VARIABLES["lambda"], replace(OUTPUT, noise=blunt), tau_squared=np.array(1.0)
+    )
+    assert linear.spread(19.5, 20.0) == 0

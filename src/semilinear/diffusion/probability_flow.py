@@ -11,12 +11,16 @@ from semilinear.diffusion.quadrature import panels
 from semilinear.diffusion.quantities import EPS, Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import Variable
+from semilinear.errors import InvalidArgument
 from semilinear.propagators import Propagator
 from semilinear.propagators.gauss import NODES, WEIGHTS
 
 NO_BREAKS = np.empty(0)
 SHORT = 0.05
 """Length in lambda below which a difference of two values of lambda has too few digits."""
+
+LEAST = 1e-12
+"""Of a variance: what rounding may leave, as a part of the numbers that it is a difference of."""
 
 ODE = np.zeros(())
 """tau^2 of the probability-flow ODE."""
@@ -151,10 +155,29 @@ class ProbabilityFlow(AlongPath):
         tau_squared = self.tau_squared * np.ones_like(start)
         with np.errstate(invalid="ignore"):  # infinite at sigma = 0, where none is left
             variance = self.quantity.noise(tau_squared, lam_start, lam_end)
-        # Rounding may leave a step without noise below zero.
-        variance = np.where(tau_squared == 0, 0.0, np.maximum(variance, 0.0))
-        scale = self.quantity.scale(*self.variable.alpha_sigma(self.schedule, end))
+        variance = np.where(tau_squared == 0, 0.0, variance)
+        alpha, sigma = self.variable.alpha_sigma(self.schedule, end)
+        scale = self.quantity.scale(alpha, sigma)
+        if (variance < 0).any():
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                natural = (alpha / scale) ** 2 * np.exp(-2.0 * np.minimum(lam_start, lam_end))
+                self._check_variance(variance, tau_squared, natural, lam_start, lam_end)
+            variance = np.maximum(variance, 0.0)
         return self.noise_scale * (scale * np.sqrt(variance)).reshape(np.shape(a))
+
+    def _check_variance(
+        self, variance: Any, tau_squared: Any, natural: Any, start: Any, end: Any
+    ) -> None:
+        """Refuse what is below zero by more than rounding, of differences of G or rho squared."""
+        wrong = variance < -LEAST * np.abs(tau_squared) * np.maximum(natural, 1.0)
+        if wrong.any():
+            n = int(np.argmax(wrong))
+            raise InvalidArgument(
+                f"quantity {self.quantity.name}: noise({tau_squared[n]:.6g}, {start[n]:.6g}, "
+                f"{end[n]:.6g}) gave the negative variance {variance[n]:.6g}; its arguments are "
+                "tau^2 and lambda before and after the step, and tau^2 (lambda after - lambda "
+                "before) is positive where noise enters"
+            )
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Any]:
         found = self._intervals(a, b, nodes, scale)
