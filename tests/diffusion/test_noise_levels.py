@@ -466,15 +466,18 @@ def test_a_part_that_rounding_leaves_without_length():
         assert checked_legs(Splitting(list), parts, 0.3, 1.0, 0.4) is parts
 
 
-def test_to_the_data_and_back_within_a_step():
+@pytest.mark.parametrize("quantity", ["eps", "x0", "flow"])
+def test_to_the_data_and_back_within_a_step(quantity):
     """Where the model is asked once, it is x_0 of its evaluation under fresh noise."""
 
     def parts(lam, t):
         return [diffusion.Leg(np.inf, 0.0), diffusion.Leg(lam, -1.0, t)]
 
-    plan = diffusion.plan(VP, method="ddim", grid=[0.8, 0.4], noise=Splitting(parts))
-    draws, eps = Draws(X.shape), 0.5 * X
-    found = diffusion.follow(plan, lambda x, t: eps, X, seed=draws)
+    cell = diffusion.Parameterisation(quantity, "lambda")
+    own = diffusion.Sampler("own", cell, methods.get("etdab1"), "this test")
+    plan = diffusion.plan(VP, method=own, grid=[0.8, 0.4], noise=Splitting(parts))
+    eps = 0.5 * X
+    found = diffusion.follow(plan, lambda x, t: eps, X, seed=Draws(X.shape))
     x_0 = (X - VP.sigma(0.8) * eps) / VP.alpha(0.8)
     expected = VP.alpha(0.4) * x_0 + VP.sigma(0.4) * Draws(X.shape)(1, 0)
     np.testing.assert_allclose(found, expected, rtol=1e-12)

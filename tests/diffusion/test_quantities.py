@@ -14,6 +14,7 @@ from semilinear.diffusion import Parameterisation, Quantity, Tau
 from semilinear.diffusion.probability_flow import ProbabilityFlow
 from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.variables import VARIABLES
+from semilinear.errors import NonFiniteError
 from tolerances import assert_close
 
 VP = diffusion.VPLinear()
@@ -192,3 +193,104 @@ def test_a_difference_of_large_numbers_may_leave_no_noise_by_rounding():
         VP, VARIABLES["lambda"], replace(OUTPUT, noise=blunt), tau_squared=np.array(1.0)
     )
     assert linear.spread(19.5, 20.0) == 0
+
+
+def root_read(known, alpha, sigma):  # -N = rho eps - y / 2
+    return (0.5 - sigma * known.p_eps) / alpha, -sigma * known.q_eps / alpha
+
+
+HALF = Quantity(
+    "half",
+    scale=lambda alpha, sigma: np.sqrt(alpha * sigma),
+    growth=lambda lam: -lam / 2,
+    weight=lambda rho, alpha, sigma: -1 / rho,
+    read=root_read,
+    noise=noise,
+    peak=np.inf,
+    regular_at_noise=False,
+)
+"""G = rho^(1/2), so that N tends to x_0 / 2."""
+
+SINGULAR = replace(
+    HALF,
+    name="singular",
+    weight=lambda rho, alpha, sigma: np.ones_like(rho),
+    read=lambda known, alpha, sigma: (known.p_eps - 0.5 / sigma, known.q_eps),
+    peak=-np.inf,
+)
+"""The same with N = eps - y / (2 rho), which has no limit at sigma = 0."""
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_last_step_to_the_data_without_any_weight(variable):
+    own = sampler("etdab2", variable, SINGULAR)
+    with pytest.raises(InvalidArgument, match="singular is 0: the state and all values of N have"):
+        diffusion.plan(VP, method=own, steps=5, t_end=0.01, final="zero")
+    with pytest.raises(InvalidArgument, match="singular is 0: the state and all values of N have"):
+        diffusion.plan(VP, method=own, steps=5, t_end=0.0)
+    for final in ("denoise", "t_end"):
+        plan = diffusion.plan(VP, method=own, steps=400, t_end=0.01, final=final)
+        found = diffusion.follow(plan, Gaussian().model(VP), np.ones((1, 3)))
+        if final == "t_end":
+            expected = Gaussian().flow(VP, np.ones((1, 3)), 1.0, 0.01)
+            np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_last_step_to_a_multiple_of_the_data(variable):
+    """Of x_0 = 1 and eps = 0 it is left with 1, and not with N = 1 / 2."""
+    plan = diffusion.plan(
+        VP, method=sampler("etd1", variable, HALF), grid=[0.1, 1e-9], final="zero", prediction="x0"
+    )
+    x = np.full((1, 1), VP.alpha(1e-9))
+    row = plan.rows[-1]
+    p, q = plan.rows[-2].tell if plan.rows[-2].tell else plan.rows[0].tell
+    found = row.coefficients[0] * x + row.coefficients[1] * (p * x + q)
+    np.testing.assert_allclose(found, 1.0, rtol=1e-6)
+
+
+def test_a_quantity_that_is_not_regular_at_pure_noise_says_so():
+    def planned(quantity):
+        method = sampler("etdab2", "t", quantity)
+        return diffusion.plan(
+            diffusion.Flow(), method=method, steps=4, t_end=0.1, prediction="flow"
+        )
+
+    regular = replace(SINGULAR, regular_at_noise=True)
+    with pytest.raises(InvalidArgument, match=r"t_start=1: .* singular is 0: .*regular_at_noise=F"):
+        planned(regular)
+    assert planned(SINGULAR).nfe == 4
+    with pytest.raises(
+        NonFiniteError, match=r"step 1 of 4 of own, from t=1 .*: what reads half as"
+    ):
+        planned(HALF)
+
+
+def nothing(*arguments):
+    return np.nan * np.asarray(arguments[-1])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"noise": nothing}, "the noise that enters is no finite number; look at noise and scale"),
+        ({"scale": nothing}, "the factor of the state is no finite number; look at scale and grow"),
+        ({"weight": nothing}, "a weight of N is no finite number; look at weight and growth of q"),
+        (
+            {"read": lambda known, alpha, sigma: (nothing(alpha), known.q_eps)},
+            "what reads F as N out of prediction='eps' is no finite number; look at read",
+        ),
+    ],
+)
+def test_formulas_that_give_no_numbers(changed, said):
+    own = sampler("etd1", "lambda", replace(OUTPUT, **changed))
+    with pytest.raises(NonFiniteError, match=f"^step 1 of 2 of own, from t=0.9 to t=0.4: {said}"):
+        diffusion.plan(VP, method=own, grid=[0.9, 0.4, 0.1], noise=Tau(1.0))
+
+
+@pytest.mark.parametrize("quantity", ["eps", "v"])
+def test_step_ratios_have_no_limit_at_the_data(quantity):
+    weights = diffusion.catalogue.get("ipndm_v3").method
+    own = sampler("etd1", "lambda", quantity)._replace(method=weights)
+    with pytest.raises(NonFiniteError, match=r"from t=0.05 to t=0: a weight by ratios of steps is"):
+        diffusion.plan(VP, method=own, steps=4, t_end=0.05, final="zero")

@@ -17,6 +17,8 @@ from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
+from semilinear.diffusion.quantities import Quantity
+from semilinear.diffusion.quantity_checks import check_end, check_start
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
@@ -245,9 +247,14 @@ class Layout:
             self.table.check_covers(self.schedule.lam(times[0]), end, argument=name)
         if self.encoding:
             self._check_encoding(times, prediction)
+        own = self.sampler.parameterisation.quantity
+        if isinstance(own, Quantity) and self.reaches_data and len(times) > 1 + self.begins_apart:
+            check_end(own, float(self.schedule.alpha_of_lam(inf)))
         if not self.begins_in_noise:
             return
         name, t = self.sampler.name, self.t_start
+        if isinstance(own, Quantity) and not self.begins_apart:
+            check_start(own, self.schedule.alpha(t), self.schedule.sigma(t), t)
         if prediction not in FINITE_AT_PURE_NOISE:
             raise InvalidArgument(
                 f"t_start={t:.6g}: alpha is 0 there, where prediction={prediction!r} tells nothing "

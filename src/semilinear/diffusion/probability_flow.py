@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.diffusion.noise_levels import FORWARD
 from semilinear.diffusion.quadrature import panels
-from semilinear.diffusion.quantities import EPS, Quantity
+from semilinear.diffusion.quantities import EPS, X0, Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import Variable
 from semilinear.errors import InvalidArgument
@@ -18,6 +20,9 @@ from semilinear.propagators.gauss import NODES, WEIGHTS
 NO_BREAKS = np.empty(0)
 SHORT = 0.05
 """Length in lambda below which a difference of two values of lambda has too few digits."""
+
+NEAR_DATA = 30.0
+"""In lambda: rho is 1e-13 there."""
 
 LEAST = 1e-12
 """Of a variance: what rounding may leave, as a part of the numbers that it is a difference of."""
@@ -147,7 +152,9 @@ class ProbabilityFlow(AlongPath):
         ratio = after / before
         if not self.tau_squared.any():
             return ratio
-        return ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
+        ratio = ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
+        # Of the forward process by itself: G is 0 at sigma = 0, where it may begin.
+        return np.where(self.tau_squared == FORWARD, alpha[1] / alpha[0], ratio)
 
     def spread(self, a: Any, b: Any) -> Any:
         start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
@@ -258,13 +265,22 @@ class ProbabilityFlow(AlongPath):
         return answers
 
     def _values_at_data(self, found: Intervals) -> list[np.ndarray]:
-        """Take the limit for x_0 at sigma = 0: all weight lies at the end."""
-        value = 1.0 / (1.0 + found.tau_squared)
+        """Take the limit at sigma = 0 of what tends to x_0 there: all weight lies at the end."""
+        value = self._weight_at_data / (1.0 + found.tau_squared)
         answers = [value]
         for node in found.nodes:
             value = value * ((found.end - node) / found.scale)
             answers.append(value)
         return answers
+
+    @cached_property
+    def _weight_at_data(self) -> float:
+        """The limit of w drho / d ln G at sigma = 0: of x_0 its own, of others by a step near."""
+        if self.quantity is X0:
+            return 1.0
+        near = np.array([NEAR_DATA, NEAR_DATA + 1.0])
+        fall = -np.diff(self.quantity.growth(near))
+        return float(-(np.exp(-near) * self._weight(near))[0] / fall[0])
 
     def _growth(self, start: Any, end: Any, power: Any) -> Any:
         """Return (G(end) / G(start))^power."""
