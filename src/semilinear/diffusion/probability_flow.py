@@ -107,6 +107,8 @@ class ProbabilityFlow(AlongPath):
         model has no part: noise is added on the way to larger rho.
     noise_scale
         Factor of all noise; 1 keeps the marginals.
+    sharpness
+        w / G varies like e^(sharpness lambda) or slower.
     """
 
     form = "scalar"
@@ -120,12 +122,14 @@ class ProbabilityFlow(AlongPath):
         *,
         tau_squared: np.ndarray = ODE,
         noise_scale: float = 1.0,
+        sharpness: float = 1.0,
     ) -> None:
         self.schedule = schedule
         self.variable = variable
         self.quantity = quantity
         self.tau_squared = tau_squared
         self.noise_scale = noise_scale
+        self.sharpness = sharpness
 
     def of_steps(self, numbers: np.ndarray) -> ProbabilityFlow:
         if not self.tau_squared.ndim:
@@ -136,6 +140,7 @@ class ProbabilityFlow(AlongPath):
             self.quantity,
             tau_squared=self.tau_squared[numbers],
             noise_scale=self.noise_scale,
+            sharpness=self.sharpness,
         )
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
@@ -245,7 +250,7 @@ class ProbabilityFlow(AlongPath):
     def _lam_integrals(self, found: Intervals) -> list[np.ndarray]:
         """Integrate over lambda, between two of its values."""
         # Only t(lambda) has kinks.
-        rate = 1.0 + found.tau_squared
+        rate = (1.0 + found.tau_squared) * self.sharpness
         points = panels(found.lam_start, found.lam_end, self._breaks, self.quantity.peak, rate)
         integrand = -np.exp(-points.lam)  # drho = -rho dlambda
         if self.quantity is not EPS:
