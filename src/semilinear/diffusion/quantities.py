@@ -28,9 +28,9 @@ from semilinear.propagators.gauss import NODES, WEIGHTS
 class Quantity:
     """A quantity that is treated as N.
 
-    The formulas follow from one another: with G, w and N of any pair (x_0, eps), ``eps drho = y d ln
-    G + w N drho``. A plan compares those of one's own at a few values of lambda, and refuses what
-    contradicts; it integrates them in panels short enough for their weights to have all digits.
+    The formulas follow from one another, ``eps drho = y d ln G + w N drho`` for any x_0 and eps. A
+    plan compares those of one's own at a few values of lambda, and refuses what contradicts; it
+    integrates them in panels so short that weights have all digits.
 
     Parameters
     ----------
