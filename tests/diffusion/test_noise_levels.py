@@ -385,6 +385,7 @@ def test_a_noise_level_of_ones_own():
         (lambda lam, t: [diffusion.Leg(lam, "x", t)], "tau_squared='x'"),
         (lambda lam, t: [diffusion.Leg(lam, np.array([0.5]), t)], "tau_squared=array([0.5])"),
         (lambda lam, t: [diffusion.Leg("x", 0.25, t)], "the last leg must be"),
+        (lambda lam, t: [diffusion.Leg(np.full(2, lam), 0.25, t)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam + 0.1, 0.25, t)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam, 0.25)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam, 0.25, t / 2)], "the last leg must be"),

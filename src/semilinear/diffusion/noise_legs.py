@@ -37,47 +37,56 @@ def checked_legs(
         If they are no list of legs; if one has no number, goes the wrong way, or lies where the
         method has no limit; if none asks the model, or `noise` does not say that it splits steps.
     """
-    said = f"noise={noise!r}"
-    step = f"the step to t={t_next:.6g}"
+    place = noise, t_next
     if not isinstance(legs, list) or not legs or not all(isinstance(leg, Leg) for leg in legs):
+        said, step = _words(*place)
         raise InvalidArgument(
             f"{said} gave {shown(legs)} for {step}; legs must return a list of diffusion.Leg"
         )
     for leg in legs:
         value = number(leg.tau_squared)
         if not (0 <= value <= STRONGEST or value == FORWARD):
+            said, step = _words(*place)
             raise InvalidArgument(
                 f"{said} gave tau_squared={shown(leg.tau_squared)} on {step}; it must lie between "
                 f"0 and {STRONGEST:.0e}, as tau between 0 and {STRONGEST**0.5:.0f} does, or be "
                 "-1, the forward process"
             )
     last = legs[-1]
+    end = number(last.lam)
     # Equal where both are infinite.
-    off = abs(number(last.lam) - lam_next)
-    ends = last.lam == lam_next or off <= ROUNDING * max(1.0, abs(lam_next)) < inf
-    if not ends or last.t != t_next:
+    there = end == lam_next or abs(end - lam_next) <= ROUNDING * max(1.0, abs(lam_next)) < inf
+    if not there or number(last.t) != t_next:
+        said, step = _words(*place)
         raise InvalidArgument(
             f"{said} ended {step} at t={shown(last.t)}, lam={shown(last.lam)}; the last leg must "
             f"be Leg({lam_next:.6g}, tau_squared, t_next)"
         )
     for leg in legs[:-1]:
-        _check_inner(leg, said, step, evaluations)
-    _check_kinds(noise, legs, said, step)
-    _check_ways(legs, lam, lam_next, said, step)
+        _check_inner(leg, place, evaluations)
+    _check_kinds(legs, place)
+    _check_ways(legs, lam, lam_next, place)
     return legs
 
 
-def _check_inner(leg: Leg, said: str, step: str, evaluations: int) -> None:
+def _words(noise: NoiseLevel, t_next: float) -> tuple[str, str]:
+    """Return what messages call a noise level, and a step."""
+    return f"noise={noise!r}", f"the step to t={t_next:.6g}"
+
+
+def _check_inner(leg: Leg, place: tuple[NoiseLevel, float], evaluations: int) -> None:
     """Refuse an end inside of a step that is also a time, or infinite without a limit there."""
+    end = number(leg.lam)
+    # Where the model is asked once, at the start, a step to sigma = 0 is its x_0.
+    limit = isfinite(end) or (end > 0 and evaluations == 1)
+    if limit and leg.t is None:
+        return
+    said, step = _words(*place)
     if leg.t is not None:
         raise InvalidArgument(
             f"{said} gave t={shown(leg.t)} for a leg inside of {step}; only the last leg has a "
             "time, the others end where lam says: give Leg(lam, tau_squared)"
         )
-    end = number(leg.lam)
-    # Where the model is asked once, at the start, a step to sigma = 0 is its x_0.
-    if isfinite(end) or (end > 0 and evaluations == 1):
-        return
     remedy = ""
     if end > 0:
         remedy = ", or choose a method with one evaluation a step, such as 'ddim'"
@@ -87,7 +96,9 @@ def _check_inner(leg: Leg, said: str, step: str, evaluations: int) -> None:
     )
 
 
-def _check_ways(legs: list[Leg], lam: float, lam_next: float, said: str, step: str) -> None:
+def _check_ways(
+    legs: list[Leg], lam: float, lam_next: float, place: tuple[NoiseLevel, float]
+) -> None:
     """Refuse noise that is taken away, and steps of the sampler towards more noise."""
     start = lam
     for n, leg in enumerate(legs, start=1):
@@ -99,6 +110,7 @@ def _check_ways(legs: list[Leg], lam: float, lam_next: float, said: str, step: s
             law = "only the forward process, tau_squared=-1, leads to more noise: lam must rise"
             if forward:
                 law = "the forward process leads to more noise: lam must fall"
+            said, step = _words(*place)
             raise InvalidArgument(
                 f"{said}: leg {n} of {len(legs)} of {step} goes from lam={start:.6g} to "
                 f"lam={end:.6g} with tau_squared={leg.tau_squared:.6g}; {law}"
@@ -106,15 +118,17 @@ def _check_ways(legs: list[Leg], lam: float, lam_next: float, said: str, step: s
         start = end
 
 
-def _check_kinds(noise: NoiseLevel, legs: list[Leg], said: str, step: str) -> None:
+def _check_kinds(legs: list[Leg], place: tuple[NoiseLevel, float]) -> None:
     """Refuse several legs, or the forward process, of what does not split; and no evaluation."""
     forward = [leg.tau_squared == FORWARD for leg in legs]
     if all(forward):
+        said, step = _words(*place)
         raise InvalidArgument(
             f"{said} gave only the forward process for {step}, in which the model has no part; "
             "give a leg with tau_squared of at least 0 as well, from where it may be asked"
         )
-    if not noise.splits and (len(legs) > 1 or any(forward)):
+    if not place[0].splits and (len(legs) > 1 or any(forward)):
+        said, step = _words(*place)
         raise InvalidArgument(
             f"{said} gave {len(legs)} legs for {step}; a noise level with several, or with the "
             "forward process, must say splits = True in its class"
