@@ -331,5 +331,5 @@ def checked_schedule(schedule: Any) -> NoiseSchedule:
         raise InvalidArgument(
             f"schedule={shown(schedule)} must be a NoiseSchedule such as diffusion.VPLinear()"
         )
-    assert schedule._agrees
+    _ = schedule._agrees  # or an error
     return schedule
