@@ -158,8 +158,13 @@ class ProbabilityFlow(AlongPath):
         if not self.tau_squared.any():
             return ratio
         ratio = ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
-        # Of the forward process by itself: G is 0 at sigma = 0, where it may begin.
-        return np.where(self.tau_squared == FORWARD, alpha[1] / alpha[0], ratio)
+        forward = self.tau_squared == FORWARD
+        if not forward.any():
+            return ratio
+        with np.errstate(divide="ignore", invalid="ignore"):  # of others, from alpha = 0
+            moved = alpha[1] / alpha[0]
+        # By itself: G is 0 at sigma = 0, where the forward process may begin.
+        return np.where(forward, moved, ratio)
 
     def spread(self, a: Any, b: Any) -> Any:
         start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
