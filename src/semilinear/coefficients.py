@@ -90,7 +90,8 @@ def step_coefficients(
         return combinations(table, propagator, points[1] - points[0])
     read = _read(step)
     weights = _StepWeights(read.highest, propagator, points, shared)
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what came out
+    # The caller looks at what came out.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return [weights.of(weight) for weight in read.weights]
 
 

@@ -35,7 +35,7 @@ from semilinear.diffusion import (
     TauWithin,
     VPLinear,
 )
-from semilinear.diffusion.noise_levels import checked_legs
+from semilinear.diffusion.noise_legs import checked_legs
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError
 
 VP = VPLinear()
@@ -349,9 +349,9 @@ def test_parts_end_where_the_step_does_but_for_rounding():
     noise = Given(lambda lam, t: [])
     for off, lam in ((5e-10, 0.0), (5e-10, 0.5), (5e-9, -10.0)):
         legs = [diffusion.Leg(lam + off, 0.25, 0.3)]
-        assert checked_legs(noise, legs, lam, 0.3) is legs
+        assert checked_legs(noise, legs, lam - 0.1, lam, 0.3) is legs
         with refused("the last leg must be"):
-            checked_legs(noise, [diffusion.Leg(lam + 4 * off, 0.25, 0.3)], lam, 0.3)
+            checked_legs(noise, [diffusion.Leg(lam + 4 * off, 0.25, 0.3)], lam - 0.1, lam, 0.3)
 
 
 @dataclass(frozen=True)
@@ -382,11 +382,128 @@ def test_a_noise_level_of_ones_own():
         (lambda lam, t: diffusion.Leg(lam, 0.25, t), "a list of diffusion.Leg"),
         (lambda lam, t: [diffusion.Leg(lam, -0.25, t)], "tau_squared=-0.25"),
         (lambda lam, t: [diffusion.Leg(lam, float("nan"), t)], "tau_squared=nan"),
+        (lambda lam, t: [diffusion.Leg(lam, "x", t)], "tau_squared='x'"),
+        (lambda lam, t: [diffusion.Leg(lam, np.array([0.5]), t)], "tau_squared=array([0.5])"),
+        (lambda lam, t: [diffusion.Leg("x", 0.25, t)], "the last leg must be"),
+        (lambda lam, t: [diffusion.Leg(np.full(2, lam), 0.25, t)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam + 0.1, 0.25, t)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam, 0.25)], "the last leg must be"),
         (lambda lam, t: [diffusion.Leg(lam, 0.25, t / 2)], "the last leg must be"),
+        (lambda lam, t: [diffusion.Leg(lam + 1, 0.0), diffusion.Leg(lam, -1, t)], "splits = True"),
+        (lambda lam, t: [diffusion.Leg(lam - 0.1, 0.0), diffusion.Leg(lam, 0, t)], "splits = True"),
+        (lambda lam, t: [diffusion.Leg(lam, -1.0, t)], "only the forward process"),
     ],
 )
 def test_parts_of_a_step_that_are_none(parts, complaint):
     with refused("noise=Given(", complaint):
         diffusion.plan(VP, method="dpmpp_2m", steps=8, noise=Given(parts))
+
+
+class Splitting(Given):
+    """The same, with parts of the forward process."""
+
+    splits = True
+
+
+def ancestral(sign: int) -> Callable[..., Any]:
+    """Return the parts of `Ancestral`, or with a wrong sign a first part that goes too short."""
+
+    def parts(lam, t):
+        rho, rho_next = VP.rho(min(2 * t, 1.0)), np.exp(-lam)
+        up = rho_next**2 * (1 - (rho_next / rho) ** 2)
+        down = -np.log(rho_next**2 + sign * up) / 2
+        return [diffusion.Leg(down, 0.0), diffusion.Leg(lam, -1.0, t)]
+
+    return parts
+
+
+HALVED = [0.8, 0.4, 0.2, 0.1]
+
+
+def test_split_steps_of_ones_own():
+    made, known = (
+        diffusion.plan(VP, method="res_2s", grid=HALVED, noise=noise)
+        for noise in (Splitting(ancestral(-1)), Ancestral())
+    )
+    for one, other in zip(made.rows, known.rows, strict=True):
+        np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"),
+    [
+        (ancestral(1), ("leg 2 of 2 of the step to t=0.4 goes from lam=", "=-1; the forward proc")),
+        (
+            lambda lam, t: [diffusion.Leg(lam + 0.1, 0.25), diffusion.Leg(lam, 0.0, t)],
+            ("leg 2 of 2", "tau_squared=0; only the forward process", "lam must rise"),
+        ),
+        (
+            lambda lam, t: [diffusion.Leg(VP.lam(0.8) + 0.1, -1.0), diffusion.Leg(lam, 0.0, t)],
+            ("leg 1 of 2", "tau_squared=-1; the forward process", "lam must fall"),
+        ),
+        (
+            lambda lam, t: [diffusion.Leg(-np.inf, -1.0), diffusion.Leg(lam, 0.0, t)],
+            ("gave lam=-inf for a leg inside", "a finite number"),
+        ),
+        (
+            lambda lam, t: [diffusion.Leg(np.nan, 0.0), diffusion.Leg(lam, -1.0, t)],
+            ("gave lam=nan for a leg inside", "a finite number"),
+        ),
+        (
+            lambda lam, t: [diffusion.Leg(lam + 0.1, 0.0, t), diffusion.Leg(lam, -1.0, t)],
+            ("gave t=0.4 for a leg inside", "give Leg(lam, tau_squared)"),
+        ),
+    ],
+)
+def test_parts_of_a_step_that_go_the_wrong_way(parts, complaint):
+    with refused("noise=Splitting(", *complaint):
+        diffusion.plan(VP, method="res_2s", grid=HALVED, noise=Splitting(parts))
+
+
+def test_a_part_that_rounding_leaves_without_length():
+    """As `Churn` has where it adds next to nothing."""
+    for off in (0.0, 1e-15, -1e-15):
+        parts = [diffusion.Leg(0.3 + off, -1.0), diffusion.Leg(1.0, 0.0, 0.4)]
+        assert checked_legs(Splitting(list), parts, 0.3, 1.0, 0.4) is parts
+
+
+@pytest.mark.parametrize("quantity", ["eps", "x0", "flow"])
+def test_to_the_data_and_back_within_a_step(quantity):
+    """Where the model is asked once, it is x_0 of its evaluation under fresh noise."""
+
+    def parts(lam, t):
+        return [diffusion.Leg(np.inf, 0.0), diffusion.Leg(lam, -1.0, t)]
+
+    cell = diffusion.Parameterisation(quantity, "lambda")
+    own = diffusion.Sampler("own", cell, methods.get("etdab1"), "this test")
+    plan = diffusion.plan(VP, method=own, grid=[0.8, 0.4], noise=Splitting(parts))
+    eps = 0.5 * X
+    found = diffusion.follow(plan, lambda x, t: eps, X, seed=Draws(X.shape))
+    x_0 = (X - VP.sigma(0.8) * eps) / VP.alpha(0.8)
+    expected = VP.alpha(0.4) * x_0 + VP.sigma(0.4) * Draws(X.shape)(1, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    with refused("gave lam=inf for a leg inside", "with one evaluation a step, such as 'ddim'"):
+        diffusion.plan(VP, method="dpm2_ancestral", grid=[0.8, 0.4], noise=Splitting(parts))
+
+
+class Two(diffusion.NoiseLevel):
+    """A class with two answers."""
+
+    is_silent = False
+
+    def legs(self, schedule, t, t_next, steps):
+        return [diffusion.Leg(schedule.lam(t_next), 0.25, t_next)]
+
+
+def test_a_noise_level_keeps_the_marginals_if_it_does_not_say_otherwise():
+    made, known = (
+        diffusion.plan(VP, method="dpmpp_2m", steps=4, noise=noise) for noise in (Two(), 0.5)
+    )
+    assert made.rows == known.rows
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf, "1", None])
+def test_the_factor_of_a_noise_level_of_ones_own(value):
+    level = type("Scaled", (Two,), {"scale": value})()
+    with refused("noise=", f"scale={value!r} must be a number, at least 0"):
+        diffusion.plan(VP, method="dpmpp_2m", steps=4, noise=level)

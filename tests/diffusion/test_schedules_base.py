@@ -9,6 +9,8 @@ import pickle
 import numpy as np
 import pytest
 
+from semilinear import diffusion
+from semilinear.diffusion.schedule_checks import check_schedule
 from semilinear.diffusion.schedules import (
     EDM,
     SCHEDULES,
@@ -184,3 +186,114 @@ def test_a_new_schedule_inherits_what_it_does_not_define():
     np.testing.assert_allclose(new.sigma_of_lam(lam[1:]), t[1:], rtol=64 * EPS)
     assert type(new.sigma_of_lam(0.0)) is float
     assert pickle.loads(pickle.dumps(new)) == new != flow
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [*ALL, VE(0.002, 80), EDM(0.002, 80), VPCosine(0.0, normalised=False), VPLinear(0.1, 40.0)],
+    ids=repr,
+)
+def test_formulas_of_the_package_agree(schedule):
+    check_schedule(schedule)
+
+
+class Slip(MinimalFlow):
+    """`MinimalFlow` with one formula changed."""
+
+    def __init__(self, name, change):
+        rule = getattr(self, name)
+        object.__setattr__(self, name, lambda x: change(rule(x)))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("_lam", lambda x: 2 * x, "lam is 2.7.* and log_alpha - ln sigma is 1.3"),
+        ("_lam", lambda x: x + 1e-3, "lam is 1.3.* and log_alpha - ln sigma is 1.3"),
+        ("_lam", lambda x: -x, "lam must fall in t, but is -1.3"),
+        ("_log_alpha", np.exp, "lam is 1.3.* and log_alpha - ln sigma is 2.4"),
+        ("_sigma", lambda x: x**2, "lam is 1.3.* and log_alpha - ln sigma is 2.9"),
+        ("_t_of_lam", lambda t: t + 0.01, r"t_of_lam\(lam\) is 0.21 and t is 0.2"),
+        ("_t_of_rho", lambda t: t / 2, r"t_of_rho\(rho\) is 0.1 and t is 0.2"),
+        ("_alpha", lambda x: x**2, "ln alpha is -0.4.* and log_alpha is -0.2"),
+        ("_rho", lambda x: 1 / x, "ln rho is 1.3.* and -lam is -1.3"),
+        ("_alpha_of_lam", lambda x: 1 - x, r"alpha_of_lam\(lam\) is 0.2 and alpha is 0.8"),
+        ("_sigma_of_lam", lambda x: x / 2, r"sigma_of_lam\(lam\) is 0.1 and sigma is 0.2"),
+        ("_drift", lambda x: -x, "drift is 1.25, but d ln alpha / dt is about -1.25"),
+        ("_diffusion_squared", lambda x: x / 2, "diffusion_squared is 0.25, but -2 sigma"),
+    ],
+)
+def test_formulas_that_contradict_each_other(name, change, said):
+    slip = Slip(name, change)
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match=f"schedule=.*{said}"):
+            diffusion.plan(slip, prediction="v")
+
+
+class Table(NoiseSchedule):
+    """Values of `VPLinear` at a few times, each interpolated by itself."""
+
+    def __init__(self, count, last=1.0):
+        known = VPLinear()
+        times = np.linspace(1e-3, 1.0, count)
+        self.last, self.knots = last, times * last
+        self.log, self.part, self.lams = (
+            f(times) for f in (known.log_alpha, known.sigma, known.lam)
+        )
+
+    t_min = property(lambda self: float(self.knots[0]))
+    t_max = property(lambda self: self.last)
+
+    def _of(self, t, values):
+        return np.interp(t, self.knots, values)
+
+    def _log_alpha(self, t):
+        return self._of(t, self.log)
+
+    def _sigma(self, t):
+        return self._of(t, self.part)
+
+    def _lam(self, t):
+        return self._of(t, self.lams)
+
+    def _t_of_lam(self, lam):
+        return np.interp(lam, self.lams[::-1], self.knots[::-1])
+
+    def _drift(self, t):
+        return self._of(t, np.gradient(self.log, self.knots))
+
+    def _diffusion_squared(self, t):
+        return self._of(t, -2 * self.part**2 * np.gradient(self.lams, self.knots))
+
+
+class Nearest(Table):
+    """The value of the nearest entry."""
+
+    def _of(self, t, values):
+        return values[np.clip(np.rint(t).astype(int), 0, len(values) - 1)]
+
+    t_min = 0.0
+
+    def _t_of_lam(self, lam):
+        return np.rint(np.interp(lam, self.lams[::-1], np.arange(1000.0)[::-1]))
+
+
+@pytest.mark.parametrize("count", [16, 50, 1000])
+@pytest.mark.parametrize("last", [1.0, 999.0])
+def test_tables_agree_as_well_as_their_entries_allow(count, last):
+    assert diffusion.plan(Table(count, last), grid="uniform", steps=3).nfe == 3
+
+
+def test_tables_without_values_in_between_agree():
+    assert diffusion.plan(Nearest(1000, 999.0), grid=[900, 500, 100, 10]).nfe == 3
+
+
+def test_formulas_are_compared_once_and_those_of_the_package_never(monkeypatch):
+    compared = []
+    monkeypatch.setattr("semilinear.diffusion.schedules_base.check_schedule", compared.append)
+    own = MinimalFlow()
+    for _ in range(3):
+        diffusion.plan(own, prediction="v")
+        for schedule in ALL:
+            diffusion.plan(schedule, prediction="v")
+    assert compared == [own]

@@ -150,6 +150,7 @@ def sample_adaptive(
     if max_nfe is not None:
         budget = _Budget(whole_number("max_nfe", max_nfe), first, last, final)
     clock = _Clock(schedule, VARIABLES[variable], first, last)
+    cell.check_formulas(schedule, prediction)
     tell = cell.tell(schedule, prediction)
 
     def nonlinear(u: float, x: Any) -> Any:

@@ -12,9 +12,10 @@ from semilinear.diffusion.catalogue import Sampler
 from semilinear.diffusion.endings import (
     DENOISE,
 )
+from semilinear.diffusion.not_finite import not_finite
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, NonFiniteError
 from semilinear.methods import Multistep
 from semilinear.methods.rows import ERROR, NEW, UNIT, Draw
 from semilinear.plan import Plan
@@ -79,9 +80,13 @@ class DiffusionPlan(Plan):
         self.t.flags.writeable = False
         self.path_times = path_times
         self.path_times.flags.writeable = False
-        super().__init__(
-            program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
-        )
+        try:
+            super().__init__(
+                program, times=times, end=float(t[-1]), name=sampler.name, steps=len(t) - 1
+            )
+        except NonFiniteError:
+            said = not_finite(program, sampler, path_times, prediction)
+            raise NonFiniteError(said) from None
 
     def _numbers(self) -> Any:
         table = self.sampler.parameterisation.table

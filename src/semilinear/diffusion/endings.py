@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
+
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.quantities import Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
@@ -51,7 +53,8 @@ def pure_noise_coefficients(
     for predictions from which x_0 can be read there.
     """
     read = readout(prediction, schedule.alpha(t), schedule.sigma(t))
-    p, q = quantity.read(read, schedule.alpha(t), schedule.sigma(t))
+    with np.errstate(divide="ignore", invalid="ignore"):  # the plan refuses what is not finite
+        p, q = quantity.read(read, np.float64(schedule.alpha(t)), np.float64(schedule.sigma(t)))
     alpha, sigma = schedule.alpha(t_next), schedule.sigma(t_next)
     state = alpha * read.p_x0 + sigma * read.p_eps
     answer = alpha * read.q_x0 + sigma * read.q_eps

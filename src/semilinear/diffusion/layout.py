@@ -12,10 +12,13 @@ from semilinear.diffusion import grids
 from semilinear.diffusion.catalogue import FLOW_T, Sampler
 from semilinear.diffusion.endings import DENOISE, PURE_NOISE
 from semilinear.diffusion.inner_ends import inner_ends
-from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel, checked_legs
+from semilinear.diffusion.noise_legs import checked_legs
+from semilinear.diffusion.noise_levels import FORWARD, Leg, NoiseLevel
 from semilinear.diffusion.parameterisations import VELOCITY
 from semilinear.diffusion.predictions import FINITE_AT_PURE_NOISE, readout
 from semilinear.diffusion.probability_flow import ODE
+from semilinear.diffusion.quantities import Quantity
+from semilinear.diffusion.quantity_checks import check_end, check_start
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.errors import InvalidArgument
@@ -190,7 +193,10 @@ class Layout:
         if self.noise is None:
             ends = times if len(steps) < len(times) else np.append(times, times[-1])
             return Path(steps, ends, self._u(ends), ODE)
-        legs = [(step, leg) for n, step in enumerate(steps) for leg in self._legs(times, n, step)]
+        lams = self._lams(times)
+        legs = [
+            (step, leg) for n, step in enumerate(steps) for leg in self._legs(times, lams, n, step)
+        ]
         made: list[Step] = []
         for step, leg in legs:
             made.append(_noisy(step, leg, made[-1] if made else None))
@@ -211,7 +217,13 @@ class Layout:
         inner = np.array(self.variable.of_t(self.schedule, times[:-1]), dtype=float)
         return np.append(inner, end)
 
-    def _legs(self, times: np.ndarray, n: int, step: Step) -> list[Leg]:
+    def _lams(self, times: np.ndarray) -> list[float]:
+        """Return lambda at grid times, the last of which may lie at sigma = 0."""
+        known = times[:-1] if self.reaches_data else times
+        found: list[float] = self.schedule.lam(known).tolist()
+        return [*found, inf] if self.reaches_data else found
+
+    def _legs(self, times: np.ndarray, lams: list[float], n: int, step: Step) -> list[Leg]:
         """Return the parts of step n."""
         count = len(times) - 1
         assert self.noise is not None
@@ -222,8 +234,10 @@ class Layout:
         last = n == count - 1 and self.reaches_data
         t, t_next = float(times[n]), float(times[n + 1])
         rule = self.noise.last_legs if last else self.noise.legs
-        lam_next = inf if last else self.schedule.lam(t_next)
-        return checked_legs(self.noise, rule(self.schedule, t, t_next, count), lam_next, t_next)
+        return checked_legs(
+            self.noise, rule(self.schedule, t, t_next, count), lams[n], lams[n + 1], t_next,
+            evaluations=step.evaluations,
+        )  # fmt: skip
 
     def check(self, times: np.ndarray, prediction: str) -> None:
         """Refuse what has no limit at the ends, or lies outside of a table."""
@@ -233,9 +247,14 @@ class Layout:
             self.table.check_covers(self.schedule.lam(times[0]), end, argument=name)
         if self.encoding:
             self._check_encoding(times, prediction)
+        own = self.sampler.parameterisation.quantity
+        if isinstance(own, Quantity) and self.reaches_data and len(times) > 1 + self.begins_apart:
+            check_end(own, float(self.schedule.alpha_of_lam(inf)))
         if not self.begins_in_noise:
             return
         name, t = self.sampler.name, self.t_start
+        if isinstance(own, Quantity) and not self.begins_apart:
+            check_start(own, self.schedule.alpha(t), self.schedule.sigma(t), t)
         if prediction not in FINITE_AT_PURE_NOISE:
             raise InvalidArgument(
                 f"t_start={t:.6g}: alpha is 0 there, where prediction={prediction!r} tells nothing "

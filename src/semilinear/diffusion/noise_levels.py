@@ -45,10 +45,10 @@ class Leg(NamedTuple):
 class NoiseLevel(ABC):
     """A rule that says which noise enters on each step of a grid."""
 
-    scale: float
-    """Factor of all noise; 1 keeps the marginals."""
+    scale: float = 1.0
+    """Factor of all noise, at least 0; 1 keeps the marginals."""
     splits: bool = False
-    """Whether steps are split in two."""
+    """Whether steps may have parts of the forward process, and so several legs."""
     quantity: str | None = None
     """What must be treated as N for the rule to mean what it says; None if it does not matter."""
 
@@ -62,7 +62,8 @@ class NoiseLevel(ABC):
         """Return the parts of the step from t to t_next; sigma(t_next) is not 0.
 
         One, or several if `splits` is set. The last ends at t_next. Squares of noise levels are at
-        most `STRONGEST`.
+        most `STRONGEST`. lambda falls on legs of the forward process and rises on all others, of
+        which there is at least one.
 
         Parameters
         ----------
@@ -257,6 +258,7 @@ class RhoPower(NoiseLevel):
 def noise_level(value: Any) -> NoiseLevel:
     """Return a noise level given as such, as a number tau, or as a function tau(t)."""
     if isinstance(value, NoiseLevel):
+        nonnegative(f"noise={value!r}: scale", value.scale)
         return value
     if callable(value):
         return Tau(value)
@@ -267,31 +269,6 @@ def noise_level(value: Any) -> NoiseLevel:
             f"noise={shown(value)} must be a noise level such as diffusion.Tau(1.0), text such as "
             "'eta=0.5', a number tau >= 0 or a function tau(t)"
         ) from None
-
-
-def checked_legs(noise: NoiseLevel, legs: Any, lam_next: float, t_next: float) -> list[Leg]:
-    """Return the parts that a rule gave for the step to t_next, or refuse them."""
-    if not isinstance(legs, list) or not legs or not all(isinstance(leg, Leg) for leg in legs):
-        raise InvalidArgument(
-            f"noise={noise!r} gave {shown(legs)} for the step to t={t_next:.6g}; legs must return "
-            "a list of diffusion.Leg"
-        )
-    for leg in legs:
-        if not (0 <= leg.tau_squared <= STRONGEST or leg.tau_squared == FORWARD):
-            raise InvalidArgument(
-                f"noise={noise!r} gave tau_squared={shown(leg.tau_squared)} on the step to "
-                f"t={t_next:.6g}; it must lie between 0 and {STRONGEST:.0e}, as tau between 0 and "
-                f"{STRONGEST**0.5:.0f} does, or be -1, the forward process"
-            )
-    last = legs[-1]
-    # Equal where both are infinite.
-    ends = last.lam == lam_next or abs(last.lam - lam_next) <= ROUNDING * max(1.0, abs(lam_next))
-    if last.t != t_next or not ends:
-        raise InvalidArgument(
-            f"noise={noise!r} ended the step to t={t_next:.6g} at t={last.t}, lam={last.lam:.6g}; "
-            f"the last leg must be Leg({lam_next:.6g}, tau_squared, t_next)"
-        )
-    return legs
 
 
 def at_most_one(name: str, value: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from semilinear.diffusion.predictions import readout
 from semilinear.diffusion.probability_flow import ODE, ProbabilityFlow
 from semilinear.diffusion.quantities import QUANTITIES, Quantity
+from semilinear.diffusion.quantity_checks import check_formulas, sharpness
 from semilinear.diffusion.schedules import Flow, NoiseSchedule
 from semilinear.diffusion.tabulated import Tabulated
 from semilinear.diffusion.tabulated_flow import TabulatedFlow
@@ -84,13 +85,22 @@ class Parameterisation:
         if isinstance(self.quantity, Tabulated):
             return TabulatedFlow(schedule, VARIABLES[self.variable], self.quantity)
         assert self.formulas is not None
+        own = isinstance(self.quantity, Quantity)
         return ProbabilityFlow(
             schedule,
             VARIABLES[self.variable],
             self.formulas,
             tau_squared=tau_squared,
             noise_scale=noise_scale,
+            sharpness=sharpness(self.formulas, schedule) if own else 1.0,
         )
+
+    def check_formulas(
+        self, schedule: NoiseSchedule, prediction: str, tau_squared: np.ndarray = ODE
+    ) -> None:
+        """Refuse a quantity of one's own whose formulas contradict each other."""
+        if isinstance(self.quantity, Quantity):
+            check_formulas(self.quantity, schedule, prediction, tau_squared)
 
     def is_straight(self, schedule: NoiseSchedule) -> bool:
         """Tell whether N = eps - x_0 is dx/dt: then nothing is singular at alpha or sigma = 0."""

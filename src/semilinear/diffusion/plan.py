@@ -178,6 +178,7 @@ def _assemble(layout: Layout, times: np.ndarray, prediction: str, recipe: Recipe
     schedule = layout.schedule
     steps, ends, u, tau_squared = layout.path(times)
     parameterisation = layout.sampler.parameterisation
+    parameterisation.check_formulas(schedule, prediction, tau_squared)
     given: dict[int, Sequence[float]] = {}
     if layout.begins_apart:
         assert layout.quantity is not None

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from semilinear.diffusion.noise_levels import FORWARD
 from semilinear.diffusion.quadrature import panels
-from semilinear.diffusion.quantities import EPS, Quantity
+from semilinear.diffusion.quantities import EPS, X0, Quantity
 from semilinear.diffusion.schedules import NoiseSchedule
 from semilinear.diffusion.variables import Variable
+from semilinear.errors import InvalidArgument
 from semilinear.propagators import Propagator
 from semilinear.propagators.gauss import NODES, WEIGHTS
 
 NO_BREAKS = np.empty(0)
 SHORT = 0.05
 """Length in lambda below which a difference of two values of lambda has too few digits."""
+
+NEAR_DATA = 30.0
+"""In lambda: rho is 1e-13 there."""
+
+LEAST = 1e-12
+"""Of a variance: what rounding may leave, as a part of the numbers that it is a difference of."""
 
 ODE = np.zeros(())
 """tau^2 of the probability-flow ODE."""
@@ -98,6 +107,8 @@ class ProbabilityFlow(AlongPath):
         model has no part: noise is added on the way to larger rho.
     noise_scale
         Factor of all noise; 1 keeps the marginals.
+    sharpness
+        w / G varies like e^(sharpness lambda) or slower.
     """
 
     form = "scalar"
@@ -111,12 +122,14 @@ class ProbabilityFlow(AlongPath):
         *,
         tau_squared: np.ndarray = ODE,
         noise_scale: float = 1.0,
+        sharpness: float = 1.0,
     ) -> None:
         self.schedule = schedule
         self.variable = variable
         self.quantity = quantity
         self.tau_squared = tau_squared
         self.noise_scale = noise_scale
+        self.sharpness = sharpness
 
     def of_steps(self, numbers: np.ndarray) -> ProbabilityFlow:
         if not self.tau_squared.ndim:
@@ -127,6 +140,7 @@ class ProbabilityFlow(AlongPath):
             self.quantity,
             tau_squared=self.tau_squared[numbers],
             noise_scale=self.noise_scale,
+            sharpness=self.sharpness,
         )
 
     def check_state(self, shape: tuple[int, ...], complex_state: bool, *, argument: str) -> None:
@@ -143,7 +157,14 @@ class ProbabilityFlow(AlongPath):
         ratio = after / before
         if not self.tau_squared.any():
             return ratio
-        return ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
+        ratio = ratio * self._growth(self._lam(a), self._lam(b), self.tau_squared)
+        forward = self.tau_squared == FORWARD
+        if not forward.any():
+            return ratio
+        with np.errstate(divide="ignore", invalid="ignore"):  # of others, from alpha = 0
+            moved = alpha[1] / alpha[0]
+        # By itself: G is 0 at sigma = 0, where the forward process may begin.
+        return np.where(forward, moved, ratio)
 
     def spread(self, a: Any, b: Any) -> Any:
         start, end = np.atleast_1d(a).astype(float), np.atleast_1d(b).astype(float)
@@ -151,10 +172,29 @@ class ProbabilityFlow(AlongPath):
         tau_squared = self.tau_squared * np.ones_like(start)
         with np.errstate(invalid="ignore"):  # infinite at sigma = 0, where none is left
             variance = self.quantity.noise(tau_squared, lam_start, lam_end)
-        # Rounding may leave a step without noise below zero.
-        variance = np.where(tau_squared == 0, 0.0, np.maximum(variance, 0.0))
-        scale = self.quantity.scale(*self.variable.alpha_sigma(self.schedule, end))
+        variance = np.where(tau_squared == 0, 0.0, variance)
+        alpha, sigma = self.variable.alpha_sigma(self.schedule, end)
+        scale = self.quantity.scale(alpha, sigma)
+        if (variance < 0).any():
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                natural = (alpha / scale) ** 2 * np.exp(-2.0 * np.minimum(lam_start, lam_end))
+                self._check_variance(variance, tau_squared, natural, lam_start, lam_end)
+            variance = np.maximum(variance, 0.0)
         return self.noise_scale * (scale * np.sqrt(variance)).reshape(np.shape(a))
+
+    def _check_variance(
+        self, variance: Any, tau_squared: Any, natural: Any, start: Any, end: Any
+    ) -> None:
+        """Refuse what is below zero by more than rounding, of differences of G or rho squared."""
+        wrong = variance < -LEAST * np.abs(tau_squared) * np.maximum(natural, 1.0)
+        if wrong.any():
+            n = int(np.argmax(wrong))
+            raise InvalidArgument(
+                f"quantity {self.quantity.name}: noise({tau_squared[n]:.6g}, {start[n]:.6g}, "
+                f"{end[n]:.6g}) gave the negative variance {variance[n]:.6g}; its arguments are "
+                "tau^2 and lambda before and after the step, and tau^2 (lambda after - lambda "
+                "before) is positive where noise enters"
+            )
 
     def integrals(self, a: Any, b: Any, nodes: Sequence[Any], scale: Any) -> list[Any]:
         found = self._intervals(a, b, nodes, scale)
@@ -215,7 +255,7 @@ class ProbabilityFlow(AlongPath):
     def _lam_integrals(self, found: Intervals) -> list[np.ndarray]:
         """Integrate over lambda, between two of its values."""
         # Only t(lambda) has kinks.
-        rate = 1.0 + found.tau_squared
+        rate = (1.0 + found.tau_squared) * self.sharpness
         points = panels(found.lam_start, found.lam_end, self._breaks, self.quantity.peak, rate)
         integrand = -np.exp(-points.lam)  # drho = -rho dlambda
         if self.quantity is not EPS:
@@ -235,13 +275,22 @@ class ProbabilityFlow(AlongPath):
         return answers
 
     def _values_at_data(self, found: Intervals) -> list[np.ndarray]:
-        """Take the limit for x_0 at sigma = 0: all weight lies at the end."""
-        value = 1.0 / (1.0 + found.tau_squared)
+        """Take the limit at sigma = 0 of what tends to x_0 there: all weight lies at the end."""
+        value = self._weight_at_data / (1.0 + found.tau_squared)
         answers = [value]
         for node in found.nodes:
             value = value * ((found.end - node) / found.scale)
             answers.append(value)
         return answers
+
+    @cached_property
+    def _weight_at_data(self) -> float:
+        """The limit of w drho / d ln G at sigma = 0: of x_0 its own, of others by a step near."""
+        if self.quantity is X0:
+            return 1.0
+        near = np.array([NEAR_DATA, NEAR_DATA + 1.0])
+        fall = -np.diff(self.quantity.growth(near))
+        return float(-(np.exp(-near) * self._weight(near))[0] / fall[0])
 
     def _growth(self, start: Any, end: Any, power: Any) -> Any:
         """Return (G(end) / G(start))^power."""

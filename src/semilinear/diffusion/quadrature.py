@@ -2,8 +2,9 @@
 
 In t the integrand of a VP schedule behaves like t^(-1/2) at 0; in lambda = -ln rho it is smooth and
 decays like e^(-lambda). Panels are at most `PANEL` long and end where a piecewise schedule has a
-kink, so that 16 nodes each give full precision; far from the peak of the integrand an interval is
-cut where the rest is below rounding.
+kink, so that 16 nodes each give full precision; for a quantity of one's own that changes faster
+they are halved until they do (`quantity_checks.sharpness`). Far from the peak of the integrand an
+interval is cut where the rest is below rounding.
 """
 
 from __future__ import annotations

@@ -28,6 +28,10 @@ from semilinear.propagators.gauss import NODES, WEIGHTS
 class Quantity:
     """A quantity that is treated as N.
 
+    The formulas follow from one another, ``eps drho = y d ln G + w N drho`` for any x_0 and eps. A
+    plan compares those of one's own at a few values of lambda, and refuses what contradicts; it
+    integrates them in panels so short that weights have all digits.
+
     Parameters
     ----------
     name
@@ -46,11 +50,14 @@ class Quantity:
         ``2 tau^2 int rho^2 (G' / G)^(2 + 2 tau^2) dlambda / G'^2``, from (tau^2, the two).
     peak
         The lambda around which ``rho w / G`` is largest, perhaps infinite; elsewhere it decays like
-        e^-|lambda| or faster. `sample_adaptive` takes no quantity whose peak is inf, at sigma = 0.
+        e^-|lambda| or faster. inf is for N that tends to a multiple of x_0 at sigma = 0, where all
+        weight lies at the end of a step; `sample_adaptive` takes no such quantity. With another
+        peak `scale` must not be 0 at sigma = 0 for a step that ends there.
     follows_noise
         Whether N changes with the noise of a state, and so from step to step where noise enters.
     regular_at_noise
-        Whether the flow is finite from alpha = 0 on.
+        Whether the flow is finite from alpha = 0 on, which takes a `scale` other than 0 there. If
+        not, a run from there begins with a step of order one.
     """
 
     name: str

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semilinear.answers import refuse_traced
+from semilinear.diffusion.schedule_checks import check_schedule
 from semilinear.errors import InvalidArgument, shown
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -63,7 +64,8 @@ class NoiseSchedule(ABC):
     A new schedule is a frozen dataclass that defines `_log_alpha`, `_sigma`, `_lam`, `_t_of_lam`,
     `_drift` and `_diffusion_squared`. Each takes a checked float64 array or scalar; division by
     zero and overflow are silent inside. The others follow, and may be overridden where a form
-    with less rounding exists. The time domain is [0, 1] by default.
+    with less rounding exists. The time domain is [0, 1] by default. The first plan for a schedule
+    of a class outside of this package asks at a few times whether its formulas agree.
 
     Notes
     -----
@@ -261,6 +263,13 @@ class NoiseSchedule(ABC):
     def _rho_range(self) -> tuple[float, float]:
         return self.rho(self.t_min), self.rho(self.t_max)
 
+    @cached_property
+    def _agrees(self) -> bool:
+        """True, or an error where the formulas contradict each other; looked at once."""
+        if not type(self).__module__.startswith("semilinear."):
+            check_schedule(self)
+        return True
+
     def _clip(self, t: FloatArray) -> FloatArray:
         return np.minimum(np.maximum(t, self.t_min), self.t_max)
 
@@ -317,9 +326,10 @@ def _slop(value: object) -> float:
 
 
 def checked_schedule(schedule: Any) -> NoiseSchedule:
-    """Return a schedule, or refuse what is none."""
+    """Return a schedule, or refuse what is none, and formulas that contradict each other."""
     if not isinstance(schedule, NoiseSchedule):
         raise InvalidArgument(
             f"schedule={shown(schedule)} must be a NoiseSchedule such as diffusion.VPLinear()"
         )
+    _ = schedule._agrees  # or an error
     return schedule
