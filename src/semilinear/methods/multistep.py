@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from semilinear.errors import InvalidArgument
-from semilinear.given import whole_number
+from semilinear.methods.declared import check_name, hold_counts
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
 from semilinear.phi import Phi, phi, rational
@@ -64,9 +64,8 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        for argument, least in (("values", 1), ("order", 1), ("corrector", 0)):
-            count = whole_number(f"{self.name}: {argument}", getattr(self, argument), least=least)
-            object.__setattr__(self, argument, count)
+        check_name(self.name)
+        hold_counts(self, values=1, order=1, corrector=0)
         if self.mode not in ("P", "PEC", "PECE"):
             raise InvalidArgument(f"{self.name}: mode={self.mode!r}; need P, PEC or PECE")
         if self.fixed and self.mode != "P":
