@@ -234,7 +234,7 @@ def test_one_step_of_a_flow_with_a_terminal_level_is_from_pure_noise() -> None:
         (
             {"method": diffusion.get("ipndm4")._replace(name="mine")},
             InvalidArgument,
-            r"^method=Sampler\(name='mine'.{1,80} is a Sampler, .* names only: .*diffusion\.sam",
+            r"^method=Sampler\(name='mine'.{1,90} is a Sampler, .* names only: .*diffusion\.sam",
         ),
         ({"method": ["ddim"] * 99}, InvalidArgument, r"^method=.{1,100} must be a name of"),
         ({"method": "auto"}, InvalidArgument, "method='auto' needs more .* method='unipc2'"),

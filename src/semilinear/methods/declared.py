@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Any
 
 from semilinear.errors import InvalidArgument, shown
@@ -33,3 +35,28 @@ def check_weight(place: str, weight: Any) -> None:
         raise InvalidArgument(
             f"{place}={weight!r} looks beyond the step; intervals must lie in [0, 1]"
         )
+
+
+def check_simplified(method: Any) -> None:
+    """Refuse simplified moments that do not fit the nodes, or stand beside fixed weights."""
+    given, place = method.simplified, f"{method.name}: simplified"
+    if given and method.fixed:
+        raise InvalidArgument(
+            f"{place} replaces moments of Lagrange weights, and with fixed weights there are none; "
+            "leave one of the two out"
+        )
+    for nodes, moments in _pairs(place, given, "(number of nodes, moments)"):
+        count = whole_number(f"{place}: the number of nodes", nodes, least=2)
+        for m, weight in _pairs(f"{place}: moments", moments, "(m, weight)"):
+            whole_number(f"{place}: m with {count} nodes", m, least=1, most=count - 1)
+            check_weight(f"{place}: moment {m} with {count} nodes", weight)
+
+
+def _pairs(place: str, given: Any, form: str) -> Iterable[tuple[Any, Any]]:
+    """Return a tuple of pairs as a mapping, or refuse what is none or says something twice."""
+    pairs = given if isinstance(given, tuple) else (given,)
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise InvalidArgument(f"{place}={shown(given)} must be a tuple of pairs {form}")
+    if any(one[0] == other[0] for one, other in combinations(pairs, 2)):
+        raise InvalidArgument(f"{place}={shown(given)} has two pairs {form} for the same number")
+    return pairs

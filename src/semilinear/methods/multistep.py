@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from semilinear.errors import InvalidArgument
-from semilinear.methods.declared import check_name, hold_counts
+from semilinear.methods.declared import check_name, check_simplified, hold_counts
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.rows import BASE, Combine, Evaluate, Lagrange, Spaced, Step, Weight
 from semilinear.phi import Phi, phi, rational
@@ -48,8 +48,9 @@ class Multistep:
         Number of nodes of the corrector, the predicted point included; values + 1 if 0. With more,
         more past values are kept than the predictor looks at.
     simplified
-        ``(number of nodes, moments)`` where published weights leave the Lagrange weights; see
-        `rows.Lagrange`.
+        ``(number of nodes, moments)`` where published weights leave the Lagrange weights, with
+        ``(m, weight)`` in moments for a weight in the place of ``m! phi_{m+1}``; see
+        `rows.Lagrange`. Moment 0 stays: it makes a constant N exact.
     reference
         Where the method stands.
     """
@@ -83,6 +84,8 @@ class Multistep:
                     f"{self.name}: the fixed weights of {len(row)} values must add up to 1 "
                     "exactly; write them as Fractions"
                 )
+
+        check_simplified(self)
 
     def __hash__(self) -> int:
         # Equal methods have equal names; hashing every coefficient would cost more than a step.
