@@ -231,6 +231,12 @@ def test_one_step_of_a_flow_with_a_terminal_level_is_from_pure_noise() -> None:
             InvalidArgument,
             "sample_max_value=0.5 must be at least 1",
         ),
+        (
+            {"method": diffusion.get("ipndm4")._replace(name="mine")},
+            InvalidArgument,
+            r"^method=Sampler\(name='mine'.{1,90} is a Sampler, .* names only: .*diffusion\.sam",
+        ),
+        ({"method": ["ddim"] * 99}, InvalidArgument, r"^method=.{1,100} must be a name of"),
         ({"method": "auto"}, InvalidArgument, "method='auto' needs more .* method='unipc2'"),
         ({"method": "dpm_solver_v3"}, InvalidArgument, "method='dpm_solver_v3' needs more than"),
         ({"eta": 0.5, "tau": 0.5}, InvalidArgument, "give one of them"),

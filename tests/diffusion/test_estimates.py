@@ -319,6 +319,15 @@ def test_samplers_without_estimates(name):
         diffusion.plan(VP, method=name, steps=5, estimate=True)
 
 
+@pytest.mark.parametrize("name", ["ipndm2", "ipndm4", "ipndm_v3"])
+def test_fixed_weights_have_none_and_exact_ones_have(name):
+    with pytest.raises(InvalidArgument, match=rf"{name} .* are fixed; with exact=True it has one"):
+        diffusion.plan(VP, method=name, steps=5, estimate=True)
+    assert diffusion.plan(VP, method=name, steps=5, estimate=True, exact=True).estimates
+    with pytest.raises(InvalidArgument, match=r"ipndm_v2 .* of order two and more without fixed"):
+        diffusion.plan(VP, method="ipndm_v2", steps=5, estimate=True)
+
+
 @pytest.mark.parametrize("name", READS_END)
 def test_pairs_that_need_the_next_value_have_none(name):
     with pytest.raises(InvalidArgument, match=rf"estimate: {name} has no estimate"):

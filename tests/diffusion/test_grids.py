@@ -201,6 +201,29 @@ def test_a_rule_with_ends_of_its_own(first, last, name):
         diffusion.plan(VP, grid=rule, steps=4)
 
 
+@pytest.mark.parametrize("wrap", [lambda rule: rule, WholeTimes], ids=["plain", "whole"])
+def test_a_rule_that_goes_past_its_end(wrap):
+    """It decreases, but not to where a run ends: that is what it is told."""
+
+    def to_zero(schedule, t_start, t_end, n):
+        return np.linspace(t_start, 0.0, n + 1)
+
+    with refused("gave 0 at the end where t_end=100 was asked for", "pass t_end=0 if"):
+        diffusion.plan(diffusion.Discrete.linear(), grid=wrap(to_zero), t_end=100, steps=20)
+
+
+@pytest.mark.parametrize("dtype", [complex, np.complex64, str, object])
+def test_times_are_real(dtype):
+    def rule(schedule, t_start, t_end, n):
+        points = np.linspace(t_start, t_end, n + 1)
+        return np.full(n + 1, "half") if dtype is str else (points + 0j).astype(dtype)
+
+    with refused("grid=<function", "gave no real numbers; it must give 5 times"):
+        diffusion.plan(VP, grid=rule, steps=4)
+    with refused("grid=", "must be a name, a rule or a sequence of times, which are real"):
+        diffusion.plan(VP, grid=rule(VP, 1.0, 0.1, 4))
+
+
 @pytest.mark.parametrize("schedule", [VP, diffusion.VE(), EDM(1e-4, 500.0)], ids=repr)
 @pytest.mark.parametrize(
     "rule", [PowerRho(), PowerT(2.0), PowerVPTime(), WholeTimes(PowerT())], ids=repr

@@ -70,6 +70,7 @@ def test_samplers_of_other_parts():
     for part, made in (
         ("parameterisation='eps'", diffusion.Sampler("mine", "eps", method, "me")),
         ("method='etdab2'", diffusion.Sampler("mine", cell, "etdab2", "me")),
+        ("exact='etdab2'", diffusion.Sampler("mine", cell, method, "me", exact="etdab2")),
     ):
         with refused(InvalidArgument, f"method: {part} of a diffusion.Sampler must be an object"):
             diffusion.plan(VP, method=made)

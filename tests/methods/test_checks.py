@@ -143,6 +143,37 @@ def test_adams_moments_are_the_order() -> None:
             assert checks.adams_moments(method, corrector=True) == k == method.order
 
 
+@pytest.mark.parametrize(
+    ("method", "order", "without"),
+    [
+        (methods.ipndm(2), 2, 2),
+        (methods.ipndm(4), 2, 4),
+        (methods.ipndm_v(3), 2, 3),
+        (methods.ipndm_v(4), 2, 3),  # the last moment is wrong on even grids, too
+        (methods.dpm_multistep(2), 2, 2),
+        (methods.dpm_multistep(3), 2, 2),
+        (methods.unipc(1), 2, 2),
+        (methods.unipc(3), 4, 4),
+        (methods.unipc(2, "bh1"), 3, 3),
+        (methods.sa_solver(3, 4), 4, 4),
+        (methods.sa_solver(1, 4), 2, 2),  # the predictor is of order one
+        (methods.sa_solver(4, 2), 2, 2),
+        (Multistep("late", 3, "P", 3, "me", simplified=((3, ((1, phi(1) / 2),)),)), 2, 3),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_orders_of_weights_that_are_not_exact(method: Multistep, order: int, without: int) -> None:
+    assert checks.adams_order(method) == order
+    assert checks.adams_order(method, linear=False) == without
+
+
+def test_orders_of_exact_weights_are_those_declared() -> None:
+    for method in map(methods.get, methods.names()):
+        if isinstance(method, Multistep):
+            assert checks.adams_order(method) == method.order
+            assert checks.adams_order(method, linear=False) == method.order
+
+
 def test_weights_on_a_uniform_grid_are_the_published_ones() -> None:
     second = [phi(1) + phi(2), -phi(2)]
     assert checks.uniform_weights([0, -1]) == second

@@ -12,6 +12,7 @@ import pytest
 
 from semilinear import InvalidArgument, make_plan, methods
 from semilinear.coefficients import step_coefficients
+from semilinear.methods import Multistep
 from semilinear.methods.ratios import Ratio, distance
 from semilinear.propagators import Scalar
 
@@ -49,6 +50,8 @@ def test_ratios_form_an_algebra() -> None:
         ONE / (ONE + TWO)
     with pytest.raises(InvalidArgument, match="must differ"):
         distance(1, 1)
+    with pytest.raises(InvalidArgument, match=r"distance\(-0\.5, 'b'\): .* whole numbers"):
+        distance(-0.5, "b")
 
 
 def test_values_are_exact_on_exact_grids_and_floats_on_others() -> None:
@@ -115,6 +118,23 @@ def test_a_slip_in_any_term_shows_in_the_moments() -> None:
                 assert sum(values) - 1 != right[0], (past, j, powers)
                 with pytest.raises(InvalidArgument, match="must add up to 1"):
                     replace(method, fixed=(*method.fixed[:-1], row))
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "beyond"),
+    [(-2, 0, "-2"), (-3, -2, "-3, -2"), (1, 2, "2"), (0, -7, "-7")],
+)
+def test_weights_that_look_beyond_the_values_are_refused(p: int, q: int, beyond: str) -> None:
+    """They would read times from the other end of the grid, or none at all."""
+    far = 1 / distance(p, q)
+    said = rf"^far: fixed\[1\] looks at the grid points {beyond}, .* may have -1 to 1, "
+    with pytest.raises(InvalidArgument, match=said):
+        Multistep("far", 2, "P", 1, "none", fixed=((1,), (1 + far, -far)))
+    # The newest value alone: no step before it is known.
+    with pytest.raises(
+        InvalidArgument, match=r"fixed\[0\] looks at the grid points -1, .* 0 to 1,"
+    ):
+        Multistep("far", 1, "P", 1, "none", fixed=((ONE / ONE / 2 + 1 / ONE / 2,),))
 
 
 def test_they_stand_behind_phi_1_of_any_linear_part() -> None:

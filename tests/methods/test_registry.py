@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -316,6 +318,62 @@ def test_orders_are_of_any_type(family, count):
 def test_multistep_methods_hold_whole_numbers(counts):
     with pytest.raises(InvalidArgument, match=r"odd: \w+=.* must be a whole number"):
         Multistep(name="odd", mode="PEC", order=2, reference="none", **counts)
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"order": "3"}, "odd: order='3' must be a whole number of at least 1"),
+        ({"order": -2}, "odd: order=-2 must be"),
+        ({"order": 0}, "odd: order=0 must be"),
+        ({"order": 2.5}, "odd: order=2.5 must be"),
+        ({"stiff_order": None}, "odd: stiff_order=None must be a whole number of at least 0"),
+        ({"stiff_order": 3}, "odd: stiff_order=3 must be a whole number from 0 to 2"),
+        ({"embedded": {}, "embedded_order": "2"}, "odd: embedded_order='2' must be a whole number"),
+        ({"embedded": {}, "embedded_order": 1.5}, "odd: embedded_order=1.5 must be a whole number"),
+    ],
+)
+def test_one_step_methods_hold_whole_numbers(declared, said):
+    plain = {"order": 2, "stiff_order": 2, "reference": "none"}
+    with pytest.raises(InvalidArgument, match=rf"^{re.escape(said)}"):
+        methods.exponential_runge_kutta("odd", (0, 1), {}, {2: phi(2)}, **{**plain, **declared})
+
+
+def test_orders_of_one_step_methods_are_of_any_type():
+    own, same = (
+        methods.exponential_runge_kutta(
+            "own", (0, 1), {}, {2: phi(2)}, order=two, stiff_order=two, reference="none"
+        )
+        for two in (np.int64(2), 2)
+    )
+    assert own == same
+    assert repr(own) == repr(same)
+
+
+def test_orders_of_classical_tableaux_are_whole_numbers():
+    with pytest.raises(InvalidArgument, match=r"odd: order='2' must be a whole number"):
+        methods.Butcher("odd", ((), (1,)), (HALF, HALF), "2", "none")
+    with pytest.raises(InvalidArgument, match=r"odd: embedded_order='1' must be a whole number"):
+        methods.Butcher("odd", ((), (1,)), (HALF, HALF), 2, "none", (1, 0), "1")
+    with pytest.raises(InvalidArgument, match=r"dpm_fast0: order='2' must be a whole number"):
+        replace(methods.dpm_fast(3), order="2")
+
+
+@pytest.mark.parametrize("name", [3, None, "", b"own"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        methods.etdab(2),
+        methods.etd2rk(),
+        methods.CLASSICAL["heun2"],
+        methods.dpm_fast(3),
+        methods.get("etdpec"),
+    ],
+    ids=lambda method: type(method).__name__,
+)
+def test_names_of_methods_are_text(method, name):
+    with pytest.raises(InvalidArgument, match=r"^name=.* of a method must be text"):
+        replace(method, name=name)
 
 
 def test_what_values_count_includes_the_newest():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from math import factorial
@@ -148,7 +149,6 @@ def test_the_declared_order_is_that_without_a_linear_part(method: Multistep) -> 
     ("method", "simpler"),
     [
         (dpm_multistep(2), ((2, ((1, phi(1) * Fraction(51, 100)),)),)),
-        (dpm_multistep(2), ((2, ((0, phi(1) * Fraction(51, 100)),)),)),
         (unipc(1), ((2, ((1, phi(1) / 3),)),)),
         (unipc(2), ((2, ((1, phi(1) / 3),)),)),
         (unipc(1, "bh1"), ((2, ((1, phi(0, 1, 1)),)),)),
@@ -203,6 +203,32 @@ def test_bad_parameters() -> None:
         sa_solver(2, -1)
     with pytest.raises(InvalidArgument, match="mode"):
         sa_solver(2, 2, mode="P(EC)")
+
+
+@pytest.mark.parametrize(
+    ("simplified", "said"),
+    [
+        (((2, ((1, Fraction(1, 2)),)),), "moment 1 with 2 nodes=Fraction(1, 2) must be a combin"),
+        (((2, ((1, phi(1, 0, 2)),)),), "moment 1 with 2 nodes=phi1[0,2] looks beyond the step"),
+        (((2, ((0, phi(1)),)),), "m with 2 nodes=0 must be a whole number from 1 to 1"),
+        (((2, ((2, phi(1)),)),), "m with 2 nodes=2 must be a whole number from 1 to 1"),
+        (((3, ((1.5, phi(1)),)),), "m with 3 nodes=1.5 must be a whole number from 1 to 2"),
+        (((1, ()),), "the number of nodes=1 must be a whole number of at least 2"),
+        ((("2", HALF),), "the number of nodes='2' must be a whole number of at least 2"),
+        ((2, HALF), "must be a tuple of pairs (number of nodes, moments)"),
+        (((2, HALF[0]),), "must be a tuple of pairs (m, weight)"),
+        ([(2, HALF)], "must be a tuple of pairs (number of nodes, moments)"),
+        (((2, HALF), (2, END)), "has two pairs (number of nodes, moments) for the same number"),
+    ],
+)
+def test_simplified_moments_that_do_not_fit(simplified: object, said: str) -> None:
+    with pytest.raises(InvalidArgument, match=rf"^odd: simplified.*{re.escape(said)}"):
+        Multistep("odd", 3, "P", 2, "none", simplified=simplified)
+
+
+def test_fixed_weights_have_no_moments() -> None:
+    with pytest.raises(InvalidArgument, match=r"^odd: simplified .* fixed weights there are none"):
+        Multistep("odd", 1, "P", 1, "none", fixed=((1,),), simplified=((2, HALF),))
 
 
 def test_names_tell_methods_apart() -> None:

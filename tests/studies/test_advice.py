@@ -126,13 +126,63 @@ def test_too_coarse_too_fine_and_neither() -> None:
     assert overflow.advice == ("etd1: no order: every run overflowed; take more steps",)
 
 
+def without_linear() -> Problem:
+    """y' = y cos t, all of it N."""
+    return Problem(
+        "none", Diagonal([0.0]), lambda t, y: y * np.cos(t), (0.0, 2.0), np.ones(1),
+        lambda t: np.exp(np.sin(np.full(1, t))), "made up",
+    )  # fmt: skip
+
+
+OF_PHI_1 = (
+    (1,),
+    (Fraction(3, 2), Fraction(-1, 2)),
+    (Fraction(23, 12), Fraction(-4, 3), Fraction(5, 12)),
+)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ({"fixed": OF_PHI_1}, "multiples of phi_1"),
+        ({"simplified": ((3, ((1, phi(1) / 2), (2, phi(1) / 3))),)}, "simplified"),
+    ],
+    ids=["fixed", "simplified"],
+)
+def test_weights_that_have_their_order_without_a_linear_part_are_told_so(
+    weights: dict[str, Any], said: str
+) -> None:
+    method = Multistep("mine3", 3, "P", 3, "made up", **weights)
+    line = advice_on(order_study("complex_diagonal", method, steps=(40, 80, 160, 320)), "mine3")
+    where = "have order 3 only where L = 0 and B is constant, and 2 elsewhere"
+    assert line.endswith(f" of 3: its weights are {said}, which {where}")
+    study = order_study(without_linear(), method)
+    assert study.advice == ()
+    assert study.results[0].observed > 2.9
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"fixed": ((1,), (Fraction(3, 2), Fraction(-1, 2)), (Fraction(5, 2), Fraction(-5, 2), 1))},
+        {"simplified": ((3, ((2, phi(3)),)),)},
+    ],
+    ids=["fixed", "simplified"],
+)
+def test_weights_of_a_lower_order_are_named_on_any_linear_part(weights: dict[str, Any]) -> None:
+    method = Multistep("mine3", 3, "P", 3, "made up", **weights)
+    said = "its coefficients satisfy the order conditions up to 2; 3 is declared"
+    for problem in (problems.complex_diagonal(), without_linear()):
+        assert said in advice_on(order_study(problem, method), "mine3")
+
+
 def made_up(errors: tuple[float, ...]) -> tuple[str, ...]:
     steps = (10, 20, 40, 80)[: len(errors)]
     fit = fit_order(steps, errors, window=(1e-12, 1e-2))
     interval = (fit.low, fit.high)
     found = slopes(steps, errors)
     result = MethodOrder("etd2rk", 2, 2, fit.order, interval, fit.points, errors, found, steps)
-    facts = Facts("rk", (1e-12, 1e-2), None, 0.1, False, lambda: pytest.fail("not stiff"))
+    facts = Facts("rk", (1e-12, 1e-2), None, 0.1, False, lambda: pytest.fail("not stiff"), False)
     return advise([result], [methods.get("etd2rk")], facts)
 
 

@@ -282,6 +282,7 @@ def _check(sampler: Sampler) -> None:
     kinds: tuple[tuple[str, Any, str], ...] = (
         ("parameterisation", Parameterisation, 'diffusion.Parameterisation("eps", "t")'),
         ("method", GridMethod, "semilinear.methods.etdab(2)"),
+        ("exact", GridMethod | None, "semilinear.methods.etdab(2), or None"),
     )
     for part, kind, example in kinds:
         value = getattr(sampler, part)

@@ -126,7 +126,7 @@ class WholeTimes:
         _rule(self.rule)
 
     def __call__(self, schedule: NoiseSchedule, t_start: float, t_end: float, n: int) -> np.ndarray:
-        points: np.ndarray = np.rint(_rule(self.rule)(schedule, t_start, t_end, n))
+        points: np.ndarray = np.rint(_of_rule(_rule(self.rule), schedule, t_start, t_end, n))
         points[0], points[-1] = t_start, t_end
         if not (points[1:] < points[:-1]).all():
             raise InvalidArgument(
@@ -182,31 +182,53 @@ def times(
     """
     if isinstance(grid, str):
         grid = _named("grid", grid)
-    if not callable(grid):
-        return explicit(grid)
-    points = np.array(grid(schedule, t_start, t_end, n), dtype=np.float64)
+    return _of_rule(grid, schedule, t_start, t_end, n) if callable(grid) else explicit(grid)
+
+
+def _of_rule(
+    rule: Grid, schedule: NoiseSchedule, t_start: float, t_end: float, n: int
+) -> np.ndarray:
+    """Return the times that a rule gives, its ends where they belong, or refuse them."""
+    points = _real(rule(schedule, t_start, t_end, n))
+    if points is None:
+        raise InvalidArgument(f"grid={rule!r} gave no real numbers; it must give {n + 1} times")
     if points.shape != (n + 1,):
         raise InvalidArgument(
-            f"grid={grid!r} gave times of shape {points.shape} for {n} steps; it must give "
+            f"grid={rule!r} gave times of shape {points.shape} for {n} steps; it must give "
             f"{n + 1} times"
         )
     if not np.isfinite(points).all():
-        raise InvalidArgument(f"grid={grid!r} gave times that are not finite, {points}")
-    given = float(points[0]), float(points[-1])
-    points[0], points[-1] = t_start, t_end
-    if not (points[1:] < points[:-1]).all():
-        raise InvalidArgument(
-            f"grid: {n} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are not strictly "
-            "decreasing; sampling goes from noise (large t) to data"
-        )
-    for name, asked, point in zip(("t_start", "t_end"), (t_start, t_end), given, strict=True):
-        if not abs(point - asked) <= ROUNDING * (t_start - t_end):
+        raise InvalidArgument(f"grid={rule!r} gave times that are not finite, {points}")
+    # A rule that does not know its ends decreases too, until they are put where they belong.
+    _check_falls(points, t_start, t_end)
+    for name, asked, end in (("t_start", t_start, 0), ("t_end", t_end, -1)):
+        if not abs(points[end] - asked) <= ROUNDING * (t_start - t_end):
             raise InvalidArgument(
-                f"grid={grid!r} gave {point:.6g} at the end where {name}={asked:.6g} was asked "
-                f"for; a rule places the times between the ends: pass {name}={point:.6g} if that "
-                "is meant"
+                f"grid={rule!r} gave {points[end]:.6g} at the end where {name}={asked:.6g} was "
+                "asked for; a rule places the times between the ends: pass "
+                f"{name}={points[end]:.6g} if that is meant"
             )
+    points[0], points[-1] = t_start, t_end
+    _check_falls(points, t_start, t_end)
     return points
+
+
+def _check_falls(points: np.ndarray, t_start: float, t_end: float) -> None:
+    if not (t_start > t_end and (points[1:] < points[:-1]).all()):
+        raise InvalidArgument(
+            f"grid: {len(points) - 1} steps from t_start={t_start:.6g} to t_end={t_end:.6g} are "
+            "not strictly decreasing; sampling goes from noise (large t) to data"
+        )
+
+
+def _real(times: Any) -> np.ndarray | None:
+    """Return times as float64, or None if they are no real numbers."""
+    try:
+        found = np.asarray(times)
+        # Taken as float64, complex numbers would only warn.
+        return None if np.iscomplexobj(found) else np.array(found, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def is_rule(grid: Any) -> bool:
@@ -216,12 +238,11 @@ def is_rule(grid: Any) -> bool:
 
 def explicit(grid: Any) -> np.ndarray:
     """Return explicit grid points as float64, or refuse them."""
-    try:
-        points = np.array(grid, dtype=np.float64)
-    except (TypeError, ValueError):
+    points = _real(grid)
+    if points is None:
         raise InvalidArgument(
-            f"grid={grid!r} must be a name, a rule or a sequence of times"
-        ) from None
+            f"grid={shown(grid)} must be a name, a rule or a sequence of times, which are real"
+        )
     if points.ndim != 1 or len(points) < 2 or not np.isfinite(points).all():
         raise InvalidArgument(
             "grid must be finite, with two or more times: of shape (steps + 1,), or (steps + 1, "

@@ -91,7 +91,8 @@ def plan(
     estimate
         Whether every step also gives an estimate of its local error, `State.estimate`: the
         difference from the result of one order less. It costs no evaluation. Of multistep samplers
-        of order two and more, predictor-corrector pairs and embedded pairs.
+        of order two and more, but for those of fixed weights (iPNDM, unless ``exact=True``), of
+        predictor-corrector pairs, and of embedded pairs that need no N at the end of the step.
     direction
         ``"sample"``: noise to data; ``"encode"``: data to noise on the reversed grid.
 
@@ -154,10 +155,7 @@ def plan(
     first = schedule.t_start if t_start is None else checked_time(schedule, "t_start", t_start)
     last = schedule.t_end if t_end is None else checked_time(schedule, "t_end", t_end)
     if flag("estimate", estimate) and not has_estimate(sampler.method):
-        raise InvalidArgument(
-            f"estimate: {sampler.name} has no estimate of its error; multistep samplers of order "
-            "two and more, predictor-corrector pairs and embedded pairs have one"
-        )
+        raise InvalidArgument(_without_estimate(sampler))
     layout = Layout(
         schedule, sampler, first, last, final=final, start=start, direction=direction,
         noise=level, lower_end=lower_end, estimate=estimate,
@@ -219,6 +217,17 @@ def _encoder(sampler: Sampler, schedule: NoiseSchedule) -> Sampler:
     if same and FLOW_T.is_straight(schedule):
         return sampler._replace(parameterisation=FLOW_T)
     return sampler
+
+
+def _without_estimate(sampler: Sampler) -> str:
+    """Say that a sampler has no estimate, and which have one."""
+    says = f"estimate: {sampler.name} has no estimate of its error"
+    if sampler.exact is not None and has_estimate(sampler.exact):
+        return f"{says}, since its weights are fixed; with exact=True it has one"
+    return (
+        f"{says}; multistep samplers of order two and more without fixed weights, "
+        "predictor-corrector pairs and embedded pairs that need no N at the end of a step have one"
+    )
 
 
 def _times(layout: Layout, u: np.ndarray) -> np.ndarray:

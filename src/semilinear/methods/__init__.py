@@ -18,6 +18,7 @@ from semilinear.methods.etdrk import etd2rk
 from semilinear.methods.info import MethodInfo, MethodTable
 from semilinear.methods.lawson import lawson
 from semilinear.methods.multistep import Multistep
+from semilinear.methods.ratios import distance
 from semilinear.methods.sequence import STARTS, GridMethod, Method, sequence
 from semilinear.methods.simplified import dpm_multistep, sa_solver, unipc
 from semilinear.methods.singlestep import dpm2, dpm3, dpm12, dpm23, res3
@@ -38,6 +39,7 @@ __all__ = [
     "Tapered",
     "VariableOrder",
     "butcher",
+    "distance",
     "dpm2",
     "dpm3",
     "dpm12",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from semilinear.errors import InvalidArgument
+from semilinear.methods.declared import check_name, hold_counts
 from semilinear.phi import rational
 
 Rational = Fraction | int
@@ -47,6 +48,8 @@ class Butcher:
     embedded_order: int = 0
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        hold_counts(self, order=1, embedded_order=0)
         if [len(row) for row in self.a] != list(range(len(self.b))):
             raise InvalidArgument(f"{self.name}: the rows of a must have 0, 1, 2, ... entries")
         for label, row in (

@@ -105,6 +105,38 @@ def adams_moments(method: Multistep, *, corrector: bool = False) -> int:
     ``sum_j W_j theta_j^m = m! phi_{m+1}(z)`` for m below the result; of the predictor, or of the
     corrector. `InvalidArgument` for a method that has none.
     """
+    return next((m for m, lack in _lacks(method, corrector) if lack), MOST_MOMENTS)
+
+
+def adams_order(method: Multistep, *, linear: bool = True) -> int:
+    """Return the order of a multistep method on a uniform grid for constant L and B, at most 12.
+
+    What the weights lack of the moment m, ``sum_j W_j theta_j^m - m! phi_{m+1}(z) = O(z^k)``, costs
+    ``h^(m+k+1)`` in a step: the order is the least m + k. Of a predictor-corrector pair it is that
+    of the corrector, and one more than that of the predictor at most.
+
+    Parameters
+    ----------
+    linear
+        With False, the order for L = 0, where k is 0 or nothing is lacking. Weights behind phi_1
+        alone may have more of it there.
+    """
+    order = _order(method, linear, corrector=False)
+    return order if method.mode == "P" else min(order + 1, _order(method, linear, corrector=True))
+
+
+def _order(method: Multistep, linear: bool, *, corrector: bool) -> int:
+    order = MOST_MOMENTS
+    for m, lack in _lacks(method, corrector):
+        if m >= order:
+            break
+        series = lack.series(order - m if linear else 1)
+        order = next((m + k for k, term in enumerate(series) if term), order)
+    return order
+
+
+def _lacks(method: Multistep, corrector: bool) -> Iterator[tuple[int, Phi]]:
+    """Yield m and what the weights of a multistep method have too much of the moment m."""
     given: Any = method
     if not isinstance(given, Multistep):
         raise InvalidArgument(
@@ -117,13 +149,9 @@ def adams_moments(method: Multistep, *, corrector: bool = False) -> int:
         raise InvalidArgument(f"{method.name} has mode {method.mode}, without a corrector")
     offsets = {slot(q): q for q in range(-method.history, 2)}
     used = [(offsets[name], _on_uniform_grid(w)) for name, w in rows[corrector].inputs]
-    m = 0
-    while m < MOST_MOMENTS:
+    for m in range(MOST_MOMENTS):
         moment = _total(tuple(weight * Fraction(q) ** m for q, weight in used))
-        if moment != factorial(m) * phi(m + 1):
-            return m
-        m += 1
-    return m
+        yield m, moment - factorial(m) * phi(m + 1)
 
 
 def _on_uniform_grid(weight: Weight) -> Phi:

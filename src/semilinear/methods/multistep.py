@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from semilinear.errors import InvalidArgument
-from semilinear.given import whole_number
+from semilinear.methods.declared import check_name, check_simplified, hold_counts
 from semilinear.methods.ratios import Ratio
 from semilinear.methods.rows import (
     BASE,
@@ -52,14 +52,15 @@ class Multistep:
         Order with starting values that are accurate enough.
     fixed
         Instead of Lagrange weights, ``fixed[m]`` are weights of phi_1 for m + 1 known values:
-        numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v). Of mode
-        ``"P"`` only.
+        numbers, whatever the grid (iPNDM), or functions of its step ratios (iPNDM-v), which look no
+        further back than the m + 1 grid points. Of mode ``"P"`` only.
     corrector
         Number of nodes of the corrector, the predicted point included; values + 1 if 0. With more,
         more past values are kept than the predictor looks at.
     simplified
-        ``(number of nodes, moments)`` where published weights leave the Lagrange weights; see
-        `rows.Lagrange`.
+        ``(number of nodes, moments)`` where published weights leave the Lagrange weights, with
+        ``(m, weight)`` in moments for a weight in the place of ``m! phi_{m+1}``; see
+        `rows.Lagrange`. Moment 0 stays: it makes a constant N exact.
     reference
         Where the method stands.
     """
@@ -74,9 +75,8 @@ class Multistep:
     simplified: tuple[tuple[int, Moments], ...] = ()
 
     def __post_init__(self) -> None:
-        for argument, least in (("values", 1), ("order", 1), ("corrector", 0)):
-            count = whole_number(f"{self.name}: {argument}", getattr(self, argument), least=least)
-            object.__setattr__(self, argument, count)
+        check_name(self.name)
+        hold_counts(self, values=1, order=1, corrector=0)
         if self.mode not in ("P", "PEC", "PECE"):
             raise InvalidArgument(f"{self.name}: mode={self.mode!r}; need P, PEC or PECE")
         if self.fixed and self.mode != "P":
@@ -89,11 +89,13 @@ class Multistep:
                 f"{self.name}: fixed weights are needed for 1, 2, ... {self.values} values"
             )
         for row in self.fixed:
-            if sum(_fixed(self.name, w) for w in row) != 1:
+            if sum(_fixed(self.name, w, len(row)) for w in row) != 1:
                 raise InvalidArgument(
                     f"{self.name}: the fixed weights of {len(row)} values must add up to 1 "
                     "exactly; write them as Fractions"
                 )
+
+        check_simplified(self)
 
     def __hash__(self) -> int:
         # Equal methods have equal names; hashing every coefficient would cost more than a step.
@@ -147,15 +149,22 @@ class Multistep:
 
 def at_uniform_points(weight: Ratio) -> Fraction:
     """Return what a weight that depends on step ratios is for steps of equal length."""
-    offsets = {q for powers, _ in weight for pair, _ in powers for q in pair}
-    return Fraction(weight.value({q: Fraction(q) for q in {0, 1, *offsets}}))
+    return Fraction(weight.value({q: Fraction(q) for q in {0, 1, *weight.offsets}}))
 
 
-def _fixed(name: str, weight: Any) -> Fraction:
-    """Return a fixed weight, checked, for steps of equal length."""
-    if isinstance(weight, Ratio):
-        return at_uniform_points(weight)
-    return rational(weight, f"{name}: fixed")
+def _fixed(name: str, weight: Any, count: int) -> Fraction:
+    """Return a fixed weight of `count` values, checked, for steps of equal length."""
+    if not isinstance(weight, Ratio):
+        return rational(weight, f"{name}: fixed")
+    # Further back a short history has no points, and the first steps none at all.
+    beyond = sorted(weight.offsets - set(range(1 - count, 2)))
+    if beyond:
+        raise InvalidArgument(
+            f"{name}: fixed[{count - 1}] looks at the grid points {', '.join(map(str, beyond))}, "
+            f"counted from the start of the step; its distances may have {1 - count} to 1, which "
+            "are the points of the values and the end of the step"
+        )
+    return at_uniform_points(weight)
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.phi import rational
 
 Powers = tuple[tuple[tuple[int, int], int], ...]
@@ -91,6 +91,11 @@ class Ratio:
 
         return " + ".join(f"{factor}{name(powers)}" for powers, factor in self) or "0"
 
+    @property
+    def offsets(self) -> set[int]:
+        """The q of the times t_{n+q} that it looks at."""
+        return {q for powers, _ in self for pair, _ in powers for q in pair}
+
     def value(self, points: Mapping[int, Any]) -> Any:
         """Return the number that it is on a grid; ``points[q]`` is the time t_{n+q}.
 
@@ -108,7 +113,18 @@ class Ratio:
 
 
 def distance(p: int, q: int) -> Ratio:
-    """Return the distance of the grid points n + p and n + q, in units of the step from n."""
+    """Return the distance of the grid points n + p and n + q, in units of the step from n.
+
+    Raises
+    ------
+    InvalidArgument
+        If the points are one, or `p` or `q` is no whole number.
+    """
+    if not all(hasattr(offset, "__index__") for offset in (p, q)):
+        raise InvalidArgument(
+            f"distance({shown(p)}, {shown(q)}): grid points are counted from the start of the "
+            "step, by whole numbers"
+        )
     if p == q:
         raise InvalidArgument(f"distance({p}, {q}) is 0: the points must differ")
     return Ratio({(((min(p, q), max(p, q)), 1),): Fraction(1)})

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
 
-from semilinear.errors import InvalidArgument, shown
+from semilinear.errors import InvalidArgument
+from semilinear.given import whole_number
 from semilinear.methods.butcher import check_embedded
+from semilinear.methods.declared import check_name, check_weight, hold_counts
 from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step, Weight
 from semilinear.phi import ZERO, Phi, phi, rational
 
@@ -50,7 +51,7 @@ class Tableau:
     order
         Classical order, proved from bicoloured rooted trees by `methods.checks`.
     stiff_order
-        Order that is kept on stiff parabolic problems, proved by `methods.stiff`.
+        Order that is kept on stiff parabolic problems, at most `order`; proved by `methods.stiff`.
     reference
         Where the method stands.
     embedded
@@ -72,6 +73,9 @@ class Tableau:
     embedded_order: int = 0
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        hold_counts(self, order=1, stiff_order=0, embedded_order=0)
+        whole_number(f"{self.name}: stiff_order", self.stiff_order, least=0, most=self.order)
         stages = len(self.c)
         if not stages or self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
             raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
@@ -82,7 +86,7 @@ class Tableau:
         rows = (*((f"a[{i}]", row) for i, row in enumerate(self.a)), ("b", self.b))
         for place, row in (*rows, ("embedded", self.embedded)):
             for j, weight in enumerate(row):
-                _check_weight(f"{self.name}: {place}[{j}]", weight)
+                check_weight(f"{self.name}: {place}[{j}]", weight)
         check_embedded(self.name, stages, self.order, len(self.embedded), self.embedded_order)
 
     def __hash__(self) -> int:
@@ -145,18 +149,6 @@ def _combine(dst: str, c: Fraction, weights: tuple[Weight, ...]) -> Combine:
     return Combine(dst, states=((BASE, phi(0, 0, c)),), inputs=inputs)
 
 
-def _check_weight(place: str, weight: Any) -> None:
-    """Refuse what is no combination of phi-functions, or looks beyond the step."""
-    if not isinstance(weight, Phi):
-        raise InvalidArgument(
-            f"{place}={shown(weight)} must be a combination of phi-functions, such as phi(1) / 2"
-        )
-    if not all(0 <= end <= 1 for (_, *ends), _ in weight for end in ends):
-        raise InvalidArgument(
-            f"{place}={weight!r} looks beyond the step; intervals must lie in [0, 1]"
-        )
-
-
 def inner_node(name: str, value: Fraction | int) -> Fraction:
     """Return a node of a family of methods, checked: a rational number in (0, 1]."""
     node = rational(value, name)
@@ -199,7 +191,7 @@ def exponential_runge_kutta(
     InvalidArgument
         If the nodes do not begin with 0, leave [0, 1] or are floats that are no short fractions, a
         weight is given where none belongs, is no combination of phi-functions or looks beyond the
-        step, or `embedded_order` does not fit.
+        step, `name` is no text, an order is no whole number, or `embedded_order` does not fit.
     """
     nodes = tuple(rational(x, "c") for x in c)
     stages = len(nodes)
@@ -243,7 +235,7 @@ def _check_stages(
         )
     for argument, weights in (("a", a), ("b", b), ("embedded", embedded)):
         for key, weight in weights.items():
-            _check_weight(f"{name}: {argument}[{key}]", weight)
+            check_weight(f"{name}: {argument}[{key}]", weight)
 
 
 def _new_value(weights: Mapping[int, Phi], count: int) -> tuple[Phi, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from semilinear.errors import InvalidArgument
 from semilinear.given import whole_number
+from semilinear.methods.declared import check_name, hold_counts
 from semilinear.methods.rows import Step
 from semilinear.methods.singlestep import dpm2, dpm3
 from semilinear.methods.tableau import Tableau, exponential_runge_kutta
@@ -36,6 +37,8 @@ class Tapered:
     reference: str
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        hold_counts(self, order=1)
         if not self.last:
             raise InvalidArgument(f"{self.name}: without last steps it is {self.steady.name}")
 

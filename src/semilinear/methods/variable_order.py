@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 
 from semilinear.errors import InvalidArgument
-from semilinear.given import whole_number
+from semilinear.methods.declared import check_name, hold_counts
 from semilinear.methods.multistep import slot
 from semilinear.methods.rows import BASE, ERROR, NEW, PREDICTED, Combine, Evaluate, Lagrange, Step
 from semilinear.phi import phi
@@ -44,10 +44,10 @@ class VariableOrder:
     reference: str
 
     def __post_init__(self) -> None:
+        check_name(self.name)
+        hold_counts(self, most=1)
         if self.mode not in ("PEC", "PECE"):
             raise InvalidArgument(f"{self.name}: mode={self.mode!r}; need PEC or PECE")
-        most = whole_number(f"{self.name}: most", self.most, least=1)
-        object.__setattr__(self, "most", most)
 
     @property
     def order(self) -> int:

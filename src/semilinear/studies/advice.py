@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from semilinear import methods
 from semilinear.methods import Method, Multistep, Tableau, VariableOrder
-from semilinear.methods.checks import adams_moments, classical_order
+from semilinear.methods.checks import MOST_MOMENTS, adams_order, classical_order
 from semilinear.studies.fit import Window
 from semilinear.studies.stiffness import Roughness
 
@@ -54,6 +54,8 @@ class Facts:
         Whether L is a matrix, so that a state may hold values at points with boundaries.
     roughness
         Looks at N; called only where an order reduction was seen on a stiff problem.
+    without_linear
+        Whether L = 0 and B is constant, where all that there is of L and B is phi_1 = 1.
     """
 
     start: str
@@ -62,6 +64,7 @@ class Facts:
     stiffness: float
     matrix: bool
     roughness: Callable[[], Roughness]
+    without_linear: bool
 
 
 def advise(
@@ -71,11 +74,11 @@ def advise(
     lines = []
     for result, method in zip(results, chosen, strict=True):
         if math.isnan(result.observed):
-            cause = _wrong(method) or _no_order(result, method, results, facts)
+            cause = _wrong(method, facts) or _no_order(result, method, results, facts)
             lines.append(f"{result.method}: no order: {cause}")
         elif fell_short(result):
             seen = f"order {result.observed:.1f} of {result.order}"
-            cause = _wrong(method) or _reduced(result, method, results, facts)
+            cause = _wrong(method, facts) or _reduced(result, method, results, facts)
             lines.append(f"{result.method}: {seen}: {cause}")
         elif result.interval[1] - result.interval[0] > 2 * UNSURE:
             lines.append(f"{result.method}: {_unsure(result, facts)}")
@@ -88,20 +91,27 @@ def fell_short(result: MethodOrder) -> bool:
     return result.observed < result.order - SHORT and not high >= result.order
 
 
-def _wrong(method: Method) -> str:
+def _wrong(method: Method, facts: Facts) -> str:
     """Say that the coefficients of a method have another order than it declares, if they have."""
     known = methods.names()
     if method.name in known and methods.get(method.name) == method:
         return ""  # proved already
     if isinstance(method, Tableau):
-        order = classical_order(method, up_to=max(1, min(method.order, MOST_PROVED)))
-    elif isinstance(method, Multistep) and not (method.fixed or method.simplified):
-        order = adams_moments(method)
-        if method.mode != "P":
-            order = min(order + 1, adams_moments(method, corrector=True))
+        proved = min(method.order, MOST_PROVED)
+        order = classical_order(method, up_to=proved)
+    elif isinstance(method, Multistep):
+        proved = min(method.order, MOST_MOMENTS)
+        order = adams_order(method, linear=not facts.without_linear)
+        without = adams_order(method, linear=False)
+        if order < proved <= without:
+            weights = "multiples of phi_1" if method.fixed else "simplified"
+            return (
+                f"its weights are {weights}, which have order {method.order} only where L = 0 and "
+                f"B is constant, and {order} elsewhere"
+            )
     else:
         return ""
-    if order >= min(method.order, MOST_PROVED):
+    if order >= proved:
         return ""
     return (
         f"its coefficients satisfy the order conditions up to {order}; {method.order} is declared"

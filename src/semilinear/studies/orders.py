@@ -270,6 +270,7 @@ def _study(
         stiffness=rates[-1],
         matrix=problem.linear.form == "matrix",
         roughness=lambda: stiffness.roughness(problem, reference.end),
+        without_linear=problem.linear.constant and rates[-1] == 0,
     )
     return OrderStudy(
         problem=name_of(problem),

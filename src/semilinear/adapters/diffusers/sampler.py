@@ -9,7 +9,7 @@ from semilinear import diffusion
 from semilinear.diffusion import catalogue
 from semilinear.diffusion.noise_text import written_noise
 from semilinear.diffusion.noisy_samplers import with_noise
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, shown
 from semilinear.given import whole_number
 from semilinear.methods.simplified import exact, sa_solver
 
@@ -58,8 +58,16 @@ def _method(config: Mapping[str, Any]) -> diffusion.Sampler:
     orders = {key: config[key] for key in ORDERS if config[key] is not None}
     if name is None:
         name = "sa_solver" if orders else adams(config["solver_order"])
+    elif isinstance(name, diffusion.Sampler):
+        raise InvalidArgument(
+            f"method={shown(name)} is a Sampler, and a configuration keeps names only: run it by "
+            "semilinear.diffusion.sample or semilinear.adapters.k_diffusion.sample, or say a name "
+            "of semilinear.diffusion.names() here"
+        )
     elif not isinstance(name, str):
-        raise InvalidArgument(f"method={name!r} must be a name of semilinear.diffusion.names()")
+        raise InvalidArgument(
+            f"method={shown(name)} must be a name of semilinear.diffusion.names()"
+        )
     elif name in catalogue.ELSEWHERE:
         raise InvalidArgument(
             f"method={name!r} needs more than a name, and a configuration keeps no more; say a "
