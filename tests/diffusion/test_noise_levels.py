@@ -390,3 +390,9 @@ def test_a_noise_level_of_ones_own():
 def test_parts_of_a_step_that_are_none(parts, complaint):
     with refused("noise=Given(", complaint):
         diffusion.plan(VP, method="dpmpp_2m", steps=8, noise=Given(parts))
+
+
+@pytest.mark.parametrize("noise", [Churn(1.0), Ancestral(1.0)], ids=str)
+def test_a_step_from_pure_noise_is_not_split(noise):
+    assert len(noise.legs(Flow(), 1.0, 0.8, 5)) == 1
+    assert len(noise.legs(Flow(), 0.9, 0.8, 5)) == 2

@@ -151,7 +151,7 @@ def test_it_meets_the_states_and_is_continuous() -> None:
 
 
 def test_a_step_of_a_few_spacings_of_time_can_be_looked_into() -> None:
-    """Where the values of N lie that are asked for is a matter of rounding there."""
+    """No points of time fit inside, at which N could be asked."""
     t0 = 1e9
     t1 = t0 + 3 * np.spacing(t0)
     s = solve(

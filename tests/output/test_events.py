@@ -249,9 +249,7 @@ def test_several_in_one_step_are_in_order(span: tuple[float, float]) -> None:
     t0, t1 = span
     way = {"late": 0.875, "stop": 0.625, "early": 0.25, "near": 0.6171875}
     late, stop, early, near = (t0 + (t1 - t0) * part for part in way.values())
-    events = [
-        event(lambda t, y, z=z: t - z, terminal=z == stop) for z in (late, stop, early, near)
-    ]
+    events = [event(lambda t, y, z=z: t - z, terminal=z == stop) for z in (late, stop, early, near)]
     s = solve(Scalar(-1.0), lambda t, y: 0 * y, span, [1.0], steps=1, events=events)
     assert [t.tolist() for t in s.t_events] == [[], [stop], [early], [near]]
     assert s.t.tolist() == [t0, stop]
