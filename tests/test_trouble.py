@@ -163,6 +163,17 @@ def test_an_n_beyond_all_tolerances(size: float) -> None:
         assert s.y[0, -1] == pytest.approx(size * (1 - np.exp(-1.0)), rel=1e-5)
 
 
+def test_after_an_attempt_into_nan_the_next_step_does_not_grow() -> None:
+    """N ends at 1/2: the second attempt is a tenth as long for that, and no error asks for it."""
+
+    def ends(t: float, y: Any) -> Any:
+        return 0 * y if t < 0.5 else np.nan * y
+
+    s = run(ends, method="zoto_bowman43", first_step=0.4)
+    assert s.t[1:3] == pytest.approx([0.4, 0.424])
+    assert s.t[3] - s.t[2] <= 0.0241
+
+
 def test_a_fixed_grid_stops_and_keeps_what_it_had() -> None:
     def ends(t: float, y: Any) -> Any:
         return y if t < 0.5 else np.nan * y

@@ -158,6 +158,14 @@ def test_what_is_written_again_as_it_was_changes_nothing(name: str, dtype) -> No
         assert in_precision(name, dtype, same).equal(found)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
+def test_what_is_written_counts_in_inference_mode_as_elsewhere(dtype) -> None:
+    found = in_precision("tab3", dtype, inpaint)
+    with torch.inference_mode():
+        assert in_precision("tab3", dtype, inpaint).equal(found)
+    assert not found.equal(in_precision("tab3", dtype, None))
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_may_return_the_same_memory_each_time(name: str, dtype) -> None:

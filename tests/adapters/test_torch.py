@@ -122,10 +122,13 @@ def test_forward_derivatives_pass_through_runs(size: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_stays_half(dtype: torch.dtype) -> None:
+    x = noise(dtype)
     with torch.no_grad():
-        y = diffusion.sample(lambda x, t: x / 2, noise(dtype), SCHEDULE, steps=5)
+        y, exact = (
+            diffusion.sample(lambda x, t: x / 2, x, SCHEDULE, steps=5) for x in (x, x.double())
+        )
     assert y.dtype == dtype
-    assert torch.isfinite(y).all()
+    torch.testing.assert_close(y.double(), exact, rtol=8 * torch.finfo(dtype).eps, atol=1e-3)
 
 
 def test_outputs_with_a_sample_attribute_are_unwrapped() -> None:
@@ -158,6 +161,24 @@ def test_time_scale_reaches_the_network() -> None:
 
     eps_model(network, time_scale=1000.0)(noise(), 0.25)
     assert times == [250.0]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.complex64, torch.float32),
+        (torch.complex128, torch.float64),
+    ],
+    ids=str,
+)
+def test_times_are_real_and_keep_the_digits_of_a_timestep(dtype, expected) -> None:
+    seen = []
+    model = eps_model(lambda x, t: seen.append(t) or x)
+    model(torch.ones(2, 3, dtype=dtype), 999.0)
+    assert seen[0].dtype == expected
+    assert (seen[0] == 999.0).all()
 
 
 def test_what_is_not_callable_is_refused() -> None:

@@ -386,6 +386,14 @@ def test_the_default_atol_is_called_so() -> None:
         controller(np.full(2, 1e12), rtol=0)
 
 
+def test_entries_may_have_less_than_rounding_for_atol_where_others_have_more() -> None:
+    y = np.ones(2)
+    with pytest.raises(InvalidArgument, match="rtol=0 leaves atol=1e-17"):
+        controller(y, rtol=0, atol=[1e-17, 1e-17])
+    made = controller(y, rtol=0, atol=[1e-17, 1e-3])
+    assert (made.rtol, made.atol.tolist()) == (0, [1e-17, 1e-3])
+
+
 def test_steps_have_limits() -> None:
     span = (3.0, 1.0)
     assert step_limits(None, None, span) == (None, 2.0)

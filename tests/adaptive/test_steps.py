@@ -102,6 +102,18 @@ def test_first_and_longest_step() -> None:
     assert s.y[0, -1] == pytest.approx(np.exp(-1.0), rel=1e-14)
 
 
+def test_the_first_step_is_that_which_a_trial_step_tells() -> None:
+    """N = 1 + 100 t: of the trial step the change of N counts, by the time that it takes."""
+    s = solve(
+        Scalar(0.0), lambda t, y: 0 * y + 1 + 100 * t, (0.0, 1.0), [1.0], method="zoto_bowman43",
+        rtol=1e-3, atol=1e-6,
+    )  # fmt: skip
+    allowed = 1e-3 + 1e-6
+    trial = control.trial_length(1 / allowed, 1 / allowed, 1.0)
+    first = control.first_length(1 / allowed, 100 / allowed, trial, 1 / 4, 1.0)
+    assert s.t[1] == pytest.approx(first, rel=1e-6)
+
+
 def test_a_first_step_that_is_too_long_is_given_up() -> None:
     p = problems.coupled()
     s = adaptive(p, "zoto_bowman43", 1e-6, first_step=1.0)

@@ -8,9 +8,9 @@ import pickle
 import numpy as np
 import pytest
 
-from diffusion_problems import PREDICTIONS, SCHEDULES, Mixture, noise_at
+from diffusion_problems import PREDICTIONS, SCHEDULES, Gaussian, Mixture, noise_at
 from semilinear import diffusion
-from semilinear.diffusion import Discrete, VPLinear, choose, grids
+from semilinear.diffusion import Discrete, VPLinear, choose, correction, fitting, grids
 from semilinear.diffusion.correction import (
     BORNE,
     LATE,
@@ -23,7 +23,7 @@ from semilinear.diffusion.correction import (
 )
 from semilinear.diffusion.denoising_loss import denoising_losses
 from semilinear.diffusion.pilot import Pilot
-from semilinear.errors import InvalidArgument
+from semilinear.errors import InvalidArgument, NonFiniteError
 
 VP = VPLinear()
 DATA = Mixture(variance=0.01)
@@ -111,6 +111,12 @@ def test_the_loss_is_not_measured_by_the_noise_of_the_run(nfe):
 # --- the judgement --------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def drifted():
+    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
+    return pilot, Judge(pilot)
+
+
 def test_noise_is_no_help_to_an_exact_model():
     found = Judge(Pilot(MODEL, VP, LIKE, samples=64, nfe=100)).correction
     assert not found.helps
@@ -122,9 +128,8 @@ def test_noise_is_no_help_to_an_exact_model():
     assert fit.correction is not None
 
 
-def test_noise_corrects_a_model_whose_flow_drifts():
-    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
-    judge = Judge(pilot)
+def test_noise_corrects_a_model_whose_flow_drifts(drifted):
+    pilot, judge = drifted
     assert judge.correction.helps
     assert judge.correction.excess > 0.1
     # What it says is so: the ends of the reverse SDE are nearer to the data.
@@ -134,9 +139,8 @@ def test_noise_corrects_a_model_whose_flow_drifts():
     assert near[1] < 0.8 * near[0]
 
 
-def test_it_counts_in_standard_errors():
-    pilot = Pilot(drifting, VP, LIKE, samples=64, nfe=100)
-    judge = Judge(pilot)
+def test_it_counts_in_standard_errors(drifted):
+    pilot, judge = drifted
     one, other = (
         denoising_losses(drifting, x, VP, "eps", judge.times, pilot.noise)
         for x in (pilot.target, pilot.corrected())
@@ -145,6 +149,30 @@ def test_it_counts_in_standard_errors():
     error = np.sqrt(np.var(one) / 64 + np.var(other) / 64)
     assert judge.correction.excess == pytest.approx(one.mean() - other.mean())
     assert judge.correction.deviation == pytest.approx((one.mean() - other.mean()) / error)
+
+
+def of_normal_data(variance, *, samples=3):
+    """The judge of an exact model of normal data."""
+    model = Gaussian((0.0, 0.0), (variance, variance)).model(VP)
+    return Judge(Pilot(model, VP, np.zeros((1, 2)), samples=samples, nfe=20))
+
+
+def test_data_without_spread_have_no_noise_level_to_compare_at():
+    judge = of_normal_data(0.0)
+    assert judge.times == []
+    assert judge.correction == (0.0, 0.0)
+
+
+def test_losses_are_compared_inside_of_the_path_alone():
+    """Of data of little spread some of the noise levels lie below the least of the path."""
+    judge = of_normal_data(0.03**2, samples=16)
+    assert 0 < len(judge.times) < len(correction.LEVELS)
+    assert min(judge.times) > judge.pilot.t_end
+
+
+def test_equal_losses_are_no_excess(monkeypatch):
+    monkeypatch.setattr(Judge, "_losses", lambda self, x, pilot: np.ones((3, 2)))
+    assert of_normal_data(1.0).correction == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +251,25 @@ def test_where_the_boldest_is_tame_the_late_one_is_taken(monkeypatch, losses, na
     assert next(left, None) is None
 
 
+def test_samplers_that_overflow_are_left_out(monkeypatch):
+    judge, asked = Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20)), []
+
+    def wild(plan, *arguments, **options):
+        asked.append(plan)
+        if len(asked) == 1:
+            raise NonFiniteError("overflow")
+        return diffusion.follow(plan, *arguments, **options)
+
+    monkeypatch.setattr(correction, "follow", wild)
+    found = [one.plan for one in judge.tried(8)]
+    assert found
+    assert asked[0] not in found
+
+
+def test_one_evaluation_is_too_few_for_any_of_them():
+    assert Judge(Pilot(MODEL, VP, LIKE, samples=3, nfe=20)).tried(1) == []
+
+
 def test_the_late_one_makes_the_plan_that_was_judged():
     found = choose(drifting, LIKE, VP, nfe=24, samples=64)
     assert found.sampler.name == LATE
@@ -293,6 +340,10 @@ def test_what_is_not_borne_is_taken_for_want_of_a_better(monkeypatch):
         monkeypatch.setattr(Judge, "_compared", lambda self, x: Correction(0.2, 4.0))
         return choose(MODEL, LIKE, VP, **FEW)
 
+    # Which sampler is chosen instead does not matter here.
+    monkeypatch.setattr(fitting, "METHODS", ("ddim",))
+    monkeypatch.setattr(fitting, "FAMILIES", {"lambda": grids.UniformLambda()})
+    monkeypatch.setattr(fitting, "ENDS", fitting.ENDS[:1])
     # The flow, the reverse SDE, and the three.
     endured = losses(1.0, 1.0, 9.0, 8.0, 3.0)
     assert endured.noise is not None
@@ -336,6 +387,13 @@ def test_vp_time_is_that_of_the_vp_schedule():
     edm = SCHEDULES["edm"]
     rho = edm.rho(grids.PowerVPTime(0.8)(edm, VP.rho(0.9), VP.rho(0.05), 7))
     assert rho == pytest.approx(VP.rho(grids.PowerT(0.8)(VP, 0.9, 0.05, 7)), rel=1e-9)
+
+
+def test_the_middle_has_its_ends_but_for_rounding():
+    low, high = MIDDLE
+    middle = Middle(VP)
+    assert [middle(t) for t in (low - 1e-12, low, high, high + 1e-12)] == [1.0] * 4
+    assert [middle(t) for t in (low - 1e-6, high + 1e-6)] == [0.0] * 2
 
 
 # --- networks of their own ways -------------------------------------------------------------------

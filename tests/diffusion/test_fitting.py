@@ -495,6 +495,32 @@ def test_the_grid_of_a_plan_is_fitted(options):
     assert np.array_equal(one, other)
 
 
+def test_the_end_of_a_grid_moves_unless_it_is_given():
+    first = choose(MODEL, LIKE, VP, methods="ddim", nfe=4, samples=4, reference=40)
+    fit = fit_grid(MODEL, LIKE, VP, method="ddim", final="denoise", **SMALL)
+    assert fit.times[-1] != first.times[-1]
+    given = fit_grid(MODEL, LIKE, VP, method="ddim", t_end=first.times[-1], **SMALL)
+    assert given.times[-1] == first.times[-1]
+
+
+def test_what_a_fit_is_made_for_by_default():
+    fit = fit_grid(MODEL, LIKE, VP, samples=2, reference=20, sweeps=1)
+    assert (fit.sampler.name, fit.plan().nfe, fit.plan().prediction) == ("tab3", 10, "eps")
+
+
+def test_the_budget_may_be_less_than_that_of_the_plan():
+    made = diffusion.plan(VP, method="ddim", steps=12, final="denoise")
+    assert fit_grid(MODEL, LIKE, made, **{**SMALL, "nfe": 2}).plan().nfe <= 2
+
+
+def test_each_sweep_moves_the_points_again():
+    one, two = (
+        fit_grid(MODEL, LIKE, VP, method="ddim", **{**SMALL, "sweeps": sweeps}).evaluations
+        for sweeps in (1, 2)
+    )
+    assert two > one
+
+
 def test_a_grid_that_is_good_already_is_where_a_fit_begins():
     """Another sweep begins at what the one before has found, which no rule gives."""
     first = fit_grid(MODEL, LIKE, VP, method="ddim", **SMALL)
@@ -536,6 +562,12 @@ def test_never_worse_on_the_second_pilot(seed):
     first = choose(MODEL, LIKE, VP, methods="tab1", seed=seed, **options)
     other = Pilot(MODEL, VP, LIKE, samples=2, nfe=20, seed=seed + 1)
     assert fit.error <= other.error(first.plan())
+
+
+def test_the_seed_after_the_largest_is_the_first():
+    options = {"nfe": 2, "samples": 2, "reference": 20, "sweeps": 1, "method": "ddim"}
+    fit = fit_grid(MODEL, LIKE, VP, seed=2**64 - 1, **options)
+    assert fit.error == Pilot(MODEL, VP, LIKE, samples=2, nfe=20, seed=0).error(fit.plan())
 
 
 def test_evaluations_of_a_fit_are_counted():

@@ -507,3 +507,9 @@ def test_the_factor_of_a_noise_level_of_ones_own(value):
     level = type("Scaled", (Two,), {"scale": value})()
     with refused("noise=", f"scale={value!r} must be a number, at least 0"):
         diffusion.plan(VP, method="dpmpp_2m", steps=4, noise=level)
+
+
+@pytest.mark.parametrize("noise", [Churn(1.0), Ancestral(1.0)], ids=str)
+def test_a_step_from_pure_noise_is_not_split(noise):
+    assert len(noise.legs(Flow(), 1.0, 0.8, 5)) == 1
+    assert len(noise.legs(Flow(), 0.9, 0.8, 5)) == 2

@@ -212,6 +212,7 @@ def test_limits_of_the_relation_of_alpha_and_sigma_to_lambda(schedule):
         (SubVP(), 0.0, 1.0, 1.0, 1e-3),
         (VPCosine(), 0.0, 1.0, 0.9946, 1e-3),
         (VPCosine(final=0.5), 0.0, 0.5, 0.5, 1e-3),
+        (VPCosine(final=5e-4), 0.0, 5e-4, 5e-4, 5e-4),
         (VE(), 0.0, 1.0, 1.0, 0.0),
         (EDM(), 0.0, np.inf, 80.0, 0.002),
         (Flow(), 0.0, 1.0, 1.0, 0.0),

@@ -84,6 +84,19 @@ def test_a_rounding_error_outside_the_domain_is_its_end(schedule):
         assert schedule.t_of_lam(schedule.lam(t_max) - 8.0 * EPS) <= t_max
 
 
+@pytest.mark.parametrize(
+    "schedule", [s for s in ALL if np.isfinite(s.t_max) and np.isfinite(s.rho(s.t_max))], ids=repr
+)
+def test_a_rounding_of_single_precision_outside_the_domain_is_its_end(schedule):
+    t_max = schedule.t_max
+    rho = np.nextafter(np.float32(schedule.rho(t_max)), np.float32(np.inf))
+    assert rho > schedule.rho(t_max)
+    assert schedule.t_of_rho(rho) == pytest.approx(t_max, rel=4 * EPS)
+    assert schedule.t_of_rho(np.array([rho]))[0] == schedule.t_of_rho(rho)
+    with pytest.raises(InvalidArgument, match="lies outside the domain"):
+        schedule.t_of_rho(float(rho))
+
+
 @pytest.mark.parametrize("schedule", ALL, ids=repr)
 @pytest.mark.parametrize("name", [*OF_TIME, "t_of_rho", *OF_LAM])
 def test_nan_and_what_is_no_number_are_refused(schedule, name):
@@ -118,8 +131,9 @@ def test_values_outside_the_domain_are_refused(schedule):
         (lambda: VPLinear(0.0), "0 < beta_min <= beta_max"),
         (lambda: VPLinear(1e-4, 0.02), r"little noise.* give 0\.1 and 20, or take Discrete"),
         (lambda: SubVP(1e-4, 0.02), r"little noise.* give 0\.1 and 20, or take Discrete"),
+        (lambda: VPLinear(0.1, 0.3), "little noise"),
         (lambda: VPLinear(20.0, 0.1), "0 < beta_min <= beta_max"),
-        (lambda: VPLinear(1.0, 2000.0), "too small for float64"),
+        (lambda: VPLinear(1.0, 1401.0), "too small for float64"),
         (lambda: VPLinear(beta_max=np.nan), "beta_max=nan must be a finite number"),
         (lambda: SubVP("0.1"), "beta_min='0.1' must be a finite number"),
         (lambda: SubVP(True), "beta_min=True must be a finite number"),
@@ -137,6 +151,12 @@ def test_values_outside_the_domain_are_refused(schedule):
 def test_parameters_that_make_no_schedule_are_refused(make, match):
     with pytest.raises(InvalidArgument, match=match):
         make()
+
+
+@pytest.mark.parametrize("kind", [VPLinear, SubVP])
+def test_rates_just_inside_of_the_limits_make_a_schedule(kind):
+    assert kind(0.1, 0.35).rho(1.0) > 0.2
+    assert 1e150 < kind(1.0, 1399.0).rho(1.0) < np.inf
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,6 +107,11 @@ def test_single_precision_lists_are_taken_at_their_value():
     np.testing.assert_allclose(schedule.alpha(np.arange(1000)) ** 2, exact, rtol=32 * EPS)
 
 
+def test_large_betas_that_rise_are_no_alphas():
+    schedule = Discrete.from_betas([0.95, 0.97])
+    np.testing.assert_allclose(schedule.alpha([0.0, 1.0]) ** 2, [0.05, 0.05 * 0.03], rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -122,6 +127,7 @@ def test_single_precision_lists_are_taken_at_their_value():
         (lambda: Discrete.from_alphas_cumprod([0.9, 0.0]), "zero terminal SNR"),
         (lambda: Discrete.from_betas([0.1, 1.0]), "zero terminal SNR"),
         (lambda: Discrete.from_betas([0.1, 0.0, 0.2]), r"betas\[1\]=0\.0 must lie in \(0, 1\)"),
+        (lambda: Discrete.from_betas([0.1, 1.5]), r"betas\[1\]=1\.5 must lie in \(0, 1\)"),
         (
             lambda: Discrete.from_betas(np.exp(2 * np.array(Discrete.linear().log_alphas))),
             r"betas fall from 0\.9999, as alphas_cumprod do: pass .*Discrete\.from_alphas_cumprod",

@@ -12,7 +12,14 @@ from scipy.integrate import solve_ivp
 
 from diffusion_problems import EPS, Gaussian, Mixture, noise_at, slopes
 from semilinear import diffusion, methods
-from semilinear.diffusion import Parameterisation, Sampler, Tabulated, VPLinear, dpm_solver_v3
+from semilinear.diffusion import (
+    Parameterisation,
+    Sampler,
+    Tabulated,
+    VPLinear,
+    dpm_solver_v3,
+    piecewise,
+)
 from semilinear.diffusion.tabulated_flow import TabulatedFlow
 from semilinear.diffusion.variables import VARIABLES
 from semilinear.lazy_segments import Operators
@@ -98,12 +105,12 @@ class Published:
         lam = self.table.lam
         shape = self.table.shape
 
-        def right(at, state):
+        columns = np.stack([self.table.l, self.table.s, self.table.b], axis=1)
+
+        def right(at, state, piece):
             parts = state.reshape(4 + count, *shape)
-            l, s, b = (  # noqa: E741
-                np.array([np.interp(at, lam, column) for column in values.T])
-                for values in (self.table.l, self.table.s, self.table.b)
-            )
+            theta = (at - lam[piece]) / (lam[piece + 1] - lam[piece])
+            l, s, b = (1 - theta) * columns[piece] + theta * columns[piece + 1]  # noqa: E741
             kernel = np.exp(parts[0] + parts[1])
             powers = [kernel * (at - start) ** k for k in range(count)]
             return np.stack([l, s, b * np.exp(-parts[1]), *powers, kernel * parts[2]]).ravel()
@@ -112,7 +119,10 @@ class Published:
         inner = lam[(lam > min(start, end)) & (lam < max(start, end))]
         stops = [start, *(inner if end > start else inner[::-1]), end]
         for one, other in pairwise(stops):
-            found = solve_ivp(right, (one, other), state, method="DOP853", rtol=1e-12, atol=1e-14)
+            piece = int(np.searchsorted(lam, (one + other) / 2)) - 1
+            found = solve_ivp(
+                right, (one, other), state, method="DOP853", rtol=1e-12, atol=1e-14, args=(piece,)
+            )
             state = found.y[:, -1]
         return state.reshape(4 + count, *shape)
 
@@ -278,6 +288,24 @@ def test_integrals_do_not_depend_on_the_steps():
         shift = (table.drifted(m) - table.drifted(a)) * flow.integrals(m, b, [], 1.0)[0]
         two = later * flow.remainder(a, m, [], []) + flow.remainder(m, b, [], []) + shift
         np.testing.assert_allclose(two, rest, rtol=0, atol=1e-13 * np.abs(rest).max())
+
+
+def test_integrals_of_a_steep_table_are_those_in_closed_form():
+    steep = 40.0
+    table = Tabulated(np.array([-1.0, 1.0]), 0.0, steep, 1.0)
+    found = (table.drifted(1.0) - table.drifted(-1.0)) * np.exp(table.grown(-1.0))
+    assert found == pytest.approx((1 - np.exp(-2 * steep)) / steep, rel=1e-10)
+
+
+def test_panels_cover_an_interval_however_few_are_held_at_a_time(monkeypatch):
+    nodes = np.linspace(0.0, 1.0, 9)
+    for held in (piecewise.AT_ONCE, 3 * len(piecewise.NODES), 1):
+        monkeypatch.setattr(piecewise, "AT_ONCE", held)
+        parts = list(piecewise.panels(0.0, 1.0, nodes, nodes[:0], 1))
+        assert len(parts) == (1 if held > 100 else np.ceil(8 / max(1, held // 6)))
+        widths = np.concatenate([part.width for part in parts])
+        assert widths == pytest.approx(np.full(8, 1 / 8))
+        assert np.concatenate([part.piece for part in parts]).tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("part", ["flow", "integrals", "remainder"])

@@ -265,10 +265,27 @@ def test_overflow_is_infinite(xp: ModuleType, dtype: str) -> None:
 
 def test_no_intermediate_overflows_for_large_complex_z() -> None:
     # abs(z)^2 is not representable.
-    z = np.array([-1e300 + 1e300j, -1e250 + 1e200j, 1e200j])
+    z = np.array([-1e300 + 1e300j, -1e250 + 1e200j, 1e200j, 1e170j, -1e160 + 1e160j])
     for phi_functions in IMPLEMENTATIONS.values():
         phi_2 = phi_functions(z, 2)[2]
         np.testing.assert_allclose(phi_2, -1.0 / z, rtol=1e-15)
+
+
+@each_implementation
+def test_far_out_on_the_imaginary_axis(phi_functions: PhiFunctions) -> None:
+    z = np.array([1e9j, 3e8j, -2e7j])
+    np.testing.assert_allclose(phi_functions(z, 1)[1], (np.exp(z) - 1) / z, rtol=1e-12)
+
+
+@each_implementation
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("size", [3, 300])
+def test_exponentials_below_the_normal_numbers_are_kept(
+    phi_functions: PhiFunctions, dtype: str, size: int
+) -> None:
+    z = np.full(size, -720.0, dtype)
+    assert 0.0 < math.exp(-720.0) < np.finfo(np.float64).tiny
+    np.testing.assert_allclose(phi_functions(z, 1)[0], math.exp(-720.0), rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])

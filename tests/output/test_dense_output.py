@@ -150,6 +150,22 @@ def test_it_meets_the_states_and_is_continuous() -> None:
                 assert_close(s.sol(near), y, operations=1e4)
 
 
+def test_a_step_of_a_few_spacings_of_time_can_be_looked_into() -> None:
+    """No points of time fit inside, at which N could be asked."""
+    t0 = 1e9
+    t1 = t0 + 3 * np.spacing(t0)
+    s, plain = (
+        solve(
+            Scalar(-1e5), lambda t, y: np.cos(y), (t0, t1), [1.0], steps=1, method="etd4rk",
+            dense_output=dense,
+        )
+        for dense in (True, False)
+    )  # fmt: skip
+    assert s.nfev == plain.nfev + 1  # at the end
+    t = np.nextafter(t0, t1)
+    assert s.sol(t) == pytest.approx([np.exp(-1e5 * (t - t0))], rel=1e-6)
+
+
 def test_backwards() -> None:
     p = problems.dense()
     y1 = p.exact(1.0)

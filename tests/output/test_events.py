@@ -175,6 +175,15 @@ def test_entries_that_are_nothing_are_not_looked_for() -> None:
     assert counts[1] == np.ceil(100 / TURN)
 
 
+def test_entries_that_die_out_within_a_step_are_looked_for() -> None:
+    """Nothing of them is left at its end; they cross zero as often as if there were."""
+    s = solve(
+        Diagonal([-60 + 300j, 0.0]), lambda t, y: 0 * y, (0.0, 1.0), [1.0 + 0j, 1.0], steps=1,
+        events=lambda t, y: y[0].real,
+    )  # fmt: skip
+    assert s.t_events[0] == pytest.approx(np.pi * (0.5 + np.arange(95)) / 300, rel=1e-10)
+
+
 # --- terminal -----------------------------------------------------------------------------------
 
 
@@ -234,14 +243,17 @@ def test_what_is_never_terminal(nothing: Any) -> None:
     assert len(s.t_events[0]) == 3
 
 
-def test_several_in_one_step_are_in_order() -> None:
+@pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.0)], ids=["forwards", "backwards"])
+def test_several_in_one_step_are_in_order(span: tuple[float, float]) -> None:
     """One long step: zeros after the one that ends the run did not happen."""
-    times = {"late": 0.9, "stop": 0.6, "early": 0.3, "near": 0.59}
-    events = [event(lambda t, y, z=z: t - z, terminal=k == "stop") for k, z in times.items()]
-    s = solve(Scalar(-1.0), lambda t, y: 0 * y, (0.0, 1.0), [1.0], steps=1, events=events)
-    assert [t.tolist() for t in s.t_events] == [[], [0.6], [0.3], [0.59]]
-    assert s.t.tolist() == [0.0, 0.6]
-    assert s.y[0, -1] == pytest.approx(np.exp(-0.6), rel=1e-14)
+    t0, t1 = span
+    way = {"late": 0.875, "stop": 0.625, "early": 0.25, "near": 0.6171875}
+    late, stop, early, near = (t0 + (t1 - t0) * part for part in way.values())
+    events = [event(lambda t, y, z=z: t - z, terminal=z == stop) for z in (late, stop, early, near)]
+    s = solve(Scalar(-1.0), lambda t, y: 0 * y, span, [1.0], steps=1, events=events)
+    assert [t.tolist() for t in s.t_events] == [[], [stop], [early], [near]]
+    assert s.t.tolist() == [t0, stop]
+    assert s.y[0, -1] == pytest.approx(np.exp(t0 - stop), rel=1e-14)
     assert s.y_events[0].shape == (0, 1)
 
 
