@@ -77,7 +77,9 @@ class Measurement:
         if isinstance(row, Theirs):
             return self.measure(row, nfe, seed)
         plan = self.generator.plan(row, nfe)
-        found = self.equal(plan, nfe, seed) or self.measure(row, nfe, seed)
+        # Whoever wants the images needs them made.
+        equal = self.equal(plan, nfe, seed) if self.folder is None else None
+        found = equal or self.measure(row, nfe, seed)
         chosen = {"chosen": self.generator.choose(nfe).reason} if isinstance(row, Chosen) else {}
         return found | {"row": row.name} | chosen
 

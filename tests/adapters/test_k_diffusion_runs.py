@@ -130,6 +130,18 @@ def test_sample_takes_what_a_plan_takes() -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
 
 
+def test_a_sampler_keeps_the_strength_of_its_noise() -> None:
+    def run(tau: float, **given) -> torch.Tensor:
+        torch.manual_seed(0)
+        own = diffusion.get("sa_solver")._replace(noise=diffusion.TauWithin(tau, 0.2, 0.8))
+        return sample(model, noise(), karras(), method=own, disable=True, **given)
+
+    none, half, whole = (run(tau) for tau in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(none, run(1.0, noise=0.0), rtol=0, atol=1e-13)
+    assert (half - whole).abs().max() > 1e-3
+    assert (half - none).abs().max() > 1e-3
+
+
 def test_flow_models_are_sampled_by_default_and_with_their_schedule() -> None:
     sigmas = torch.linspace(1.0, 0.0, 9, dtype=torch.float64)
     found = [

@@ -408,6 +408,26 @@ def test_weights_of_a_sharp_quantity_have_full_precision(power):
     np.testing.assert_allclose(plan.rows[-1].coefficients[1], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("tau", [3.0, 30.0])
+def test_noise_of_any_strength_is_checked_rightly(tau):
+    made = sampler("etdab1", "lambda")
+    assert diffusion.plan(VP, method=made, steps=50, noise=tau).stochastic
+    wrong = replace(OUTPUT, noise=lambda *args: 1.5 * noise(*args))
+    with pytest.raises(InvalidArgument, match="follows from G"):
+        diffusion.plan(VP, method=sampler("etdab1", "lambda", wrong), steps=50, noise=tau)
+
+
+def test_formulas_may_lose_digits_where_no_run_goes():
+    rounded = replace(
+        QUANTITIES["score"], name="own", weight=lambda rho, alpha, sigma: -np.sqrt(1 - alpha**2)
+    )
+    assert (
+        diffusion.plan(VP, method=sampler("etd1", "lambda", rounded), steps=5, t_end=0.1).nfe == 5
+    )
+
+
 def test_a_quantity_that_is_too_sharp():
-    with pytest.raises(InvalidArgument, match=r"quantity edge: .* change too fast around lambda="):
+    with pytest.raises(
+        InvalidArgument, match=r"quantity edge: .* change too fast, or lose digits, around lambda="
+    ):
         diffusion.plan(VP, method=sampler("etd1", "lambda", edge(1e4)), grid=[0.9, 0.01])

@@ -9,7 +9,8 @@ import pickle
 import numpy as np
 import pytest
 
-from semilinear import diffusion
+from semilinear import diffusion, methods
+from semilinear.diffusion.quantities import QUANTITIES
 from semilinear.diffusion.schedule_checks import check_schedule
 from semilinear.diffusion.schedules import (
     EDM,
@@ -228,19 +229,19 @@ class Slip(MinimalFlow):
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("_lam", lambda x: 2 * x, "lam is 2.7.* and log_alpha - ln sigma is 1.3"),
+        ("_lam", lambda x: 2 * x, "lam is 2.6.* and log_alpha - ln sigma is 1.3"),
         ("_lam", lambda x: x + 1e-3, "lam is 1.3.* and log_alpha - ln sigma is 1.3"),
         ("_lam", lambda x: -x, "lam must fall in t, but is -1.3"),
-        ("_log_alpha", np.exp, "lam is 1.3.* and log_alpha - ln sigma is 2.4"),
-        ("_sigma", lambda x: x**2, "lam is 1.3.* and log_alpha - ln sigma is 2.9"),
-        ("_t_of_lam", lambda t: t + 0.01, r"t_of_lam\(lam\) is 0.21 and t is 0.2"),
-        ("_t_of_rho", lambda t: t / 2, r"t_of_rho\(rho\) is 0.1 and t is 0.2"),
+        ("_log_alpha", np.exp, "lam is 1.3.* and log_alpha - ln sigma is 2.3"),
+        ("_sigma", lambda x: x**2, "lam is 1.3.* and log_alpha - ln sigma is 2.8"),
+        ("_t_of_lam", lambda t: t + 0.01, r"t_of_lam\(lam\) is 0.2213 and t is 0.2113"),
+        ("_t_of_rho", lambda t: t / 2, r"t_of_rho\(rho\) is 0.1056.* and t is 0.2113"),
         ("_alpha", lambda x: x**2, "ln alpha is -0.4.* and log_alpha is -0.2"),
         ("_rho", lambda x: 1 / x, "ln rho is 1.3.* and -lam is -1.3"),
-        ("_alpha_of_lam", lambda x: 1 - x, r"alpha_of_lam\(lam\) is 0.2 and alpha is 0.8"),
-        ("_sigma_of_lam", lambda x: x / 2, r"sigma_of_lam\(lam\) is 0.1 and sigma is 0.2"),
-        ("_drift", lambda x: -x, "drift is 1.25, but d ln alpha / dt is about -1.25"),
-        ("_diffusion_squared", lambda x: x / 2, "diffusion_squared is 0.25, but -2 sigma"),
+        ("_alpha_of_lam", lambda x: 1 - x, r"alpha_of_lam\(lam\) is 0.2113 and alpha is 0.7887"),
+        ("_sigma_of_lam", lambda x: x / 2, r"sigma_of_lam\(lam\) is 0.1056.* and sigma is 0.2113"),
+        ("_drift", lambda x: -x, "drift is 1.2679.*, but d ln alpha / dt is about -1.26"),
+        ("_diffusion_squared", lambda x: x / 2, "diffusion_squared is 0.2679.*, but -2 sigma"),
     ],
 )
 def test_formulas_that_contradict_each_other(name, change, said):
@@ -298,10 +299,37 @@ class Nearest(Table):
         return np.rint(np.interp(lam, self.lams[::-1], np.arange(1000.0)[::-1]))
 
 
-@pytest.mark.parametrize("count", [16, 50, 1000])
+@pytest.mark.parametrize("count", [12, 16, 31, 50, 101, 1000])
 @pytest.mark.parametrize("last", [1.0, 999.0])
 def test_tables_agree_as_well_as_their_entries_allow(count, last):
     assert diffusion.plan(Table(count, last), grid="uniform", steps=3).nfe == 3
+
+
+@pytest.mark.parametrize("count", [31, 1000])
+def test_a_table_takes_a_quantity_of_ones_own(count):
+    """Its formulas are not asked at another lambda than they belong to."""
+    own = dataclasses.replace(QUANTITIES["v"], name="own")
+    cell = diffusion.Parameterisation(own, "lambda")
+    made = diffusion.Sampler("own", cell, methods.etdab(2), "here")
+    assert diffusion.plan(Table(count), method=made, grid="uniform", steps=3).nfe == 3
+
+
+class Far(VPLinear):
+    """Times beyond those at which alpha is a number."""
+
+    t_max = 30.0
+    t_start = 1.0
+
+
+def test_formulas_are_compared_where_runs_go():
+    assert diffusion.plan(Far(), steps=3).nfe == 3
+
+
+@pytest.mark.parametrize("name", ["_log_alpha", "_drift"])
+def test_formulas_that_return_a_number_for_several_times(name):
+    slip = type("Constant", (VE,), {name: lambda self, t: 0.0})()
+    with pytest.raises(InvalidArgument, match=rf"schedule=.*: {name} gave shape \(\) for times of"):
+        diffusion.plan(slip, steps=3)
 
 
 def test_tables_without_values_in_between_agree():

@@ -13,7 +13,15 @@ from semilinear.adapters import k_diffusion_plan as made
 from semilinear.adapters.k_diffusion_answers import Answers, prediction_for
 from semilinear.adapters.torch_samples import handed_out, is_untouched, like_state, moved, precise
 from semilinear.course import Noise, State
-from semilinear.diffusion import EDM, NoiseLevel, NoiseSchedule, Sampler, SeededNoise, plan
+from semilinear.diffusion import (
+    EDM,
+    NoiseLevel,
+    NoiseSchedule,
+    Sampler,
+    SeededNoise,
+    TauWithin,
+    plan,
+)
 from semilinear.errors import InvalidArgument, MissingDependency
 
 Model = Callable[..., Any]
@@ -94,8 +102,11 @@ def sample(
     torch = torch_module()
     kept = state_dtype(torch, x)
     found = made.sampler(method)
-    if noise is None and made.family(found) == "interval":
-        noise = made.noise_level(found, s_tmin=made.LOW, s_tmax=made.HIGH)
+    own = found.noise
+    if noise is None and isinstance(own, TauWithin):
+        noise = made.noise_level(
+            found, eta=own.tau, s_noise=own.scale, s_tmin=made.LOW, s_tmax=made.HIGH
+        )
     if lower_end is None:
         lower_end = False if method == "lms" else "zero"
     sigmas, points = _points(torch, sigmas)

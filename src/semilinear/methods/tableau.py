@@ -8,7 +8,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 from semilinear.errors import InvalidArgument
-from semilinear.given import whole_number
 from semilinear.methods.butcher import check_embedded
 from semilinear.methods.declared import check_name, check_weight, hold_counts
 from semilinear.methods.rows import BASE, NEW, Combine, Evaluate, Step, Weight
@@ -75,7 +74,10 @@ class Tableau:
     def __post_init__(self) -> None:
         check_name(self.name)
         hold_counts(self, order=1, stiff_order=0, embedded_order=0)
-        whole_number(f"{self.name}: stiff_order", self.stiff_order, least=0, most=self.order)
+        if self.stiff_order > self.order:
+            raise InvalidArgument(
+                f"{self.name}: stiff_order={self.stiff_order} is above order={self.order}"
+            )
         stages = len(self.c)
         if not stages or self.c[0] != 0 or [len(row) for row in self.a] != list(range(stages)):
             raise InvalidArgument(f"{self.name}: need c[0] = 0 and rows of 0, 1, 2, ... weights")
