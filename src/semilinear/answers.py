@@ -111,7 +111,7 @@ def copied(array: Any) -> Any:
     if isinstance(array, np.ndarray):
         return array.copy()
     if not hasattr(array, "shape") or isinstance(array, np.generic) or is_jax_array(array):
-        return array
+        return array  # numbers, too
     return array_namespace(array).asarray(array, copy=True)
 
 
