@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_jax_array
+from array_api_compat import array_namespace, is_array_api_obj, is_jax_array
 
 from semilinear.errors import InvalidArgument, ModelOutputError, NonFiniteError, is_traced
 from semilinear.kernels import Backend
@@ -110,8 +110,9 @@ def copied(array: Any) -> Any:
         return clone()
     if isinstance(array, np.ndarray):
         return array.copy()
-    if not hasattr(array, "shape") or isinstance(array, np.generic) or is_jax_array(array):
-        return array  # numbers, too
+    numbers = isinstance(array, np.generic) or not hasattr(array, "shape")
+    if numbers or is_jax_array(array) or not is_array_api_obj(array):
+        return array  # what is of no library, is refused where it is used
     return array_namespace(array).asarray(array, copy=True)
 
 
