@@ -65,8 +65,8 @@ def initial_state(y0: Any) -> Any:
     name = str(y.dtype).rpartition(".")[2]
     if name not in KINDS:
         raise InvalidArgument(f"y0 has dtype {y.dtype}; {_remedy(name)}")
+    y = copied(y)  # the run keeps it, whatever becomes of the caller's
     try:
-        y = copied(y)  # the run keeps it, whatever becomes of the caller's
         backend = Backend(y)
     except TypeError:
         raise InvalidArgument(

@@ -81,13 +81,19 @@ class Program:
             groups.setdefault(step, []).append(n)
         return {step: np.array(members) for step, members in groups.items()}
 
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where each step is found among the distinct ones, the keys of `groups`."""
+        places = np.empty(len(self.steps), dtype=int)
+        for i, members in enumerate(self.groups.values()):
+            places[members] = i
+        return places
+
     @property
     def structure(self) -> tuple[Any, ...]:
         """What the steps do, whatever their numbers are; equal for programs that do the same."""
-        distinct = list(self.groups)
-        order = {step: i for i, step in enumerate(distinct)}
-        what = tuple((step.instructions, step.carry, step.raw) for step in distinct)
-        return what, tuple(order[step] for step in self.steps)
+        what = tuple((step.instructions, step.carry, step.raw) for step in self.groups)
+        return what, self.places.tobytes()
 
     def lowered(self, step: Step) -> Lowered:
         """Return a step, lowered."""

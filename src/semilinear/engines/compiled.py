@@ -103,12 +103,10 @@ class FixedLoop(LoopEngine):
         args: tuple[Any, ...],
         y: np.ndarray,
     ) -> None:
-        distinct = list(dict.fromkeys(program.steps))
         super().__init__(program.propagator, nonlinear, args, y)
-        self.arrays = TableArrays(self, make_tables(tuple(distinct)), y)
+        self.arrays = TableArrays(self, make_tables(tuple(program.groups)), y)
         self.program = program
-        numbers = {step: i for i, step in enumerate(distinct)}
-        self.places = np.array([numbers[step] for step in program.steps])
+        self.places = program.places
         self.kinds, self._first_of, self.lengths = _kinds(program, self.places)
         self._known: Recent[list[Any]] = Recent(16)
 

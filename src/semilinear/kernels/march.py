@@ -110,6 +110,15 @@ def must_return(counts: Any, room: int, patience: int) -> bool:
     return bool(full or counts[EVALUATIONS] > counts[MOST])
 
 
+@compiled
+def is_answered(function: Any, t: float, y: Any, out: Any, weight: Any, counts: Any) -> bool:
+    """Write B N(t, y) to `out`, counted; tell whether it is finite."""
+    function(t, y, out)
+    weighted(out, weight)
+    counts[EVALUATIONS] += 1
+    return is_finite(out)
+
+
 def fixed_loop(
     function: Any,
     tables: Any,
@@ -185,10 +194,7 @@ def fixed_loop(
         if slopes.shape[0] and program[4]:
             if not counts[BEGUN]:
                 slope = buffers[where[rows[first, 2]]]
-                function(t, buffers[where[BASE]], slope)
-                weighted(slope, weight)
-                counts[EVALUATIONS] += 1
-                if not is_finite(slope):
+                if not is_answered(function, t, buffers[where[BASE]], slope, weight, counts):
                     return BAD
                 counts[BEGUN] = 1
                 save(counts, t, buffers[where[BASE]], slope, saved, slopes, times)
@@ -287,10 +293,7 @@ def adaptive_loop(
         if not reads_end:
             # Beside N at the base state, which a shorter step would need; the estimate is read.
             first = buffers[where[ERROR]]
-            function(after, new, first)
-            counts[EVALUATIONS] += 1
-            weighted(first, weight)
-            if not is_finite(first):
+            if not is_answered(function, after, new, first, weight, counts):
                 if refused(counts, numbers, h * retry_factor(np.inf, exponent), end):
                     return SHORT
                 continue

@@ -19,7 +19,6 @@ from semilinear.kernels._jit import compiled, contracted
 from semilinear.kernels.layout import (
     CURRENT,
     DONE,
-    EVALUATIONS,
     FULL,
     KNOWN,
     ORDER,
@@ -33,6 +32,7 @@ from semilinear.kernels.layout import (
 from semilinear.kernels.march import (
     PATIENCE,
     accepted,
+    is_answered,
     landing,
     must_return,
     refused,
@@ -44,7 +44,6 @@ from semilinear.kernels.march_passes import (
     error_norm,
     is_finite,
     times,
-    weighted,
 )
 from semilinear.kernels.phi_numba import phi_pass
 
@@ -179,15 +178,6 @@ def has_changed(loaded: Any, h: float, t: float, past: Any, top: int) -> bool:
         for q in range(top - 1):
             loaded[q + 2] = t - past[q]
     return not same
-
-
-@compiled
-def is_answered(function: Any, t: float, y: Any, out: Any, weight: Any, counts: Any) -> bool:
-    """Write B N(t, y) to `out`, counted; tell whether it is finite."""
-    function(t, y, out)
-    weighted(out, weight)
-    counts[EVALUATIONS] += 1
-    return is_finite(out)
 
 
 @compiled
